@@ -1,0 +1,92 @@
+// HTTP messages as values, and the seam between the server (which owns sockets) and the handlers
+// (which own meaning). Nothing here does network I/O, so a handler runs whole in a unit test.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "channels/base/result.h"
+
+namespace zerocloud::http {
+
+// Header fields in the order they came. Names compare without case.
+class Headers {
+ public:
+  using Field = std::pair<std::string, std::string>;
+
+  // The first field of that name.
+  [[nodiscard]] std::optional<std::string_view> Get(std::string_view name) const;
+  [[nodiscard]] bool Has(std::string_view name) const { return Get(name).has_value(); }
+  void Add(std::string_view name, std::string_view value);
+  // Replaces every field of that name by one.
+  void Set(std::string_view name, std::string_view value);
+  void Remove(std::string_view name);
+
+  [[nodiscard]] auto begin() const { return fields_.begin(); }
+  [[nodiscard]] auto end() const { return fields_.end(); }
+  [[nodiscard]] std::size_t size() const { return fields_.size(); }
+
+ private:
+  std::vector<Field> fields_;
+};
+
+// A request before its body. `target` is what stood on the request line, still percent-encoded.
+struct RequestHead {
+  std::string method;
+  std::string target;
+  Headers headers;
+  std::optional<std::uint64_t> content_length;  // none: chunked, or no body at all
+  bool is_chunked = false;
+  std::string trans_id;  // what X-Trans-Id of the answer will be
+  std::string remote_address;
+};
+
+// Bytes of a response, pulled by the server. Read() may block on local files, never on a peer. One
+// thread at a time; destroyed when the body was sent or the client is gone.
+class BodySource {
+ public:
+  virtual ~BodySource() = default;
+  // At most buffer.size() bytes; 0 is the end. An error after the head was sent closes the connection.
+  virtual Result<std::size_t> Read(std::span<std::byte> buffer) = 0;
+};
+
+struct Response {
+  int status = 200;
+  Headers headers;  // without Content-Length, Transfer-Encoding, Date, Connection: the server's
+  std::string text;                      // the body, if `body` is null
+  std::unique_ptr<BodySource> body;      // else pulled from here
+  std::optional<std::uint64_t> body_size;  // of `body`; none: sent chunked
+  // For HEAD and 304, where no body is sent: what Content-Length says. None: text.size()/body_size.
+  std::optional<std::uint64_t> declared_length;
+};
+
+// One request under way. The server calls Write() for each piece of the request body in order, then
+// Finish() once. `done` runs exactly once, on any thread, unless the exchange is destroyed before:
+// that means the client has gone, cancels the work, and `done` is not called after the destructor
+// returned. Write() returning an error makes the server stop reading and answer with it.
+class Exchange {
+ public:
+  virtual ~Exchange() = default;
+  virtual Result<void> Write(std::span<const std::byte> chunk) = 0;
+  virtual void Finish(std::function<void(Response)> done) = 0;
+};
+
+// Decides on a request by its head: an answer at once (no 100 Continue is sent, the body is not
+// read) or an exchange that wants the body. Thread-safe; outlives all its exchanges.
+class Handler {
+ public:
+  virtual ~Handler() = default;
+  using Begun = std::variant<Response, std::unique_ptr<Exchange>>;
+  virtual Begun Begin(const RequestHead& head) = 0;
+};
+
+}  // namespace zerocloud::http

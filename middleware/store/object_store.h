@@ -1,0 +1,91 @@
+// ObjectStore: objects as jobs see them, whoever keeps them (the embedded store, or a Swift endpoint
+// over HTTP). Everything is done as one caller: each call is authorised with the rights that the
+// caller has at that moment, and refusals are kForbidden.
+//
+// Calls block; they are made from the job engine's worker threads, never from a server's I/O thread.
+// Thread-safe: several calls may run at once.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "channels/base/result.h"
+#include "channels/base/unique_fd.h"
+
+namespace zerocloud::store {
+
+// "swift://account/container/object", decoded. The object may hold '/'; it is never empty where a
+// whole object is meant.
+struct ObjectPath {
+  std::string account;
+  std::string container;
+  std::string object;
+
+  // "/account/container/object", for messages.
+  [[nodiscard]] std::string ToString() const;
+  friend auto operator<=>(const ObjectPath&, const ObjectPath&) = default;
+};
+
+struct ObjectInfo {
+  std::uint64_t size = 0;
+  std::string etag;           // MD5, 32 hex digits, no quotes
+  std::string content_type;
+  std::string last_modified;  // X-Timestamp as Swift prints it: "1700000000.12345"
+  std::map<std::string, std::string> metadata;  // names without "X-Object-Meta-"
+};
+
+// An object opened for reading. `file` is a regular file (or sealed memory file) that nobody changes
+// any more, although the object itself may be replaced or deleted meanwhile; its bytes [0, size) are
+// the object's.
+struct OpenedObject {
+  ObjectInfo info;
+  UniqueFd file;
+};
+
+struct NewObject {
+  ObjectPath path;
+  std::string content_type;
+  std::map<std::string, std::string> metadata;
+};
+
+// Who asks. The meaning of `token` is the store's: the embedded store has looked it up, the Swift
+// store sends it on.
+struct Caller {
+  std::string account;  // of the request URL, "AUTH_test"
+  std::string user;     // "account:user" where known, else empty
+  std::string token;    // X-Auth-Token as it came; empty for an anonymous caller
+};
+
+class ObjectStore {
+ public:
+  virtual ~ObjectStore() = default;
+
+  virtual Result<ObjectInfo> Head(const Caller& caller, const ObjectPath& path) = 0;
+  virtual Result<OpenedObject> Open(const Caller& caller, const ObjectPath& path) = 0;
+
+  // Names of all containers of the account, or all objects of the container, that begin with
+  // `prefix`, in byte order. At most `limit` names; more is kLimitExceeded.
+  virtual Result<std::vector<std::string>> ListContainers(const Caller& caller,
+                                                          const std::string& account,
+                                                          const std::string& prefix,
+                                                          std::size_t limit) = 0;
+  virtual Result<std::vector<std::string>> ListObjects(const Caller& caller,
+                                                       const std::string& account,
+                                                       const std::string& container,
+                                                       const std::string& prefix,
+                                                       std::size_t limit) = 0;
+
+  // Whether the caller may write there now (the container exists, the ACL allows). A later Put can
+  // still fail.
+  virtual Result<void> CheckWritable(const Caller& caller, const ObjectPath& path) = 0;
+
+  // Stores bytes [0, size) of `file` as the object, whole or not at all. `file` stays the caller's
+  // and may be consumed (renamed into place) only if it is an unnamed file on the store's own disk.
+  virtual Result<ObjectInfo> Put(const Caller& caller, const NewObject& object, int file,
+                                 std::uint64_t size) = 0;
+};
+
+}  // namespace zerocloud::store

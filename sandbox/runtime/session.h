@@ -1,0 +1,112 @@
+// Session: one run of one guest in a fresh process. This is the host's side: it starts the session
+// launcher (a small static executable), watches the process, and collects its report.
+//
+// A session process has no descriptor but its channels, belongs to no other session, and dies with
+// the thread that started it (parent-death signal): start sessions from a thread that lives as long
+// as they do.
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "channels/base/result.h"
+#include "channels/base/unique_fd.h"
+#include "channels/channel_spec.h"
+#include "sandbox/loader/image.h"
+
+namespace zerocloud::runtime {
+
+// One channel of a session: what the manifest says and the open file behind it.
+struct SessionChannel {
+  channels::ChannelSpec spec;   // alias, type, limits, digest wanted
+  UniqueFd file;                // for reading or writing as the limits say; /dev/null is a file too
+  std::uint64_t size = 0;       // of a readable or random-access file at start; 0 for a stream
+  bool is_stream = false;       // pipe, socket, FIFO or character device: read()/write(), no offset
+};
+
+struct SessionRequest {
+  std::shared_ptr<const loader::Image> image;  // verified
+  std::vector<SessionChannel> channels;        // in handle order: see channels::SortForHandles
+  std::uint64_t memory_size = 0;               // bytes: stack + image + heap
+  bool wants_memory_digest = false;
+  std::chrono::milliseconds timeout{0};        // wall clock from Start; must be > 0
+};
+
+// Why a session ended. The first cause wins.
+enum class Cause : std::uint8_t {
+  kExited,      // the guest called exit
+  kFaulted,     // the guest raised a signal: see signal, pc
+  kTimedOut,    // the wall-clock limit
+  kKilled,      // by the host's own decision: client gone, shutdown
+  kChannelIo,   // the host could not read or write a channel: see channel, host_errno
+  kViolated,    // the second wall killed it: a system call that no session makes
+  kHostError,   // the session could not be set up: see message
+};
+std::string_view ToString(Cause cause);  // "exited", "faulted", ...
+
+// Counted by the launcher; 64-bit, never wrap in practice.
+struct ChannelUsage {
+  std::string alias;
+  std::uint64_t gets = 0, get_bytes = 0, puts = 0, put_bytes = 0;
+  std::uint64_t size = 0;                // of a writable file: the logical end, to cut it to
+  std::optional<std::string> digest;     // lower-case hex SHA-1 when the spec asks for one
+  bool hit_get_limit = false, hit_put_limit = false;
+};
+
+struct SessionReport {
+  Cause cause = Cause::kHostError;
+  std::int32_t exit_code = 0;       // kExited
+  int signal = 0;                   // kFaulted, kViolated
+  std::uint64_t guest_pc = 0;       // kFaulted
+  std::uint64_t fault_address = 0;  // kFaulted by SIGSEGV or SIGBUS
+  std::string symbol;               // "name+0x12" of guest_pc, if the image has symbols
+  int channel = -1;                 // kChannelIo
+  int host_errno = 0;               // kChannelIo
+  std::string message;              // kHostError and a sentence for the others
+  std::vector<ChannelUsage> channels;
+  std::optional<std::string> memory_digest;
+  std::chrono::microseconds system_time{0}, user_time{0}, wall_time{0};
+  std::uint64_t peak_memory = 0;    // bytes resident
+};
+
+// A running session. Destroying it kills the process and reaps it.
+class Session {
+ public:
+  // Everything of the request is consumed. kUnavailable: the host is out of processes, memory or
+  // descriptors; kInvalid: the request cannot be (memory too small for the image, no channels).
+  static Result<std::unique_ptr<Session>> Start(SessionRequest request);
+
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session();
+
+  // Readable (POLLIN) when the process has ended. For poll and epoll; owned by the session.
+  [[nodiscard]] int pidfd() const;
+  [[nodiscard]] pid_t pid() const;
+  // When the wall-clock limit strikes. The owner calls Kill(kTimedOut) then; Wait() does it itself.
+  [[nodiscard]] std::chrono::steady_clock::time_point deadline() const;
+
+  // Ends it now. `cause` is kTimedOut or kKilled; it shows in the report unless the session had
+  // already ended by itself.
+  void Kill(Cause cause);
+
+  // Once the process has ended (pidfd readable): reaps it and tells all. Call once.
+  SessionReport Collect();
+
+  // For programs that run one session: waits for the end or the deadline, then collects.
+  SessionReport Wait();
+
+ private:
+  struct State;
+  explicit Session(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace zerocloud::runtime
