@@ -1,0 +1,32 @@
+// The closed list of rules that verified code keeps, from rules.def.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace zerocloud::verifier {
+
+enum class RuleId : std::uint8_t {
+#define RULE(id, enumerator, name, statement) enumerator,
+#include "sandbox/verifier/rules.def"
+#undef RULE
+};
+
+struct Rule {
+  std::string_view id;         // "V10"
+  std::string_view name;       // "memory"
+  std::string_view statement;  // what code that keeps it looks like, in one sentence
+};
+
+// In the order of RuleId.
+inline constexpr auto kRules = std::to_array<Rule>({
+#define RULE(id, enumerator, name, statement) {#id, name, statement},
+#include "sandbox/verifier/rules.def"
+#undef RULE
+});
+
+constexpr const Rule& GetRule(RuleId id) { return kRules[static_cast<std::size_t>(id)]; }
+
+}  // namespace zerocloud::verifier
