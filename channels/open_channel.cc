@@ -2,11 +2,17 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <map>
 #include <string_view>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "channels/base/result.h"
@@ -191,7 +197,67 @@ void RemoveCreated(std::span<const CheckedChannel> created) {
   }
 }
 
+bool IsFifoToRead(const OpenedChannel& channel) {
+  struct stat status{};
+  return channel.is_stream && ::fstat(channel.file.get(), &status) == 0 &&
+         S_ISFIFO(status.st_mode) && (::fcntl(channel.file.get(), F_GETFL) & O_ACCMODE) == O_RDONLY;
+}
+
+// Until one of `fds` is ready. false: the deadline passed.
+bool PollUntil(std::span<pollfd> fds, std::chrono::steady_clock::time_point deadline) {
+  while (true) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    const auto bounded = std::clamp<std::int64_t>(left.count(), 0, INT_MAX);
+    const int ready = ::poll(fds.data(), fds.size(), static_cast<int>(bounded));
+    if (ready > 0) return true;
+    if (ready == 0 && left.count() <= 0) return false;
+  }
+}
+
+// poll() tells of data and of a writer that has gone, but not of one that is there and has not
+// written yet: only a blocking open() waits for that. It stands in a thread, and is released by a
+// writer of our own when there is no more need to wait.
+HostResult<void> WaitForWriter(const OpenedChannel& fifo,
+                               std::chrono::steady_clock::time_point deadline) {
+  const std::string path = fmt::format("/proc/self/fd/{}", fifo.file.get());
+  const UniqueFd opened(::eventfd(0, EFD_CLOEXEC));
+  if (!opened.is_open()) return FailOpen(HostStatus::kUnavailable, "cannot wait for a FIFO", errno);
+  std::jthread waiting;
+  try {
+    waiting = std::jthread([&path, &opened] {
+      const UniqueFd second = OpenAt(AT_FDCWD, path.c_str(), O_RDONLY);
+      ::eventfd_write(opened.get(), 1);
+    });
+  } catch (const std::system_error& error) {
+    return FailOpen(HostStatus::kUnavailable, "cannot start a thread", error.code().value());
+  }
+  pollfd fds[] = {{.fd = fifo.file.get(), .events = POLLIN, .revents = 0},
+                  {.fd = opened.get(), .events = POLLIN, .revents = 0}};
+  const bool has_writer = PollUntil(fds, deadline);
+  // Once is not enough: the thread may not have reached its open() yet.
+  while (fds[1].revents == 0) {
+    const UniqueFd writer = OpenAt(AT_FDCWD, path.c_str(), O_WRONLY | O_NONBLOCK);
+    PollUntil(std::span(fds).last(1),
+              std::chrono::steady_clock::now() + std::chrono::milliseconds(1));
+  }
+  if (!has_writer) {
+    return FailHost(HostStatus::kInterrupted, ErrorCode::kTimeout,
+                    "nobody opened a FIFO for writing before the timeout");
+  }
+  return {};
+}
+
 }  // namespace
+
+HostResult<void> WaitForWriters(std::span<const OpenedChannel> opened,
+                                std::chrono::steady_clock::time_point deadline) {
+  for (const OpenedChannel& channel : opened) {
+    if (!IsFifoToRead(channel)) continue;
+    if (auto waited = WaitForWriter(channel, deadline); !waited) return waited;
+  }
+  return {};
+}
 
 HostResult<std::vector<CheckedChannel>> CheckChannels(std::span<const ChannelSpec> specs) {
   std::vector<CheckedChannel> checked;

@@ -11,8 +11,7 @@
 //   file that was looked at: it is held by an O_PATH descriptor and opened through that;
 // - opening never blocks, also not on a FIFO without a peer, and no terminal becomes the
 // controlling
-//   one. The descriptors come back in blocking mode. A reader of a FIFO that nobody has yet opened
-//   for writing must wait in poll() before its first read(), which would otherwise say "end";
+//   one. The descriptors come back in blocking mode;
 // - a FIFO to write is opened for reading too, so that neither the opening nor a write fails while
 // no
 //   reader is there;
@@ -23,6 +22,7 @@
 // file. Needs /proc.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -56,5 +56,10 @@ HostResult<std::vector<CheckedChannel>> CheckChannels(std::span<const ChannelSpe
 // If it fails, the files that it made are removed, and nothing has been cut unless it was the
 // cutting itself that failed.
 HostResult<std::vector<OpenedChannel>> OpenChannels(std::vector<CheckedChannel> checked);
+
+// Waits until every FIFO that is read has or has had a writer, since a read() before that would say
+// "end". kInterrupted when the deadline passes first. Uses a thread while it waits.
+HostResult<void> WaitForWriters(std::span<const OpenedChannel> opened,
+                                std::chrono::steady_clock::time_point deadline);
 
 }  // namespace zerocloud::channels

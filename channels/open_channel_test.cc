@@ -8,17 +8,21 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <iterator>
 #include <string>
+#include <thread>
 #include <utility>
 
 namespace zerocloud::channels {
 namespace {
 
+using std::chrono::steady_clock;
 using testing::HasSubstr;
 
 constexpr ChannelLimits kReadOnly{1, 1, 0, 0};
@@ -150,6 +154,40 @@ TEST_F(OpenChannel, DoesNotWaitForThePeerOfAFifo) {
   char byte = 0;
   EXPECT_EQ(::read(reader->front().file.get(), &byte, 1), 1);
   EXPECT_EQ(byte, 'x');
+}
+
+TEST_F(OpenChannel, WaitsForAWriterThatHasWrittenNothing) {
+  ASSERT_EQ(::mkfifo(Path("fifo").c_str(), 0600), 0);
+  const auto reader = Open({Spec(Path("fifo"), kReadOnly)});
+  ASSERT_TRUE(reader.has_value());
+  std::promise<void> is_done;
+  // Keeps its end open until the wait is over: nothing but its open() can end the wait.
+  std::jthread writer([this, done = is_done.get_future()] {
+    const UniqueFd fd(::open(Path("fifo").c_str(), O_WRONLY | O_CLOEXEC));
+    done.wait();
+  });
+  EXPECT_TRUE(WaitForWriters(*reader, steady_clock::now() + std::chrono::seconds(30)).has_value());
+  is_done.set_value();
+}
+
+TEST_F(OpenChannel, KeepsWhatAWriterLeftBehind) {
+  ASSERT_EQ(::mkfifo(Path("fifo").c_str(), 0600), 0);
+  const auto reader = Open({Spec(Path("fifo"), kReadOnly)});
+  ASSERT_TRUE(reader.has_value());
+  std::ofstream(Path("fifo")) << "gone";
+  EXPECT_TRUE(WaitForWriters(*reader, steady_clock::now() + std::chrono::seconds(30)).has_value());
+  char buffer[8];
+  EXPECT_EQ(::read(reader->front().file.get(), buffer, sizeof buffer), 4);
+  EXPECT_EQ(::read(reader->front().file.get(), buffer, sizeof buffer), 0);
+}
+
+TEST_F(OpenChannel, StopsWaitingForAWriterAtTheDeadline) {
+  ASSERT_EQ(::mkfifo(Path("fifo").c_str(), 0600), 0);
+  const auto reader = Open({Spec(Path("fifo"), kReadOnly), Spec("/dev/zero", kReadOnly)});
+  ASSERT_TRUE(reader.has_value());
+  const auto waited = WaitForWriters(*reader, steady_clock::now() + std::chrono::milliseconds(20));
+  ASSERT_FALSE(waited.has_value());
+  EXPECT_EQ(waited.error().status, HostStatus::kInterrupted);
 }
 
 TEST_F(OpenChannel, RefusesDirectoriesSocketsAndNetworkSources) {
