@@ -88,6 +88,7 @@ void Connection::Abort() {
   net::post(strand_, [self = shared_from_this()] {
     self->is_aborted_ = true;
     self->stream_.close();
+    if (self->forwarding_ != nullptr) self->forwarding_->Cancel();
     if (self->completion_) self->completion_->wake.expires_at(steady_clock::time_point::min());
   });
 }
@@ -182,6 +183,7 @@ net::awaitable<Connection::Next> Connection::ServeOne() {
     request.response = std::move(*response);
     co_return co_await Answer();
   }
+  if (std::holds_alternative<http::Forward>(begun)) co_return co_await ServeForward();
   request.exchange = std::move(std::get<std::unique_ptr<http::Exchange>>(begun));
   co_return co_await ServeExchange();
 }
@@ -195,6 +197,25 @@ net::awaitable<Connection::Next> Connection::ServeExchange() {
   request_->exchange.reset();
   if (request_->record.status == 0) request_->record.status = 499;
   Record();
+  co_return Next::kClose;
+}
+
+net::awaitable<Connection::Next> Connection::ServeForward() {
+  Request& request = *request_;
+  if (service_.upstream == nullptr) {
+    request.response = http::TextResponse(502, "There is no upstream to answer this.");
+    co_return co_await Answer();
+  }
+  Forwarding forwarding(stream_, buffer_, request, service_.limits, *service_.upstream);
+  const bool keep_alive = request.wants_keep_alive && !service_.is_draining;
+  forwarding_ = &forwarding;
+  const Forwarding::Outcome outcome = co_await forwarding.Run(keep_alive);
+  forwarding_ = nullptr;
+  if (outcome == Forwarding::Outcome::kFailed) co_return co_await Answer();
+  if (request.record.status == 0) request.record.status = 499;
+  Record();
+  if (outcome == Forwarding::Outcome::kAnswered) co_return Next::kRequest;
+  if (outcome == Forwarding::Outcome::kClose) co_await LingeringClose();
   co_return Next::kClose;
 }
 

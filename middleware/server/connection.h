@@ -5,17 +5,8 @@
 #pragma once
 
 #include <atomic>
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/strand.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core/basic_stream.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http/buffer_body.hpp>
-#include <boost/beast/http/parser.hpp>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -23,28 +14,20 @@
 #include <string>
 
 #include "middleware/http/message.h"
+#include "middleware/server/forwarding.h"
+#include "middleware/server/request.h"
 #include "middleware/server/response_head.h"
 #include "middleware/server/server.h"
+#include "middleware/server/upstream.h"
 
 namespace zerocloud::server {
-
-namespace net = boost::asio;
-namespace beast = boost::beast;
-
-using Strand = net::strand<net::io_context::executor_type>;
-using Socket = net::basic_stream_socket<net::generic::stream_protocol, Strand>;
-using Stream = beast::basic_stream<net::generic::stream_protocol, Strand>;
-using Timer = net::basic_waitable_timer<std::chrono::steady_clock,
-                                        net::wait_traits<std::chrono::steady_clock>, Strand>;
-using RequestParser = beast::http::request_parser<beast::http::buffer_body>;
-
-inline constexpr auto kAwait = net::as_tuple(net::use_awaitable);
 
 // What a connection needs of its server; outlives every connection.
 struct Service {
   http::Handler* handler = nullptr;
   Limits limits;
   std::function<void(const RequestRecord&)> on_request;
+  Upstream* upstream = nullptr;  // may be null
   std::atomic<bool> is_draining = false;
 };
 
@@ -74,23 +57,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   enum class Next : std::uint8_t { kRequest, kClose };
   enum class Pumped : std::uint8_t { kWhole, kAnswerNow, kGone };
 
-  // The request under way and everything that ends with it.
-  struct Request {
-    RequestParser parser;
-    http::RequestHead head;
-    std::unique_ptr<http::Exchange> exchange;  // after the parser: it goes first
-    http::Response response;                   // its body may refer to the exchange
-    RequestRecord record;
-    std::chrono::steady_clock::time_point start = std::chrono::steady_clock::now();
-    bool is_head = false;
-    bool is_http_10 = false;
-    bool wants_keep_alive = false;
-    bool said_keep_alive = false;
-    bool expects_continue = false;
-    bool has_body = false;
-    bool has_asked_for_body = false;
-  };
-
   net::awaitable<Next> ServeOne();
   // The size of a complete head in buffer_; none: there is nothing (more) to serve, or it was
   // refused.
@@ -100,6 +66,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Answers what never became a request.
   net::awaitable<void> Refuse(int status, std::string reason);
   net::awaitable<Next> ServeExchange();
+  net::awaitable<Next> ServeForward();
   // Pushes the request body. kAnswerNow: the answer to a refused piece is in the request. kGone:
   // the client left or wrote nonsense, and that is answered as far as it can be.
   net::awaitable<Pumped> PumpBody();
@@ -123,6 +90,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string remote_address_;
   std::unique_ptr<Request> request_;
   std::shared_ptr<Completion> completion_;  // while an answer is awaited
+  Forwarding* forwarding_ = nullptr;        // while one is under way
   bool is_idle_ = true;
   bool is_aborted_ = false;
 };

@@ -29,6 +29,10 @@ struct Server::State {
     service.handler = &handler;
     service.limits = options.limits;
     service.on_request = options.on_request;
+    if (options.upstream.has_value()) {
+      upstream.emplace(*options.upstream);
+      service.upstream = &*upstream;
+    }
   }
 
   Result<void> Listen();
@@ -39,6 +43,7 @@ struct Server::State {
 
   Options options;
   Service service;
+  std::optional<Upstream> upstream;
   net::io_context context;
   net::executor_work_guard<net::io_context::executor_type> work;
   Strand accept_strand;

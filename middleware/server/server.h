@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "channels/base/result.h"
@@ -49,14 +50,23 @@ struct RequestRecord {
   std::chrono::microseconds duration{0};
 };
 
+// Where requests go that the handler answers with http::Forward.
+struct UpstreamOptions {
+  std::string host;  // name or address
+  std::uint16_t port = 80;
+  std::chrono::milliseconds connect_timeout{5'000};
+  std::chrono::milliseconds response_timeout{60'000};  // for the next bytes that it owes
+  // Shorter than the endpoint's own (Swift: 60 s), so that it seldom closes first.
+  std::chrono::milliseconds idle_timeout{20'000};
+  std::size_t idle_connections = 64;
+};
+
 struct Options {
   std::string address = "127.0.0.1";  // numeric; empty: do not listen, only Adopt()
   std::uint16_t port = 0;             // 0: any free one
   std::size_t threads = 4;
   Limits limits;
-  // Where Handler answers http::Forward are sent. Empty host: there is no upstream.
-  std::string upstream_host;
-  std::uint16_t upstream_port = 80;
+  std::optional<UpstreamOptions> upstream;
   std::function<void(const RequestRecord&)> on_request;  // thread-safe; may be empty
 };
 

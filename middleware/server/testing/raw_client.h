@@ -30,6 +30,7 @@ struct RawResponse {
 class RawClient {
  public:
   explicit RawClient(UniqueFd fd) : fd_(std::move(fd)) {
+    if (!fd_.is_open()) return;
     const timeval deadline{.tv_sec = 20, .tv_usec = 0};
     ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof(deadline));
     ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof(deadline));
@@ -77,6 +78,9 @@ class RawClient {
     return std::exchange(buffer_, {});
   }
 
+  // What has been received and not been taken yet.
+  std::string Buffered() { return std::exchange(buffer_, {}); }
+
   bool IsClosedByPeer() { return buffer_.empty() && !Fill(); }
 
   // One response. `is_head`: of a HEAD request. A body cut short leaves nullopt.
@@ -102,6 +106,11 @@ class RawClient {
     if (!body.has_value()) return std::nullopt;
     response.body = std::move(*body);
     return response;
+  }
+
+  std::optional<std::string> ReadChunkedBody() {
+    const auto response = ReadChunks({});
+    return response.has_value() ? std::optional(response->body) : std::nullopt;
   }
 
   void Close() { fd_.Reset(); }
