@@ -121,13 +121,13 @@ void PutLimitHit(JsonWriter& writer, std::string_view alias, const char* limit,
   writer.EndObject();
 }
 
-void PutLimitsHit(JsonWriter& writer, const RunReport& report) {
-  const std::vector<ChannelUsage>& usages = report.session->channels;
+void PutLimitsHit(JsonWriter& writer, const std::vector<ChannelUsage>& usages,
+                  const std::vector<channels::ChannelSpec>& specs) {
   writer.Key("limits_hit");
   writer.StartArray();
-  for (std::size_t i = 0; i < usages.size() && i < report.channels.size(); ++i) {
+  for (std::size_t i = 0; i < usages.size() && i < specs.size(); ++i) {
     const ChannelUsage& usage = usages[i];
-    const channels::ChannelLimits& limits = report.channels[i].limits;
+    const channels::ChannelLimits& limits = specs[i].limits;
     // Which of the two it was: the operations if they are used up, else the bytes.
     if (usage.hit_get_limit) {
       const bool is_count = std::cmp_greater_equal(usage.gets, limits.gets);
@@ -143,8 +143,8 @@ void PutLimitsHit(JsonWriter& writer, const RunReport& report) {
   writer.EndArray();
 }
 
-void PutSession(JsonWriter& writer, const RunReport& report) {
-  const SessionReport& session = *report.session;
+void PutSession(JsonWriter& writer, const SessionReport& session,
+                const std::vector<channels::ChannelSpec>& specs) {
   writer.Key("session");
   writer.StartObject();
   PutText(writer, "cause", ToString(session.cause));
@@ -162,7 +162,7 @@ void PutSession(JsonWriter& writer, const RunReport& report) {
     if (!session.symbol.empty()) PutText(writer, "symbol", session.symbol);
   }
   if (!session.message.empty()) PutText(writer, "message", session.message);
-  PutLimitsHit(writer, report);
+  PutLimitsHit(writer, session.channels, specs);
   PutNumber(writer, "system_time_us", Microseconds(session.system_time));
   PutNumber(writer, "user_time_us", Microseconds(session.user_time));
   PutNumber(writer, "wall_time_us", Microseconds(session.wall_time));
@@ -171,8 +171,7 @@ void PutSession(JsonWriter& writer, const RunReport& report) {
   writer.Key("channels");
   writer.StartArray();
   for (std::size_t i = 0; i < session.channels.size(); ++i) {
-    PutChannel(writer, session.channels[i],
-               i < report.channels.size() ? &report.channels[i] : nullptr);
+    PutChannel(writer, session.channels[i], i < specs.size() ? &specs[i] : nullptr);
   }
   writer.EndArray();
   writer.EndObject();
@@ -254,7 +253,7 @@ std::string RenderJson(const RunReport& report) {
   PutText(writer, "status_name", ToString(report.status));
   PutText(writer, "state", OneLine(report.state));
   PutText(writer, "validator", Name(report.validator));
-  if (report.session) PutSession(writer, report);
+  if (report.session) PutSession(writer, *report.session, report.channels);
   if (!report.warnings.empty()) {
     writer.Key("warnings");
     writer.StartArray();

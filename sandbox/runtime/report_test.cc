@@ -111,15 +111,18 @@ TEST(Report, EveryCauseHasItsStatusAndState) {
 }
 
 TEST(Report, JsonTellsEverything) {
-  RunReport report = Report(Exited());
-  report.session->cause = Cause::kFaulted;
-  report.session->signal = SIGSEGV;
-  report.session->guest_pc = 0x400020;
-  report.session->fault_address = 8;
-  report.session->symbol = "main+0x12";
-  report.session->channels[0].hit_get_limit = true;
-  report.session->channels[1].hit_put_limit = true;
-  report.session->wall_time = std::chrono::microseconds(3);
+  SessionReport session = Exited();
+  session.cause = Cause::kFaulted;
+  session.signal = SIGSEGV;
+  session.guest_pc = 0x400020;
+  session.fault_address = 8;
+  session.symbol = "main+0x12";
+  session.channels[0].hit_get_limit = true;
+  session.channels[1].hit_put_limit = true;
+  session.wall_time = std::chrono::microseconds(3);
+  RunReport report = Report(session);
+  report.status = HostStatus::kInterrupted;
+  report.state = "faulted";
   report.channels.resize(3);
   report.channels[0].limits = {.gets = 2, .get_size = 100, .puts = 0, .put_size = 0};
   report.channels[1].limits = {.gets = 0, .get_size = 0, .puts = 9, .put_size = 60};
@@ -128,7 +131,7 @@ TEST(Report, JsonTellsEverything) {
   EXPECT_TRUE(IsValidJson(json));
   EXPECT_EQ(
       json,
-      R"({"status":0,"status_name":"ok","state":"ok","validator":"passed","session":{)"
+      R"({"status":4,"status_name":"interrupted","state":"faulted","validator":"passed","session":{)"
       R"("cause":"faulted","signal":11,"pc":"0x400020","fault_address":"0x8","symbol":"main+0x12",)"
       R"("limits_hit":[{"channel":"/dev/stdin","limit":"gets","value":2},)"
       R"({"channel":"/dev/stdout","limit":"put_size","value":60}],)"

@@ -88,6 +88,7 @@ HostResult<std::shared_ptr<const loader::Image>> LoadProgram(const std::string& 
 // Whether the session will fit its memory, so that this is known before any output is touched.
 HostResult<void> CheckMemory(const Manifest& manifest, const loader::ImageLayout& layout) {
   std::vector<ChannelFacts> facts;
+  facts.reserve(manifest.channels.size());
   for (const channels::ChannelSpec& spec : manifest.channels) facts.push_back({spec.alias, {}});
   const Region image{.address = ZVM_IMAGE_ADDRESS,
                      .size = layout.image_end - ZVM_IMAGE_ADDRESS,
