@@ -31,23 +31,33 @@ std::unexpected<Error> Fail(const Result<T>& result) {
   return std::unexpected<Error>(result.error());
 }
 
-// An Error for a failed host call: "what: strerror(err)". ENOENT, EACCES/EPERM, EEXIST/ENOTEMPTY and
-// ENOSPC/EDQUOT/EMFILE/ENFILE/ENOMEM/EAGAIN get the code that tells who must act; others kInternal.
+// An Error for a failed host call: "what: strerror(err)". ENOENT, EACCES/EPERM, EEXIST/ENOTEMPTY
+// and ENOSPC/EDQUOT/EMFILE/ENFILE/ENOMEM/EAGAIN get the code that tells who must act; others
+// kInternal.
 inline Error ErrnoError(std::string what, int err) {
   ErrorCode code = ErrorCode::kInternal;
   switch (err) {
-    case ENOENT: code = ErrorCode::kNotFound; break;
+    case ENOENT:
+      code = ErrorCode::kNotFound;
+      break;
     case EACCES:
-    case EPERM: code = ErrorCode::kForbidden; break;
+    case EPERM:
+      code = ErrorCode::kForbidden;
+      break;
     case EEXIST:
-    case ENOTEMPTY: code = ErrorCode::kConflict; break;
+    case ENOTEMPTY:
+      code = ErrorCode::kConflict;
+      break;
     case ENOSPC:
     case EDQUOT:
     case EMFILE:
     case ENFILE:
     case ENOMEM:
-    case EAGAIN: code = ErrorCode::kUnavailable; break;
-    default: break;
+    case EAGAIN:
+      code = ErrorCode::kUnavailable;
+      break;
+    default:
+      break;
   }
   return Error{code, std::move(what) + ": " + std::strerror(err)};  // NOLINT(concurrency-mt-unsafe)
 }

@@ -25,10 +25,10 @@ namespace zerocloud::runtime {
 
 // One channel of a session: what the manifest says and the open file behind it.
 struct SessionChannel {
-  channels::ChannelSpec spec;   // alias, type, limits, digest wanted
-  UniqueFd file;                // for reading or writing as the limits say; /dev/null is a file too
-  std::uint64_t size = 0;       // of a readable or random-access file at start; 0 for a stream
-  bool is_stream = false;       // pipe, socket, FIFO or character device: read()/write(), no offset
+  channels::ChannelSpec spec;  // alias, type, limits, digest wanted
+  UniqueFd file;               // for reading or writing as the limits say; /dev/null is a file too
+  std::uint64_t size = 0;      // of a readable or random-access file at start; 0 for a stream
+  bool is_stream = false;      // pipe, socket, FIFO or character device: read()/write(), no offset
 };
 
 struct SessionRequest {
@@ -36,18 +36,18 @@ struct SessionRequest {
   std::vector<SessionChannel> channels;        // in handle order: see channels::SortForHandles
   std::uint64_t memory_size = 0;               // bytes: stack + image + heap
   bool wants_memory_digest = false;
-  std::chrono::milliseconds timeout{0};        // wall clock from Start; must be > 0
+  std::chrono::milliseconds timeout{0};  // wall clock from Start; must be > 0
 };
 
 // Why a session ended. The first cause wins.
 enum class Cause : std::uint8_t {
-  kExited,      // the guest called exit
-  kFaulted,     // the guest raised a signal: see signal, pc
-  kTimedOut,    // the wall-clock limit
-  kKilled,      // by the host's own decision: client gone, shutdown
-  kChannelIo,   // the host could not read or write a channel: see channel, host_errno
-  kViolated,    // the second wall killed it: a system call that no session makes
-  kHostError,   // the session could not be set up: see message
+  kExited,     // the guest called exit
+  kFaulted,    // the guest raised a signal: see signal, pc
+  kTimedOut,   // the wall-clock limit
+  kKilled,     // by the host's own decision: client gone, shutdown
+  kChannelIo,  // the host could not read or write a channel: see channel, host_errno
+  kViolated,   // the second wall killed it: a system call that no session makes
+  kHostError,  // the session could not be set up: see message
 };
 std::string_view ToString(Cause cause);  // "exited", "faulted", ...
 
@@ -55,8 +55,8 @@ std::string_view ToString(Cause cause);  // "exited", "faulted", ...
 struct ChannelUsage {
   std::string alias;
   std::uint64_t gets = 0, get_bytes = 0, puts = 0, put_bytes = 0;
-  std::uint64_t size = 0;                // of a writable file: the logical end, to cut it to
-  std::optional<std::string> digest;     // lower-case hex SHA-1 when the spec asks for one
+  std::uint64_t size = 0;             // of a writable file: the logical end, to cut it to
+  std::optional<std::string> digest;  // lower-case hex SHA-1 when the spec asks for one
   bool hit_get_limit = false, hit_put_limit = false;
 };
 
@@ -73,7 +73,7 @@ struct SessionReport {
   std::vector<ChannelUsage> channels;
   std::optional<std::string> memory_digest;
   std::chrono::microseconds system_time{0}, user_time{0}, wall_time{0};
-  std::uint64_t peak_memory = 0;    // bytes resident
+  std::uint64_t peak_memory = 0;  // bytes resident
 };
 
 // A running session. Destroying it kills the process and reaps it.

@@ -1,0 +1,242 @@
+#include "channels/open_channel.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <iterator>
+#include <string>
+#include <thread>
+#include <utility>
+
+namespace zerocloud::channels {
+namespace {
+
+using std::chrono::steady_clock;
+using testing::HasSubstr;
+
+constexpr ChannelLimits kReadOnly{1, 1, 0, 0};
+constexpr ChannelLimits kWriteOnly{0, 0, 1, 1};
+constexpr ChannelLimits kReadWrite{1, 1, 1, 1};
+
+class OpenChannel : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "open_channel.XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    directory_ = pattern;
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+
+  [[nodiscard]] std::string Path(const std::string& name) const { return directory_ + "/" + name; }
+  std::string MakeFile(const std::string& name, const std::string& content) {
+    std::ofstream(Path(name)) << content;
+    return Path(name);
+  }
+  static std::string Read(const std::string& path) {
+    std::ifstream file(path);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  static ChannelSpec Spec(std::string path, ChannelLimits limits,
+                          AccessType type = AccessType::kRandomBoth) {
+    return {.sources = {std::move(path)}, .alias = "/dev/x", .type = type, .limits = limits};
+  }
+  static HostResult<std::vector<OpenedChannel>> Open(const std::vector<ChannelSpec>& specs) {
+    auto checked = CheckChannels(specs);
+    if (!checked) return std::unexpected(checked.error());
+    return OpenChannels(std::move(*checked));
+  }
+  static HostStatus StatusOf(const std::vector<ChannelSpec>& specs) {
+    const auto opened = Open(specs);
+    return opened ? HostStatus::kOk : opened.error().status;
+  }
+  static int FlagsOf(const OpenedChannel& channel) { return ::fcntl(channel.file.get(), F_GETFL); }
+
+  std::string directory_;
+};
+
+TEST_F(OpenChannel, ReadsARegularFile) {
+  const auto opened = Open({Spec(MakeFile("in", "hello"), kReadOnly)});
+  ASSERT_TRUE(opened.has_value()) << opened.error().error.message;
+  const OpenedChannel& channel = opened->front();
+  EXPECT_EQ(channel.size, 5U);
+  EXPECT_FALSE(channel.is_stream);
+  EXPECT_EQ(FlagsOf(channel) & (O_ACCMODE | O_NONBLOCK), O_RDONLY);
+  EXPECT_EQ(::fcntl(channel.file.get(), F_GETFD), FD_CLOEXEC);
+}
+
+TEST_F(OpenChannel, CreatesAnOutputForItsOwnerAlone) {
+  const auto opened = Open({Spec(Path("out"), kWriteOnly)});
+  ASSERT_TRUE(opened.has_value()) << opened.error().error.message;
+  EXPECT_EQ(FlagsOf(opened->front()) & O_ACCMODE, O_WRONLY);
+  struct stat status{};
+  ASSERT_EQ(::stat(Path("out").c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777U, 0600U);
+  EXPECT_EQ(status.st_size, 0);  // nothing is set aside beforehand
+}
+
+TEST_F(OpenChannel, CutsAWriteOnlyFileAndKeepsAReadWriteFile) {
+  MakeFile("out", "old");
+  MakeFile("log", "old");
+  const auto opened = Open({Spec(Path("out"), kWriteOnly),
+                            Spec(Path("log"), kReadWrite, AccessType::kRandomGetSequentialPut)});
+  ASSERT_TRUE(opened.has_value()) << opened.error().error.message;
+  EXPECT_EQ(Read(Path("out")), "");
+  EXPECT_EQ(Read(Path("log")), "old");
+  EXPECT_EQ((*opened)[0].size, 0U);
+  EXPECT_EQ((*opened)[1].size, 3U);
+}
+
+TEST_F(OpenChannel, ChangesNothingUntilEverythingIsAccepted) {
+  MakeFile("out", "old");
+  EXPECT_EQ(StatusOf({Spec(Path("out"), kWriteOnly), Spec(Path("new"), kWriteOnly),
+                      Spec(Path("missing"), kReadOnly)}),
+            HostStatus::kManifest);
+  EXPECT_EQ(Read(Path("out")), "old");
+  EXPECT_FALSE(std::filesystem::exists(Path("new")));
+  EXPECT_TRUE(CheckChannels(std::vector{Spec(Path("new"), kWriteOnly)}).has_value());
+  EXPECT_FALSE(std::filesystem::exists(Path("new")));
+}
+
+TEST_F(OpenChannel, RemovesWhatItCreatedWhenALaterOutputFails) {
+  MakeFile("out", "old");
+  // The same new file twice: only creating it can tell.
+  EXPECT_NE(StatusOf({Spec(Path("out"), kWriteOnly), Spec(Path("first"), kWriteOnly),
+                      Spec(Path("twice"), kWriteOnly), Spec(Path("twice"), kWriteOnly)}),
+            HostStatus::kOk);
+  EXPECT_EQ(Read(Path("out")), "old");
+  EXPECT_FALSE(std::filesystem::exists(Path("first")));
+  EXPECT_FALSE(std::filesystem::exists(Path("twice")));
+}
+
+TEST_F(OpenChannel, RefusesToWriteAFileThatIsAlsoAnotherChannel) {
+  MakeFile("data", "precious");
+  ASSERT_EQ(::symlink("data", Path("link").c_str()), 0);
+  const auto opened = Open({Spec(Path("data"), kReadOnly), Spec(Path("link"), kWriteOnly)});
+  ASSERT_FALSE(opened.has_value());
+  EXPECT_EQ(opened.error().status, HostStatus::kManifest);
+  EXPECT_THAT(opened.error().error.message, HasSubstr("are the same file"));
+  EXPECT_EQ(Read(Path("data")), "precious");
+  EXPECT_EQ(StatusOf({Spec(Path("data"), kReadOnly), Spec(Path("link"), kReadOnly)}),
+            HostStatus::kOk);
+}
+
+TEST_F(OpenChannel, DevicesAreStreamsAndMayBeShared) {
+  const auto opened = Open({Spec("/dev/null", kWriteOnly), Spec("/dev/null", kWriteOnly),
+                            Spec("/dev/zero", kReadOnly, AccessType::kSequentialBoth)});
+  ASSERT_TRUE(opened.has_value()) << opened.error().error.message;
+  for (const OpenedChannel& channel : *opened) {
+    EXPECT_TRUE(channel.is_stream);
+    EXPECT_EQ(FlagsOf(channel) & O_NONBLOCK, 0);
+  }
+  EXPECT_EQ(FlagsOf((*opened)[0]) & O_ACCMODE, O_WRONLY);
+}
+
+TEST_F(OpenChannel, DoesNotWaitForThePeerOfAFifo) {
+  ASSERT_EQ(::mkfifo(Path("fifo").c_str(), 0600), 0);
+  const auto reader = Open({Spec(Path("fifo"), kReadOnly, AccessType::kSequentialBoth)});
+  ASSERT_TRUE(reader.has_value()) << reader.error().error.message;
+  EXPECT_TRUE(reader->front().is_stream);
+  EXPECT_EQ(FlagsOf(reader->front()) & (O_ACCMODE | O_NONBLOCK), O_RDONLY);
+  const auto writer = Open({Spec(Path("fifo"), kWriteOnly, AccessType::kSequentialBoth)});
+  ASSERT_TRUE(writer.has_value()) << writer.error().error.message;
+  EXPECT_EQ(::write(writer->front().file.get(), "x", 1), 1);
+  char byte = 0;
+  EXPECT_EQ(::read(reader->front().file.get(), &byte, 1), 1);
+  EXPECT_EQ(byte, 'x');
+}
+
+TEST_F(OpenChannel, WaitsForAWriterThatHasWrittenNothing) {
+  ASSERT_EQ(::mkfifo(Path("fifo").c_str(), 0600), 0);
+  const auto reader = Open({Spec(Path("fifo"), kReadOnly)});
+  ASSERT_TRUE(reader.has_value());
+  std::promise<void> is_done;
+  // Keeps its end open until the wait is over: nothing but its open() can end the wait.
+  std::jthread writer([this, done = is_done.get_future()] {
+    const UniqueFd fd(::open(Path("fifo").c_str(), O_WRONLY | O_CLOEXEC));
+    done.wait();
+  });
+  EXPECT_TRUE(WaitForWriters(*reader, steady_clock::now() + std::chrono::seconds(30)).has_value());
+  is_done.set_value();
+}
+
+TEST_F(OpenChannel, KeepsWhatAWriterLeftBehind) {
+  ASSERT_EQ(::mkfifo(Path("fifo").c_str(), 0600), 0);
+  const auto reader = Open({Spec(Path("fifo"), kReadOnly)});
+  ASSERT_TRUE(reader.has_value());
+  std::ofstream(Path("fifo")) << "gone";
+  EXPECT_TRUE(WaitForWriters(*reader, steady_clock::now() + std::chrono::seconds(30)).has_value());
+  char buffer[8];
+  EXPECT_EQ(::read(reader->front().file.get(), buffer, sizeof buffer), 4);
+  EXPECT_EQ(::read(reader->front().file.get(), buffer, sizeof buffer), 0);
+}
+
+TEST_F(OpenChannel, StopsWaitingForAWriterAtTheDeadline) {
+  ASSERT_EQ(::mkfifo(Path("fifo").c_str(), 0600), 0);
+  const auto reader = Open({Spec(Path("fifo"), kReadOnly), Spec("/dev/zero", kReadOnly)});
+  ASSERT_TRUE(reader.has_value());
+  const auto waited = WaitForWriters(*reader, steady_clock::now() + std::chrono::milliseconds(20));
+  ASSERT_FALSE(waited.has_value());
+  EXPECT_EQ(waited.error().status, HostStatus::kInterrupted);
+}
+
+TEST_F(OpenChannel, RefusesDirectoriesSocketsAndNetworkSources) {
+  const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ASSERT_GE(listener, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string socket_path = Path("s");
+  ASSERT_LT(socket_path.size(), sizeof address.sun_path);
+  std::memcpy(address.sun_path, socket_path.c_str(), socket_path.size());
+  ASSERT_EQ(::bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  EXPECT_EQ(StatusOf({Spec(socket_path, kReadOnly)}), HostStatus::kUnsupported);
+  EXPECT_EQ(StatusOf({Spec(socket_path, kWriteOnly)}), HostStatus::kUnsupported);
+  ::close(listener);
+  EXPECT_EQ(StatusOf({Spec(directory_, kReadOnly)}), HostStatus::kUnsupported);
+  EXPECT_EQ(StatusOf({Spec(directory_, kWriteOnly)}), HostStatus::kUnsupported);
+  EXPECT_EQ(StatusOf({Spec("tcp:1:2", kReadOnly)}), HostStatus::kUnsupported);
+  ChannelSpec two = Spec("/dev/null", kReadOnly);
+  two.sources.emplace_back("/dev/null");
+  EXPECT_EQ(StatusOf({two}), HostStatus::kUnsupported);
+}
+
+TEST_F(OpenChannel, RefusesReadWriteWhereItHasNoMeaning) {
+  MakeFile("data", "x");
+  EXPECT_EQ(StatusOf({Spec(Path("data"), kReadWrite, AccessType::kSequentialBoth)}),
+            HostStatus::kManifest);
+  EXPECT_EQ(StatusOf({Spec(Path("data"), kReadWrite, AccessType::kSequentialGetRandomPut)}),
+            HostStatus::kManifest);
+  EXPECT_EQ(StatusOf({Spec("/dev/null", kReadWrite)}), HostStatus::kUsage);
+  ASSERT_EQ(::mkfifo(Path("fifo").c_str(), 0600), 0);
+  EXPECT_EQ(StatusOf({Spec(Path("fifo"), kReadWrite)}), HostStatus::kUsage);
+}
+
+TEST_F(OpenChannel, TellsMissingFromForbidden) {
+  EXPECT_EQ(StatusOf({Spec(Path("none"), kReadOnly)}), HostStatus::kManifest);
+  EXPECT_EQ(StatusOf({Spec(Path("none/out"), kWriteOnly)}), HostStatus::kMissing);
+  EXPECT_EQ(StatusOf({Spec(MakeFile("data", "") + "/out", kWriteOnly)}), HostStatus::kMissing);
+  EXPECT_EQ(StatusOf({Spec(Path("none/"), kWriteOnly)}), HostStatus::kMissing);
+  if (::geteuid() == 0) return;  // who may open everything
+  ASSERT_EQ(::chmod(MakeFile("locked", "").c_str(), 0), 0);
+  EXPECT_EQ(StatusOf({Spec(Path("locked"), kWriteOnly)}), HostStatus::kDenied);
+  EXPECT_EQ(StatusOf({Spec(Path("locked"), kReadOnly)}), HostStatus::kManifest);
+}
+
+TEST_F(OpenChannel, DoesNotCreateThroughALinkToNothing) {
+  ASSERT_EQ(::symlink("target", Path("dangling").c_str()), 0);
+  EXPECT_NE(StatusOf({Spec(Path("dangling"), kWriteOnly)}), HostStatus::kOk);
+  EXPECT_FALSE(std::filesystem::exists(Path("target")));
+}
+
+}  // namespace
+}  // namespace zerocloud::channels

@@ -1,0 +1,97 @@
+#include "sandbox/runtime/address_space.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "sandbox/include/zvm.h"
+
+namespace zerocloud::runtime {
+namespace {
+
+constexpr std::uint64_t kMiB = 1 << 20;
+
+std::vector<Region> SmallImage() {
+  return {{ZVM_IMAGE_ADDRESS, 0x3000, 0, kRead | kExecute, RegionSource::kImage},
+          {ZVM_IMAGE_ADDRESS + 0x3000, 0x1000, 0x3000, kRead, RegionSource::kImage},
+          {ZVM_IMAGE_ADDRESS + 0x4000, 0x2000, 0x4000, kRead | kWrite, RegionSource::kImage}};
+}
+
+std::vector<ChannelFacts> TwoChannels() {
+  return {{"/dev/stdin",
+           channels::StartChannel(channels::AccessType::kSequentialBoth, {1, 2, 0, 0}, 77, false)},
+          {"/dev/input",
+           channels::StartChannel(channels::AccessType::kRandomBoth, {5, 6, 7, 8}, 99, false)}};
+}
+
+TEST(AddressSpace, RegionsAreSortedDisjointPagesNeverWritableCode) {
+  const auto space = LayOut(SmallImage(), 64 * kMiB, TwoChannels());
+  ASSERT_TRUE(space);
+  std::uint64_t end = ZVM_GATE_ADDRESS;
+  for (const Region& region : space->regions) {
+    EXPECT_GE(region.address, end);
+    EXPECT_EQ(region.address % kPageSize, 0U);
+    EXPECT_EQ(region.size % kPageSize, 0U);
+    EXPECT_GT(region.size, 0U);
+    EXPECT_NE(region.access & (kWrite | kExecute), kWrite | kExecute);
+    end = region.address + region.size;
+  }
+  EXPECT_EQ(end, kGuestEnd) << "the stack ends at 4 GiB";
+}
+
+TEST(AddressSpace, HeapGetsWhatStackAndImageLeave) {
+  const auto space = LayOut(SmallImage(), 64 * kMiB, {});
+  ASSERT_TRUE(space);
+  EXPECT_EQ(space->heap_address, ZVM_IMAGE_ADDRESS + 0x10000);
+  EXPECT_EQ(space->heap_size, 64 * kMiB - ZVM_STACK_SIZE - 0x10000);
+}
+
+TEST(AddressSpace, FourGiBHeapStopsBelowTheStack) {
+  const auto space = LayOut(SmallImage(), kGuestEnd, {});
+  ASSERT_TRUE(space);
+  EXPECT_EQ(space->heap_address + space->heap_size, ZVM_STACK_ADDRESS - kMiB);
+}
+
+TEST(AddressSpace, RefusesMemoryThatLeavesNoHeap) {
+  for (const std::uint64_t size : {std::uint64_t{0}, std::uint64_t{1}, 16 * kMiB,
+                                   16 * kMiB + 0x1ffff, kGuestEnd + 1, ~std::uint64_t{0}}) {
+    const auto space = LayOut(SmallImage(), size, {});
+    ASSERT_FALSE(space) << size;
+    EXPECT_EQ(space.error().code, ErrorCode::kInvalid);
+    EXPECT_NE(space.error().message.find(std::to_string(size)), std::string::npos);
+  }
+  EXPECT_TRUE(LayOut(SmallImage(), 16 * kMiB + 0x20000, {}));
+}
+
+TEST(AddressSpace, ManifestTellsTheGuestAboutItsChannels) {
+  const auto space = LayOut(SmallImage(), 64 * kMiB, TwoChannels());
+  ASSERT_TRUE(space);
+  const auto at = [&](std::uint64_t guest) {
+    return space->manifest.data() + (guest - ZVM_MANIFEST_ADDRESS);
+  };
+  UserManifest manifest;
+  std::memcpy(&manifest, at(ZVM_MANIFEST_ADDRESS), sizeof manifest);
+  EXPECT_EQ(manifest.abi_version, ZVM_ABI_VERSION);
+  EXPECT_EQ(reinterpret_cast<std::uint64_t>(manifest.heap_ptr), space->heap_address);
+  EXPECT_EQ(manifest.heap_size, space->heap_size);
+  EXPECT_EQ(manifest.stack_size, ZVM_STACK_SIZE);
+  ASSERT_EQ(manifest.channels_count, 2);
+  ZVMChannel channels[2];
+  std::memcpy(channels, at(reinterpret_cast<std::uint64_t>(manifest.channels)), sizeof channels);
+  EXPECT_EQ(channels[0].size, 0) << "sequential channels show no size";
+  EXPECT_EQ(channels[1].size, 99);
+  EXPECT_EQ(channels[1].limits[PutSizeLimit], 8);
+  EXPECT_EQ(channels[1].type, RGetRPut);
+  EXPECT_STREQ(reinterpret_cast<const char*>(at(reinterpret_cast<std::uint64_t>(channels[1].name))),
+               "/dev/input");
+}
+
+TEST(AddressSpace, RefusesChannelsThatDoNotFitTheManifestPages) {
+  const std::vector<ChannelFacts> many(5000, {std::string(1000, 'x'), {}});
+  const auto space = LayOut(SmallImage(), 64 * kMiB, many);
+  ASSERT_FALSE(space);
+  EXPECT_NE(space.error().message.find("5000 channels"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace zerocloud::runtime

@@ -1,0 +1,168 @@
+#include "sandbox/runtime/calls.h"
+
+#include <asm/errno.h>
+
+#include "channels/channel_rules.h"
+#include "sandbox/include/zvm.h"
+#include "sandbox/runtime/sys.h"
+
+namespace zerocloud::runtime {
+namespace {
+
+// The kernel moves at most this much in one read or write (MAX_RW_COUNT is 2 GiB less a page).
+constexpr int64_t kMaxTransfer = int64_t{1} << 30;
+
+// How a transfer on the host ended.
+struct Transfer {
+  int64_t bytes = 0;       // moved, from the front
+  int64_t host_errno = 0;  // > 0 when the host refused; what was moved before counts not
+};
+
+// Reads `size` bytes or up to the end of the file or stream. `host_address` is guest memory: a page
+// that is not writable makes the kernel say EFAULT.
+Transfer ReadWhole(const channels::ChannelState& state, int descriptor, uint64_t host_address,
+                   int64_t size, int64_t offset) {
+  Transfer transfer;
+  while (transfer.bytes < size) {
+    int64_t piece = size - transfer.bytes;
+    if (piece > kMaxTransfer) piece = kMaxTransfer;
+    const auto to = host_address + static_cast<uint64_t>(transfer.bytes);
+    const auto fd = static_cast<uint64_t>(descriptor);
+    const int64_t got = state.is_stream ? Sys(SYS_read, fd, to, static_cast<uint64_t>(piece))
+                                        : Sys(SYS_pread64, fd, to, static_cast<uint64_t>(piece),
+                                              static_cast<uint64_t>(offset + transfer.bytes));
+    if (got == -EINTR) continue;
+    if (IsError(got)) {
+      transfer.host_errno = -got;
+      return transfer;
+    }
+    if (got == 0) return transfer;
+    transfer.bytes += got;
+  }
+  return transfer;
+}
+
+Transfer WriteWhole(const channels::ChannelState& state, int descriptor, uint64_t host_address,
+                    int64_t size, int64_t offset) {
+  Transfer transfer;
+  while (transfer.bytes < size) {
+    int64_t piece = size - transfer.bytes;
+    if (piece > kMaxTransfer) piece = kMaxTransfer;
+    const auto from = host_address + static_cast<uint64_t>(transfer.bytes);
+    const auto fd = static_cast<uint64_t>(descriptor);
+    const int64_t put = state.is_stream ? Sys(SYS_write, fd, from, static_cast<uint64_t>(piece))
+                                        : Sys(SYS_pwrite64, fd, from, static_cast<uint64_t>(piece),
+                                              static_cast<uint64_t>(offset + transfer.bytes));
+    if (put == -EINTR) continue;
+    if (IsError(put)) {
+      transfer.host_errno = -put;
+      return transfer;
+    }
+    transfer.bytes += put;
+  }
+  return transfer;
+}
+
+// The host could not do what it promised: the session ends, unless the guest's own memory or the
+// reader at the other end is the reason.
+int64_t FailTransfer(Calls& calls, int32_t handle, int64_t host_errno) {
+  if (host_errno == EFAULT || host_errno == EPIPE) return -host_errno;
+  calls.block->channel = handle;
+  calls.block->host_errno = static_cast<int32_t>(host_errno);
+  EndSession(calls, EndCause::kChannelIo);
+  return -EIO;
+}
+
+// Reads guest memory from trusted code, which is safe here and only here: the kernel has just
+// copied from or to these bytes, every region is anonymous memory or a private mapping of a sealed
+// file (nothing can shrink it), and nobody else writes guest memory, so neither a fault nor a
+// second value is possible.
+void UpdateDigest(BlockChannel& channel, const GuestMemory& memory, uint64_t address,
+                  int64_t bytes) {
+  if (channel.wants_digest == 0 || bytes <= 0) return;
+  channels::Sha1Update(channel.digest, reinterpret_cast<const void*>(memory.HostAddress(address)),
+                       static_cast<uint64_t>(bytes));
+}
+
+int64_t Pread(Calls& calls, uint64_t handle, uint64_t address, int64_t size, int64_t offset) {
+  const auto index = static_cast<uint32_t>(handle);  // an int32_t of the guest: the low half counts
+  if (index >= calls.channel_count) return -EINVAL;
+  BlockChannel& channel = calls.channels[index];
+  const channels::ArgumentCheck check = channels::CheckReadArguments(channel.state, size, offset);
+  if (check.is_done) return check.result;
+  if (!calls.memory.Contains(address, static_cast<uint64_t>(size), kWrite)) return -EINVAL;
+
+  const int descriptor = calls.first_descriptor + static_cast<int>(index);
+  const channels::Decision decision = channels::DecideRead(channel.state, size, offset);
+  if (decision.step == channels::Step::kDone) return decision.result;
+  unsigned char probe;
+  const bool is_probe = decision.step == channels::Step::kProbe;
+  const Transfer transfer =
+      is_probe ? ReadWhole(channel.state, descriptor, Address(&probe), 1, 0)
+               : ReadWhole(channel.state, descriptor, calls.memory.HostAddress(address),
+                           decision.bytes, decision.offset);
+  if (transfer.host_errno != 0) {
+    return FailTransfer(calls, static_cast<int32_t>(index), transfer.host_errno);
+  }
+  if (!is_probe) UpdateDigest(channel, calls.memory, address, transfer.bytes);
+  return channels::CompleteRead(channel.state, decision, transfer.bytes);
+}
+
+int64_t Pwrite(Calls& calls, uint64_t handle, uint64_t address, int64_t size, int64_t offset) {
+  const auto index = static_cast<uint32_t>(handle);
+  if (index >= calls.channel_count) return -EINVAL;
+  BlockChannel& channel = calls.channels[index];
+  const channels::ArgumentCheck check = channels::CheckWriteArguments(channel.state, size, offset);
+  if (check.is_done) return check.result;
+  if (!calls.memory.Contains(address, static_cast<uint64_t>(size), kRead)) return -EINVAL;
+
+  const channels::Decision decision = channels::DecideWrite(channel.state, size, offset);
+  if (decision.step == channels::Step::kDone) return decision.result;
+  const Transfer transfer =
+      WriteWhole(channel.state, calls.first_descriptor + static_cast<int>(index),
+                 calls.memory.HostAddress(address), decision.bytes, decision.offset);
+  if (transfer.host_errno != 0) {
+    return FailTransfer(calls, static_cast<int32_t>(index), transfer.host_errno);
+  }
+  UpdateDigest(channel, calls.memory, address, transfer.bytes);
+  return channels::CompleteWrite(channel.state, decision, transfer.bytes);
+}
+
+}  // namespace
+
+void EndSession(Calls& calls, EndCause cause) {
+  SessionBlock& block = *calls.block;
+  if (block.phase != Phase::kEnded) {
+    block.end_cause = cause;
+    if (block.wants_memory_digest != 0 && cause == EndCause::kExited) {
+      for (const Region& region : calls.memory) {
+        if ((region.access & kRead) == 0 || region.source == RegionSource::kGate) continue;
+        channels::Sha1Update(
+            block.memory_digest,
+            reinterpret_cast<const void*>(calls.memory.HostAddress(region.address)), region.size);
+      }
+    }
+    block.phase = Phase::kEnded;
+  }
+  calls.end_session();
+}
+
+int64_t Dispatch(Calls& calls, uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
+  // The number is an int of the guest: only its low half counts.
+  switch (static_cast<uint32_t>(number)) {
+    case ZVM_CALL_PREAD:
+      return Pread(calls, a, b, static_cast<int64_t>(c), static_cast<int64_t>(d));
+    case ZVM_CALL_PWRITE:
+      return Pwrite(calls, a, b, static_cast<int64_t>(c), static_cast<int64_t>(d));
+    case ZVM_CALL_EXIT:
+      calls.block->exit_code = static_cast<int32_t>(a);
+      EndSession(calls, EndCause::kExited);
+      return 0;
+    case ZVM_CALL_FORK:
+      return 0;
+    default:  // also jail and unjail: docs/abi.md
+      return -EPERM;
+  }
+}
+
+}  // namespace zerocloud::runtime

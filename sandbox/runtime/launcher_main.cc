@@ -1,0 +1,371 @@
+// zvm-session: the session launcher. TRUSTED. The host starts it with the session block, the
+// image's memory file and the channels as its only descriptors (session_block.h); it builds the
+// guest's address space, gives up every right it does not need, and jumps in. It is a static
+// executable without a C library, so that the low 4 GiB are empty and a session costs little.
+//
+// Order matters: rights are dropped before guest memory exists, the filter goes up last.
+
+#include <asm/errno.h>
+#include <cpuid.h>
+#include <elf.h>
+#include <linux/capability.h>
+#include <linux/personality.h>
+#include <linux/prctl.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <ucontext.h>
+
+#include <initializer_list>
+
+#include "sandbox/include/zvm.h"
+#include "sandbox/policy/seccomp_filter.h"
+#include "sandbox/runtime/calls.h"
+#include "sandbox/runtime/gate_layout.h"
+#include "sandbox/runtime/session_block.h"
+#include "sandbox/runtime/sys.h"
+
+namespace zerocloud::runtime {
+namespace {
+
+// Hidden: found relative to rip, so that nothing needs a relocation that nobody would apply.
+#pragma GCC visibility push(hidden)
+extern "C" {
+extern const unsigned char gate_page_code[], gate_page_code_end[];
+extern const unsigned char gate_entry[], gate_return_mask[], gate_return[], signal_restorer[];
+[[noreturn]] void enter_guest(uint64_t entry);
+int64_t gate_dispatch(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
+[[noreturn]] void launcher_main(const uint64_t* kernel_block);
+}
+#pragma GCC visibility pop
+
+// asm/prctl.h and linux/signal.h clash with the C library's headers.
+constexpr uint64_t kArchSetGs = 0x1001;
+constexpr uint64_t kArchSetFs = 0x1002;
+constexpr uint64_t kAtMinSigStackSize = 51;
+constexpr uint64_t kSaRestorer = 0x04000000;
+constexpr uint64_t kSigSetBytes = 8;
+constexpr uint64_t kSignalIgnored = 1;  // SIG_IGN as the kernel knows it
+
+constexpr uint64_t kTrustedStackSize = 64 << 10;
+constexpr uint64_t kNullEnd = 64 << 10;
+
+struct KernelSigaction {
+  uint64_t handler;
+  uint64_t flags;
+  uint64_t restorer;
+  uint64_t mask;
+};
+
+// What %gs points at: see gate_layout.h.
+struct alignas(64) GateWords {
+  unsigned char bytes[GATE_WORDS_SIZE];
+  template <typename T>
+  T& At(size_t offset) {
+    return *reinterpret_cast<T*>(bytes + offset);
+  }
+};
+
+GateWords gate_words;
+uint64_t thread_words[8];  // what %fs points at; code with a stack protector reads %fs:0x28
+alignas(16) unsigned char trusted_stack[kTrustedStackSize];
+Calls* calls;  // made in launcher_main's frame, which never ends
+
+[[noreturn]] void Exit(int status) {
+  for (;;) Sys(SYS_exit_group, static_cast<uint64_t>(status));
+}
+
+[[noreturn]] void FailSetup(SessionBlock* block, SetupStep step, int64_t result) {
+  if (block != nullptr) {
+    block->setup_step = step;
+    block->setup_errno = static_cast<int32_t>(-result);
+  }
+  Exit(1);
+}
+
+void Check(SessionBlock* block, SetupStep step, int64_t result) {
+  if (IsError(result)) FailSetup(block, step, result);
+}
+
+void EndProcess() { Exit(0); }
+
+// Any fault: says whose it was and ends the process. On the alternate stack, never returns.
+void HandleFault(int signal, siginfo_t* info, void* context) {
+  const auto pc =
+      static_cast<uint64_t>(static_cast<const ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP]);
+  const bool is_gate_return = pc == Address(gate_return_mask) || pc == Address(gate_return);
+  SessionBlock& block = *calls->block;
+  block.signal = signal;
+  block.pc = is_gate_return ? ZVM_GATE_ADDRESS : pc;
+  block.fault_address = signal == SIGSEGV || signal == SIGBUS ? Address(info->si_addr) : 0;
+  const bool is_guest = pc < kGuestEnd || is_gate_return;
+  EndSession(*calls, is_guest ? EndCause::kFaulted : EndCause::kTrustedFault);
+  Exit(0);
+}
+
+// The block is as long as its own file says: the host has just made it.
+SessionBlock* MapBlock() {
+  struct {
+    unsigned char before[48];
+    int64_t size;
+    unsigned char after[88];
+  } status;
+  static_assert(sizeof status == 144, "struct stat of x86-64");
+  if (IsError(Sys(SYS_fstat, kBlockDescriptor, Address(&status)))) return nullptr;
+  const int64_t mapped = Sys(SYS_mmap, 0, static_cast<uint64_t>(status.size),
+                             PROT_READ | PROT_WRITE, MAP_SHARED, kBlockDescriptor, 0);
+  if (IsError(mapped)) return nullptr;
+  auto* block = reinterpret_cast<SessionBlock*>(mapped);
+  return block->version == kSessionBlockVersion ? block : nullptr;
+}
+
+// Nobody but our host may be the parent, and its death is ours.
+void BindToParent(SessionBlock* block) {
+  Check(block, SetupStep::kParent, Sys(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL));
+  if (Sys(SYS_getppid) != block->parent_pid) FailSetup(block, SetupStep::kParent, -ESRCH);
+}
+
+// Read-implies-execute, a mapped page zero and the like would undo the first wall.
+void CheckPersonality(SessionBlock* block) {
+  const int64_t persona = Sys(SYS_personality, 0xffffffff);
+  Check(block, SetupStep::kPersonality, persona);
+  if ((persona & ~int64_t{ADDR_NO_RANDOMIZE}) != 0) {
+    FailSetup(block, SetupStep::kPersonality, -EPERM);
+  }
+}
+
+// No session is root, keeps a capability, or can be inspected by another of the same user.
+void DropPrivileges(SessionBlock* block) {
+  if (Sys(SYS_geteuid) == 0 || Sys(SYS_getuid) == 0) {
+    const uint64_t id = block->unprivileged_id;
+    Check(block, SetupStep::kIdentity, Sys(SYS_setgroups, 0, 0));
+    Check(block, SetupStep::kIdentity, Sys(SYS_setresgid, id, id, id));
+    Check(block, SetupStep::kIdentity, Sys(SYS_setresuid, id, id, id));
+  }
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
+  Check(block, SetupStep::kIdentity, Sys(SYS_capset, Address(&header), Address(none)));
+  Check(block, SetupStep::kIdentity, Sys(SYS_prctl, PR_SET_DUMPABLE, 0));
+  Check(block, SetupStep::kIdentity, Sys(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1));
+}
+
+void SetLimit(SessionBlock* block, int resource, uint64_t value) {
+  const struct {
+    uint64_t soft, hard;
+  } limit = {value, value};
+  Check(block, SetupStep::kLimits,
+        Sys(SYS_prlimit64, 0, static_cast<uint64_t>(resource), Address(&limit), 0));
+}
+
+// 1, not 0, for core dumps: the kernel then refuses to pipe one to a helper, too.
+void SetLimits(SessionBlock* block) {
+  SetLimit(block, RLIMIT_CORE, 1);
+  SetLimit(block, RLIMIT_CPU, block->cpu_seconds);
+  SetLimit(block, RLIMIT_MEMLOCK, 0);
+  SetLimit(block, RLIMIT_MSGQUEUE, 0);
+  SetLimit(block, RLIMIT_NPROC, 0);
+  SetLimit(block, RLIMIT_NOFILE, kFirstChannelDescriptor + block->channel_count);
+}
+
+// Everything from the lowest address that may be mapped to the end of the guard becomes ours, or
+// the session does not start: whatever already lay there would be in the guest's reach.
+void Reserve(SessionBlock* block) {
+  Check(block, SetupStep::kReserve, Sys(SYS_munmap, 0, kNullEnd));
+  const uint64_t flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE;
+  for (const uint64_t start : {uint64_t{kPageSize}, kNullEnd}) {
+    const int64_t at = Sys(SYS_mmap, start, kGuardEnd - start, PROT_NONE, flags, ~uint64_t{0}, 0);
+    if (at == static_cast<int64_t>(start)) return;
+    // Below vm.mmap_min_addr nobody can map anything: then the higher start is as good.
+    if (start == kNullEnd || at != -EPERM) {
+      FailSetup(block, SetupStep::kReserve, IsError(at) ? at : -EEXIST);
+    }
+  }
+}
+
+uint64_t Protection(uint32_t access) {
+  return ((access & kRead) != 0 ? PROT_READ : 0) | ((access & kWrite) != 0 ? PROT_WRITE : 0) |
+         ((access & kExecute) != 0 ? PROT_EXEC : 0);
+}
+
+void MapImage(SessionBlock* block, const Region& region) {
+  Check(block, SetupStep::kMap,
+        Sys(SYS_mmap, region.address, region.size, Protection(region.access),
+            MAP_PRIVATE | MAP_FIXED, kImageDescriptor, region.image_offset));
+}
+
+void MapAnonymous(SessionBlock* block, const Region& region, const unsigned char* bytes,
+                  uint64_t size) {
+  const uint64_t final_protection = Protection(region.access);
+  const uint64_t protection = size > 0 ? PROT_READ | PROT_WRITE : final_protection;
+  Check(block, SetupStep::kMap,
+        Sys(SYS_mmap, region.address, region.size, protection,
+            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, ~uint64_t{0}, 0));
+  if (size == 0) return;
+  // SAFETY: just mapped writable, nothing runs there yet.
+  auto* to = reinterpret_cast<unsigned char*>(region.address);
+  for (uint64_t i = 0; i < size; ++i) to[i] = bytes[i];
+  Check(block, SetupStep::kMap, Sys(SYS_mprotect, region.address, region.size, final_protection));
+}
+
+void MapRegions(SessionBlock* block) {
+  constexpr unsigned char kHalt = 0xf4;
+  static unsigned char gate_page[kPageSize];
+  for (unsigned char& byte : gate_page) byte = kHalt;
+  for (size_t i = 0; gate_page_code + i < gate_page_code_end; ++i) gate_page[i] = gate_page_code[i];
+
+  for (uint32_t i = 0; i < block->region_count; ++i) {
+    const Region& region = block->regions()[i];
+    if (region.address < ZVM_GATE_ADDRESS || region.address % kPageSize != 0 ||
+        region.size % kPageSize != 0 || region.size > kGuestEnd - region.address ||
+        (region.access & (kWrite | kExecute)) == (kWrite | kExecute)) {
+      FailSetup(block, SetupStep::kMap, -EINVAL);
+    }
+    switch (region.source) {
+      case RegionSource::kZero:
+        MapAnonymous(block, region, nullptr, 0);
+        break;
+      case RegionSource::kImage:
+        MapImage(block, region);
+        break;
+      case RegionSource::kManifest:
+        MapAnonymous(block, region, block->manifest(), block->manifest_size);
+        break;
+      case RegionSource::kGate:
+        MapAnonymous(block, region, gate_page, kPageSize);
+        break;
+      default:
+        FailSetup(block, SetupStep::kMap, -EINVAL);
+    }
+  }
+}
+
+// The state components that the gate clears are those that the kernel has enabled, but never the
+// protection keys (9): their initial state would open every key.
+void PrepareGate(SessionBlock* block) {
+  unsigned eax, ebx, ecx, edx;
+  constexpr unsigned kOsXsave = 1U << 27;
+  if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0 || (ecx & kOsXsave) == 0) {
+    FailSetup(block, SetupStep::kProcessor, -ENOSYS);
+  }
+  uint32_t enabled_low, enabled_high;
+  // SAFETY: OSXSAVE says that xgetbv may be used.
+  __asm__ volatile("xgetbv" : "=a"(enabled_low), "=d"(enabled_high) : "c"(0));
+  constexpr uint64_t kClearedComponents = 0xe7;  // x87, SSE, AVX, opmask, upper ZMM
+  constexpr uint32_t kDefaultMxcsr = 0x1f80;
+  constexpr size_t kMxcsrInXsaveArea = 24;
+  gate_words.At<uint64_t>(GATE_TARGET) = Address(gate_entry);
+  gate_words.At<uint64_t>(GATE_TRUSTED_RSP) = Address(trusted_stack) + kTrustedStackSize;
+  gate_words.At<uint32_t>(GATE_MXCSR) = kDefaultMxcsr;
+  gate_words.At<uint64_t>(GATE_XSTATE_MASK) = enabled_low & kClearedComponents;
+  gate_words.At<uint32_t>(GATE_XSTATE_AREA + kMxcsrInXsaveArea) = kDefaultMxcsr;
+  Check(block, SetupStep::kSegments, Sys(SYS_arch_prctl, kArchSetGs, Address(&gate_words)));
+}
+
+// The kernel's signal frame holds all vector state, so its size is the processor's.
+void CatchFaults(SessionBlock* block, const uint64_t* kernel_block) {
+  uint64_t at = kernel_block[0] + 2;  // argc, argv and its null
+  while (kernel_block[at] != 0) ++at;
+  uint64_t frame_size = 4096;
+  for (++at; kernel_block[at] != AT_NULL; at += 2) {
+    if (kernel_block[at] == kAtMinSigStackSize) frame_size = kernel_block[at + 1];
+  }
+  const uint64_t stack_size = (frame_size + kTrustedStackSize) & ~(kPageSize - 1);
+  const int64_t stack = Sys(SYS_mmap, 0, stack_size, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS, ~uint64_t{0}, 0);
+  Check(block, SetupStep::kSignals, stack);
+  stack_t alternate = {};
+  alternate.ss_sp = reinterpret_cast<void*>(stack);
+  alternate.ss_size = stack_size;
+  Check(block, SetupStep::kSignals, Sys(SYS_sigaltstack, Address(&alternate), 0));
+
+  KernelSigaction action = {Address(reinterpret_cast<void*>(&HandleFault)),
+                            SA_SIGINFO | SA_ONSTACK | kSaRestorer, Address(signal_restorer),
+                            ~uint64_t{0}};
+  for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP}) {
+    Check(block, SetupStep::kSignals,
+          Sys(SYS_rt_sigaction, static_cast<uint64_t>(signal), Address(&action), 0, kSigSetBytes));
+  }
+  // A pipe without a reader is an errno of the call.
+  action = {kSignalIgnored, kSaRestorer, Address(signal_restorer), 0};
+  Check(block, SetupStep::kSignals,
+        Sys(SYS_rt_sigaction, SIGPIPE, Address(&action), 0, kSigSetBytes));
+  const uint64_t nothing_blocked = 0;
+  Check(block, SetupStep::kSignals,
+        Sys(SYS_rt_sigprocmask, SIG_SETMASK, Address(&nothing_blocked), 0, kSigSetBytes));
+}
+
+void InstallFilter(SessionBlock* block) {
+  static constexpr policy::RunningFilter kFilter;
+  auto* filter = const_cast<sock_filter*>(kFilter.program);
+  __asm__("" : "+r"(filter));  // or the compiler makes a constant of the address: a relocation
+  const sock_fprog program = {policy::RunningFilter::kLength, filter};
+  Check(block, SetupStep::kFilter, Sys(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, Address(&program)));
+}
+
+// Gives trusted code its stack protector: a canary of the kernel's randomness at %fs:0x28.
+void PrepareStackProtector() {
+  constexpr size_t kCanaryWord = 5;
+  if (IsError(Sys(SYS_getrandom, Address(&thread_words[kCanaryWord]), sizeof(uint64_t), 0)) ||
+      IsError(Sys(SYS_arch_prctl, kArchSetFs, Address(thread_words)))) {
+    Exit(1);
+  }
+}
+
+}  // namespace
+
+extern "C" {
+
+int64_t gate_dispatch(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
+  return Dispatch(*calls, number, a, b, c, d);
+}
+
+[[gnu::no_stack_protector]] void launcher_main(const uint64_t* kernel_block) {
+  PrepareStackProtector();
+  SessionBlock* const block = MapBlock();
+  if (block == nullptr) FailSetup(nullptr, SetupStep::kBlock, 0);
+  CheckPersonality(block);
+  DropPrivileges(block);
+  BindToParent(block);  // after the change of user, which clears the parent-death signal
+  const uint64_t first_foreign = kFirstChannelDescriptor + uint64_t{block->channel_count};
+  Check(block, SetupStep::kDescriptors, Sys(SYS_close_range, first_foreign, ~0U, 0));
+  Reserve(block);
+  MapRegions(block);
+  Check(block, SetupStep::kDescriptors, Sys(SYS_close_range, 0, kFirstChannelDescriptor - 1, 0));
+  SetLimits(block);
+  CatchFaults(block, kernel_block);
+  PrepareGate(block);
+
+  Calls all = {block,
+               block->channels(),
+               block->channel_count,
+               kFirstChannelDescriptor,
+               GuestMemory(0, block->regions(), block->region_count),
+               &EndProcess};
+  calls = &all;
+  const uint64_t entry = block->entry;
+  InstallFilter(block);
+  block->phase = Phase::kRunning;
+  enter_guest(entry);
+}
+
+// What the compiler and libmd call without being asked.
+void* memcpy(void* __restrict to, const void* __restrict from, size_t size) {
+  void* const result = to;
+  __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size)::"memory");
+  return result;
+}
+
+void* memset(void* to, int value, size_t size) {
+  void* const result = to;
+  __asm__ volatile("rep stosb" : "+D"(to), "+c"(size) : "a"(value) : "memory");
+  return result;
+}
+
+[[noreturn]] void __stack_chk_fail() { Exit(2); }
+
+}  // extern "C"
+
+}  // namespace zerocloud::runtime

@@ -1,0 +1,52 @@
+// Manifest: the text that describes one session, parsed into values. Source of the format: ZeroVM's
+// manifest, version 20130611; docs/manifest.md has every key and limit. Pure: opens nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "channels/channel_spec.h"
+#include "channels/host_status.h"
+
+namespace zerocloud::runtime {
+
+inline constexpr std::string_view kManifestVersion = "20130611";
+inline constexpr std::size_t kMaxManifestSize = std::size_t{512} << 10;
+inline constexpr std::size_t kMaxManifestLines = 8192;
+inline constexpr std::int64_t kMaxMemorySize = std::int64_t{4} << 30;
+inline constexpr std::int64_t kMaxTimeout = INT32_MAX;  // seconds
+// A path of a unix socket has room for this and its NUL.
+inline constexpr std::size_t kMaxJobSize = 107;
+
+// A line that means nothing here but looks as if it should.
+struct ManifestWarning {
+  std::size_t line = 0;  // from 1
+  std::string message;
+  friend bool operator==(const ManifestWarning&, const ManifestWarning&) = default;
+};
+
+struct Manifest {
+  std::string program;  // host path, relative to the working directory or absolute
+  std::uint64_t memory_size = 0;
+  bool wants_memory_digest = false;
+  std::int64_t timeout_seconds = 0;
+  std::vector<channels::ChannelSpec> channels;  // in handle order
+
+  // Checked and kept, but without effect until sessions have a network and fork.
+  std::optional<std::int64_t> node;
+  std::optional<std::string> name_server;
+  std::optional<std::string> job;
+  std::optional<std::string> etag;
+
+  std::vector<ManifestWarning> warnings;
+};
+
+// A message begins with "MANIFEST <line>: <key>: ", or "MANIFEST: " where no single line is at
+// fault.
+channels::HostResult<Manifest> ParseManifest(std::string_view text);
+
+}  // namespace zerocloud::runtime

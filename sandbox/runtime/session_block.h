@@ -1,0 +1,117 @@
+// The session block: one shared memory file through which the host tells the session launcher what
+// to set up and the launcher tells what happened. The host fills it before the process starts and
+// reads it after the process has ended, so it is complete even when the session was killed.
+//
+// A guest cannot reach it (it is mapped far above 4 GiB), but the host still treats what it reads
+// back as hostile: only fixed-size numbers, each used by index of the host's own channel list.
+//
+// Layout: SessionBlock, then region_count Regions, then channel_count BlockChannels, then
+// manifest_size bytes for ZVM_MANIFEST_ADDRESS. Freestanding.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "channels/channel_rules.h"
+#include "channels/digest.h"
+
+namespace zerocloud::runtime {
+
+inline constexpr uint32_t kSessionBlockVersion = 1;
+
+// Descriptors of a session process at its start. 0 and 1 are closed before the guest runs.
+inline constexpr int kBlockDescriptor = 0;
+inline constexpr int kImageDescriptor = 1;
+inline constexpr int kFirstChannelDescriptor = 2;
+
+// Where guest addresses end, and where the guard above them does: the largest displacement (2 GiB)
+// plus the widest access from the highest stack pointer stay below it (docs/verifier.md).
+inline constexpr uint64_t kGuestEnd = uint64_t{1} << 32;
+inline constexpr uint64_t kGuardEnd = uint64_t{7} << 30;
+
+inline constexpr uint64_t kPageSize = 4096;
+
+enum RegionAccess : uint32_t { kRead = 1, kWrite = 2, kExecute = 4 };
+enum class RegionSource : uint32_t {
+  kZero,      // anonymous memory
+  kImage,     // private mapping of the image's memory file at image_offset
+  kManifest,  // anonymous memory, filled with the block's manifest bytes
+  kGate,      // anonymous memory, filled with the gate
+};
+
+// A run of guest pages. Regions are sorted, do not overlap, and are whole pages.
+struct Region {
+  uint64_t address;
+  uint64_t size;
+  uint64_t image_offset;
+  uint32_t access;  // RegionAccess bits; never kWrite with kExecute
+  RegionSource source;
+};
+
+// How far a session came. A process that ends in kSetup was never a guest.
+enum class Phase : uint32_t { kSetup, kRunning, kEnded };
+
+// Why a session ended by itself; the host knows of the other causes (runtime::Cause).
+enum class EndCause : uint32_t { kNone, kExited, kFaulted, kChannelIo, kTrustedFault };
+
+// The step of the launcher that failed, for the message of a session that could not be set up.
+enum class SetupStep : uint32_t {
+  kStart,
+  kParent,
+  kBlock,
+  kPersonality,
+  kProcessor,
+  kIdentity,
+  kDescriptors,
+  kLimits,
+  kReserve,
+  kMap,
+  kSignals,
+  kSegments,
+  kFilter,
+};
+
+struct BlockChannel {
+  channels::ChannelState state;
+  channels::Sha1 digest;  // used if wants_digest
+  uint32_t wants_digest;
+  uint32_t reserved;
+};
+
+struct SessionBlock {
+  uint32_t version;
+  uint32_t region_count;
+  uint32_t channel_count;
+  uint32_t wants_memory_digest;
+  uint64_t manifest_size;
+  uint64_t entry;
+  int32_t parent_pid;        // the launcher ends if its parent is another by now
+  uint32_t cpu_seconds;      // RLIMIT_CPU, behind the host's own clock
+  uint32_t unprivileged_id;  // user and group to become when started as root
+
+  // Written by the launcher.
+  Phase phase;
+  SetupStep setup_step;
+  int32_t setup_errno;
+  EndCause end_cause;
+  int32_t exit_code;
+  int32_t signal;
+  int32_t channel;
+  int32_t host_errno;
+  uint32_t reserved;
+  uint64_t pc;
+  uint64_t fault_address;
+  channels::Sha1 memory_digest;
+
+  Region* regions() { return reinterpret_cast<Region*>(this + 1); }
+  BlockChannel* channels() { return reinterpret_cast<BlockChannel*>(regions() + region_count); }
+  unsigned char* manifest() { return reinterpret_cast<unsigned char*>(channels() + channel_count); }
+
+  static constexpr uint64_t SizeFor(uint64_t region_count, uint64_t channel_count,
+                                    uint64_t manifest_size) {
+    return sizeof(SessionBlock) + region_count * sizeof(Region) +
+           channel_count * sizeof(BlockChannel) + manifest_size;
+  }
+};
+
+}  // namespace zerocloud::runtime

@@ -1,0 +1,7 @@
+/* Calls a function that it copied to data. */
+/* expect: faulted 11 */
+static unsigned char code[64] __attribute__((aligned(32))) = {0x90, 0x90, 0xc3};
+int main(void) {
+  ((void (*)(void))(unsigned long)code)();
+  return 0;
+}

@@ -1,0 +1,3 @@
+/* Runs an undefined instruction. */
+/* expect: faulted 4 */
+int main(void) { __builtin_trap(); }

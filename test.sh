@@ -1,0 +1,53 @@
+#!/bin/bash
+# Installs what is needed, builds, and runs the tests. Ends with ctest's summary line.
+#
+#   ./test.sh                 release build, every test
+#   ./test.sh --sanitizers    the hosted tests again under ASan+UBSan, then the server's under TSan
+#   ./test.sh --lint          formatting, and clang-tidy over every file
+#   ./test.sh --fuzz SECONDS  each fuzz target for that long
+set -euo pipefail
+cd "$(dirname "$0")"
+jobs=$(nproc)
+
+usage() { sed -n '2,8s/^# \{0,1\}//p' "$0"; }
+
+build() {  # build PRESET
+  cmake --preset "$1" >"build-$1.log" 2>&1 || { cat "build-$1.log"; exit 1; }
+  rm -f "build-$1.log"
+  cmake --build --preset "$1" -j "$jobs"
+}
+
+run() {  # run PRESET [ctest arguments]
+  local preset=$1
+  shift
+  ctest --preset "$preset" -j "$jobs" "$@"
+}
+
+sh cmake/install-packages.sh
+case "${1:-}" in
+  "")
+    build release
+    run release
+    ;;
+  --sanitizers)
+    build asan
+    run asan
+    build tsan
+    run tsan
+    ;;
+  --lint)
+    git ls-files '*.cc' '*.h' '*.c' | xargs clang-format-19 --dry-run -Werror
+    build tidy
+    ;;
+  --fuzz)
+    build fuzz
+    for target in build/fuzz/fuzz/*_fuzzer; do
+      echo "== $(basename "$target")"
+      "$target" -max_total_time="${2:?seconds}" -rss_limit_mb=4096 -print_final_stats=1 2>&1 | tail -n 12
+    done
+    ;;
+  *)
+    usage
+    exit 2
+    ;;
+esac
