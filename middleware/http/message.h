@@ -55,15 +55,16 @@ struct RequestHead {
 class BodySource {
  public:
   virtual ~BodySource() = default;
-  // At most buffer.size() bytes; 0 is the end. An error after the head was sent closes the connection.
+  // At most buffer.size() bytes; 0 is the end. An error after the head was sent closes the
+  // connection.
   virtual Result<std::size_t> Read(std::span<std::byte> buffer) = 0;
 };
 
 struct Response {
   int status = 200;
-  Headers headers;  // without Content-Length, Transfer-Encoding, Date, Connection: the server's
-  std::string text;                      // the body, if `body` is null
-  std::unique_ptr<BodySource> body;      // else pulled from here
+  Headers headers;   // without Content-Length, Transfer-Encoding, Date, Connection: the server's
+  std::string text;  // the body, if `body` is null
+  std::unique_ptr<BodySource> body;        // else pulled from here
   std::optional<std::uint64_t> body_size;  // of `body`; none: sent chunked
   // For HEAD and 304, where no body is sent: what Content-Length says. None: text.size()/body_size.
   std::optional<std::uint64_t> declared_length;
@@ -72,7 +73,8 @@ struct Response {
 // One request under way. The server calls Write() for each piece of the request body in order, then
 // Finish() once. `done` runs exactly once, on any thread, unless the exchange is destroyed before:
 // that means the client has gone, cancels the work, and `done` is not called after the destructor
-// returned. Write() returning an error makes the server stop reading and answer with it.
+// returned. Once Write() has returned an error the server stops reading the body, calls Finish() at
+// once, sends what that answers (the exchange knows the true status: 413, 507, ...) and closes.
 class Exchange {
  public:
   virtual ~Exchange() = default;
