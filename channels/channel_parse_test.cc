@@ -125,8 +125,9 @@ TEST(ChannelParse, RefusesAnAliasTwice) {
 
 TEST(ChannelParse, RefusesMoreChannelsThanTheLimit) {
   auto channels = StandardChannels();
-  while (channels.size() < kMaxChannels)
+  while (channels.size() < kMaxChannels) {
     channels.push_back(Spec("/dev/" + std::to_string(channels.size())));
+  }
   EXPECT_TRUE(ValidateChannels(channels).has_value());
   channels.push_back(Spec("/dev/last"));
   const auto valid = ValidateChannels(channels);
@@ -136,12 +137,14 @@ TEST(ChannelParse, RefusesMoreChannelsThanTheLimit) {
 
 TEST(ChannelParse, HandlesAreStandardChannelsFirstThenByteOrder) {
   std::vector<ChannelSpec> channels;
+  channels.reserve(7);
   for (const char* alias : {"/dev/\xc3\xa9", "/dev/b", "/dev/stderr", "/dev/B", "/dev/stdin",
                             "/dev/a", "/dev/stdout"}) {
     channels.push_back(Spec(alias));
   }
   SortForHandles(channels);
   std::vector<std::string> aliases;
+  aliases.reserve(channels.size());
   for (const ChannelSpec& channel : channels) aliases.push_back(channel.alias);
   EXPECT_THAT(aliases, ElementsAre("/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/B", "/dev/a",
                                    "/dev/b", "/dev/\xc3\xa9"));

@@ -38,7 +38,7 @@ target_link_options(zerocloud_flags INTERFACE -pie -Wl,-z,relro -Wl,-z,now -fuse
 if(ZEROCLOUD_SANITIZE)
   target_compile_options(zerocloud_flags INTERFACE
     -fsanitize=${ZEROCLOUD_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
-    -U_FORTIFY_SOURCE)
+    -fsanitize-ignorelist=${PROJECT_SOURCE_DIR}/cmake/sanitizer-ignore.txt -U_FORTIFY_SOURCE)
   target_link_options(zerocloud_flags INTERFACE -fsanitize=${ZEROCLOUD_SANITIZE})
 endif()
 if(ZEROCLOUD_FUZZ)

@@ -32,8 +32,8 @@ inline constexpr std::size_t kMaxPiece = 240;
 [[nodiscard]] Result<void> CheckContainerName(std::string_view name);
 [[nodiscard]] Result<void> CheckObjectName(std::string_view name);
 
-// REQUIRES of both: the name passed its check. Accounts and containers are folders; a leading '.' of
-// theirs is escaped, so none of them is hidden or is the store's own ".zerocloud".
+// REQUIRES of both: the name passed its check. Accounts and containers are folders; a leading '.'
+// of theirs is escaped, so none of them is hidden or is the store's own ".zerocloud".
 [[nodiscard]] std::string EncodeFolder(std::string_view name);
 [[nodiscard]] std::string EncodeObject(std::string_view name);
 

@@ -260,12 +260,12 @@ class Parser {
     const auto reject = [index](std::string_view what) {
       return Reject(fmt::format("segment {} {}", index, what));
     };
+    if (header.p_memsz == 0 && header.p_filesz == 0) return true;  // a linker script left it empty
     if (const auto part = FilePart(header, index); !part) return Fail(part);
     const auto protection = ProtectionOf(header.p_flags);
     if (!protection) {
       return reject(fmt::format("has flags {:#x}: segments are R, RX or RW", header.p_flags));
     }
-    if (header.p_memsz == 0) return reject("is empty");
     if (header.p_filesz > header.p_memsz) return reject("is larger in the file than in memory");
     if (header.p_vaddr % kPageSize != 0 || header.p_offset % kPageSize != 0) {
       return reject(fmt::format("starts at {:#x} (file {:#x}), not at a page of {} bytes",

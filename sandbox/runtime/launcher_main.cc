@@ -334,10 +334,6 @@ int64_t gate_dispatch(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint6
   Reserve(block);
   MapRegions(block);
   Check(block, SetupStep::kDescriptors, Sys(SYS_close_range, 0, kFirstChannelDescriptor - 1, 0));
-  SetLimits(block);
-  CatchFaults(block, kernel_block);
-  PrepareGate(block);
-
   Calls all = {block,
                block->channels(),
                block->channel_count,
@@ -345,6 +341,9 @@ int64_t gate_dispatch(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint6
                GuestMemory(0, block->regions(), block->region_count),
                &EndProcess};
   calls = &all;
+  SetLimits(block);
+  CatchFaults(block, kernel_block);
+  PrepareGate(block);
   const uint64_t entry = block->entry;
   InstallFilter(block);
   block->phase = Phase::kRunning;

@@ -72,11 +72,10 @@ HostResult<void> AddChannel(Manifest& manifest, std::string_view value) {
 }
 
 HostResult<void> SetNode(Manifest& manifest, std::string_view value) {
-  const auto node = ParseInteger(value);
-  if (!node || *node < 1 || *node > UINT32_MAX) {
+  manifest.node = ParseInteger(value);
+  if (!manifest.node || *manifest.node < 1 || *manifest.node > UINT32_MAX) {
     return Invalid(fmt::format("'{}' is not a number from 1 to {}", value, UINT32_MAX));
   }
-  manifest.node = *node;
   return {};
 }
 

@@ -1,0 +1,131 @@
+#!/bin/bash
+# The main job, from nothing: installs what is needed, builds, starts a server over a temporary
+# directory, uploads text, counts its words with one job, ranks them with a second one, and checks
+# the result against coreutils. Exits non-zero on any difference.
+#
+#   ./quickstart.sh             all of it
+#   ./quickstart.sh --keep      leave the server running and say what to try
+#   ./quickstart.sh --texts DIR count the files text-*.txt of DIR instead
+#   ./quickstart.sh --corrupt   flip one byte of one uploaded text, to see the check fail
+set -euo pipefail
+cd "$(dirname "$0")"
+root=$PWD
+keep= corrupt= texts=
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --keep) keep=1 ;;
+    --corrupt) corrupt=1 ;;
+    --texts) texts=${2:?--texts needs a directory}; shift ;;
+    *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  esac
+  shift
+done
+
+say() { printf '\n== %s\n' "$*"; }
+
+say "installing packages and building"
+sh cmake/install-packages.sh
+cmake --preset release >/dev/null
+cmake --build --preset release -j "$(nproc)"
+bin=$root/build/release/bin
+
+if [ -z "$texts" ]; then
+  texts=$root/build/texts
+  say "fetching text from Debian packages"
+  integration-tests/fetch-texts.sh "$texts"
+fi
+
+work=$(mktemp -d)
+server=
+cleanup() {
+  if [ -n "$server" ]; then
+    kill "$server" 2>/dev/null || true
+    wait "$server" 2>/dev/null || true
+  fi
+  rm -rf "$work"
+}
+trap cleanup EXIT
+
+say "starting the server"
+mkdir "$work/store"
+"$bin/zerocloud" serve --store "$work/store" --listen 127.0.0.1:0 \
+  --user test:tester:testing:admin >"$work/address" 2>"$work/server.log" &
+server=$!
+for _ in $(seq 100); do
+  [ -s "$work/address" ] && break
+  kill -0 "$server" 2>/dev/null || { cat "$work/server.log" >&2; exit 1; }
+  sleep 0.1
+done
+url=$(sed -n 's/.*\(http:[^ ]*\).*/\1/p' "$work/address")
+curl -sS -D "$work/auth" -o /dev/null "$url/auth/v1.0" -H 'X-Auth-User: test:tester' -H 'X-Auth-Key: testing'
+header() { tr -d '\r' <"$work/auth" | sed -n "s/^$1: //Ip"; }
+token=$(header x-auth-token)
+storage=$(header x-storage-url)
+echo "storage URL: $storage"
+
+request() { curl -sS --fail-with-body -H "X-Auth-Token: $token" "$@"; }
+for container in text programs counts; do request -X PUT "$storage/$container"; done
+
+say "uploading $(cat "$texts"/text-*.txt | wc -c) bytes of text in $(ls "$texts"/text-*.txt | wc -l) objects"
+upload() { # upload CONTAINER FILES...: one curl, so one connection
+  local container=$1 file
+  shift
+  for file; do
+    printf 'url = "%s/%s/%s"\nupload-file = "%s"\n' "$storage" "$container" "$(basename "$file")" "$file"
+  done | request -K - >/dev/null
+}
+upload text "$texts"/text-*.txt
+if [ -n "$corrupt" ]; then
+  first=$(ls "$texts"/text-*.txt | head -n 1)
+  { head -c 999 "$first" && printf 'Q7q' && tail -c +1001 "$first"; } >"$work/${first##*/}"
+  upload text "$work/${first##*/}"
+fi
+
+say "compiling the guests"
+examples=$root/docs/examples/wordcount
+for program in map reduce top; do
+  "$bin/zvm-cc" -O2 -o "$work/$program" "$examples/$program.c" "$examples/combine.c"
+done
+upload programs "$work/map" "$work/reduce" "$work/top"
+
+job() { # job NAME: posts NAME.json; the answer's body goes to stdout, its sessions to a table
+  request -D "$work/$1.headers" -o "$work/$1.out" -X POST "$storage" \
+    -H 'X-Zerovm-Execute: 1.0' -H 'Content-Type: application/json' \
+    --data-binary "@$examples/$1.json" || { cat "$work/$1.out" >&2; exit 1; }
+}
+
+say "counting words: one job, one mapper an object, 4 reducers"
+start=$(date +%s%N)
+job count
+echo "took $((($(date +%s%N) - start) / 1000000)) ms"
+cat "$work/count.out"
+integration-tests/show-sessions.sh "$work/count.headers"
+
+say "the 20 most frequent words: a second job over the first one's outputs"
+job top
+cat "$work/top.out"
+integration-tests/show-sessions.sh "$work/top.headers"
+
+say "checking against coreutils"
+cat "$texts"/text-*.txt | LC_ALL=C tr -cs 'A-Za-z' '\n' | LC_ALL=C tr 'A-Z' 'a-z' |
+  LC_ALL=C sort | LC_ALL=C uniq -c | awk 'NF == 2 {print $2 "\t" $1}' >"$work/expected"
+for part in 1 2 3 4; do request "$storage/counts/reduce-$part.tsv"; done |
+  LC_ALL=C sort -t "$(printf '\t')" -k 1,1 >"$work/counted"
+if ! cmp "$work/expected" "$work/counted"; then
+  echo "DIFFERENT from coreutils:" >&2
+  diff "$work/expected" "$work/counted" | head -n 10 >&2 || true
+  exit 1
+fi
+LC_ALL=C sort -t "$(printf '\t')" -k 2,2nr -k 1,1 "$work/expected" | head -n 20 | cmp - "$work/top.out"
+echo "the same: $(wc -l <"$work/expected") different words"
+
+if [ -n "$keep" ]; then
+  say "the server runs on as process $server over $work/store; stop it with: kill $server"
+  cat <<EOF
+curl -H 'X-Auth-Token: $token' '$storage/counts?format=json'
+curl -H 'X-Auth-Token: $token' '$storage/counts/reduce-1.tsv' | head
+curl -H 'X-Auth-Token: $token' -H 'X-Zerovm-Execute: 1.0' -H 'Content-Type: application/json' --data-binary '@$examples/top.json' '$storage'
+EOF
+  trap - EXIT
+  disown "$server"
+fi

@@ -1,0 +1,86 @@
+// Any sequence of calls with any arguments, over an arena: no call may change memory that the guest
+// cannot write, pass a limit, or harm the host.
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "sandbox/include/zvm.h"
+#include "sandbox/runtime/calls.h"
+
+namespace zerocloud::runtime {
+namespace {
+
+constexpr std::uint64_t kText = ZVM_IMAGE_ADDRESS;
+constexpr std::uint64_t kHeap = kText + 0x1000;
+constexpr int kChannels = 3;
+constexpr int kFirst = 500;
+
+struct Arena {
+  void* memory;
+  Region regions[3] = {{kText, 0x1000, 0, kRead | kExecute, RegionSource::kImage},
+                       {kHeap, 0x4000, 0, kRead | kWrite, RegionSource::kZero},
+                       {ZVM_STACK_ADDRESS, 0x2000, 0, kRead | kWrite, RegionSource::kZero}};
+
+  Arena() {
+    memory =
+        mmap(nullptr, kGuestEnd, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    for (const Region& region : regions) {
+      mprotect(static_cast<char*>(memory) + region.address, region.size, PROT_READ | PROT_WRITE);
+    }
+    std::memset(static_cast<char*>(memory) + kText, 0x5a, 0x1000);
+    for (int i = 0; i < kChannels; ++i) {
+      const int file = memfd_create("calls_fuzzer", 0);
+      if (ftruncate(file, 100) != 0 || dup2(file, kFirst + i) < 0) std::abort();
+      close(file);
+    }
+  }
+};
+
+void Check(bool holds) {
+  if (!holds) std::abort();
+}
+
+void RunCalls(Arena& arena, const std::uint8_t* data, std::size_t size) {
+  using channels::AccessType;
+  SessionBlock block{};
+  BlockChannel channels[kChannels] = {};
+  channels[0].state =
+      channels::StartChannel(AccessType::kSequentialBoth, {50, 90, 0, 0}, 100, false);
+  channels[1].state = channels::StartChannel(AccessType::kSequentialBoth, {0, 0, 50, 90}, 0, false);
+  channels[2].state =
+      channels::StartChannel(AccessType::kRandomBoth, {50, 300, 50, 300}, 100, false);
+  Calls calls{&block,
+              channels,
+              kChannels,
+              kFirst,
+              GuestMemory(reinterpret_cast<std::uint64_t>(arena.memory), arena.regions, 3),
+              [] {}};
+  constexpr std::size_t kCallSize = 5 * sizeof(std::uint64_t);
+  for (; size >= kCallSize; data += kCallSize, size -= kCallSize) {
+    std::uint64_t words[5];
+    std::memcpy(words, data, sizeof words);
+    const std::uint64_t number = words[0] % 3 == 0   ? ZVM_CALL_PREAD
+                                 : words[0] % 3 == 1 ? ZVM_CALL_PWRITE
+                                                     : words[0];
+    Dispatch(calls, number, words[1], words[2], words[3], words[4]);
+  }
+  for (const BlockChannel& channel : channels) {
+    Check(channel.state.gets <= channel.state.limits.gets);
+    Check(channel.state.get_bytes <= channel.state.limits.get_size);
+    Check(channel.state.puts <= channel.state.limits.puts);
+    Check(channel.state.put_bytes <= channel.state.limits.put_size);
+  }
+  const auto* text = static_cast<const unsigned char*>(arena.memory) + kText;
+  for (int i = 0; i < 0x1000; ++i) Check(text[i] == 0x5a);
+}
+
+}  // namespace
+}  // namespace zerocloud::runtime
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static zerocloud::runtime::Arena arena;
+  zerocloud::runtime::RunCalls(arena, data, size);
+  return 0;
+}

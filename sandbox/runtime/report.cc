@@ -1,0 +1,272 @@
+#include "sandbox/runtime/report.h"
+
+#include <fmt/format.h>
+#include <rapidjson/stringbuffer.h>
+#include <rapidjson/writer.h>
+
+#include <chrono>
+#include <cstddef>
+#include <utility>
+
+namespace zerocloud::runtime {
+namespace {
+
+using channels::HostStatus;
+using JsonWriter = rapidjson::Writer<rapidjson::StringBuffer>;
+
+// A report is read line by line, so what comes from a manifest may not break its lines.
+std::string OneLine(std::string_view text) {
+  std::string line(text);
+  for (char& c : line) {
+    if ((c >= 0 && c < ' ') || c == 0x7f) c = '?';
+  }
+  return line;
+}
+
+double Seconds(std::chrono::microseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
+
+std::string Digests(const SessionReport& session) {
+  std::string line;
+  const auto add = [&line](std::string_view name, const std::string& digest) {
+    line += fmt::format("{}{} {}", line.empty() ? "" : " ", name, digest);
+  };
+  for (const ChannelUsage& channel : session.channels) {
+    if (channel.digest) add(channel.alias, *channel.digest);
+  }
+  if (session.memory_digest) add("/dev/memory", *session.memory_digest);
+  return line.empty() ? "disabled" : line;
+}
+
+// The length of the UTF-8 sequence at the start of `text`, or 0 if there is none.
+std::size_t Utf8Length(std::string_view text) {
+  const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned first = byte(0);
+  if (first < 0x80) return 1;
+  const std::size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || text.size() < length) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xc0U) != 0x80) return 0;
+  }
+  // Too long a form, a surrogate, or above U+10FFFF.
+  const unsigned second = byte(1);
+  if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
+      (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f)) {
+    return 0;
+  }
+  return length;
+}
+
+void PutString(JsonWriter& writer, std::string_view text) {
+  std::string valid;
+  while (!text.empty()) {
+    const std::size_t length = Utf8Length(text);
+    valid += length > 0 ? text.substr(0, length) : std::string_view("\xef\xbf\xbd");
+    text.remove_prefix(length > 0 ? length : 1);
+  }
+  writer.String(valid.data(), static_cast<rapidjson::SizeType>(valid.size()));
+}
+
+void PutText(JsonWriter& writer, const char* key, std::string_view text) {
+  writer.Key(key);
+  PutString(writer, text);
+}
+
+void PutNumber(JsonWriter& writer, const char* key, std::uint64_t number) {
+  writer.Key(key);
+  writer.Uint64(number);
+}
+
+void PutHex(JsonWriter& writer, const char* key, std::uint64_t address) {
+  PutText(writer, key, fmt::format("{:#x}", address));
+}
+
+std::uint64_t Microseconds(std::chrono::microseconds time) {
+  return static_cast<std::uint64_t>(time.count());
+}
+
+void PutChannel(JsonWriter& writer, const ChannelUsage& usage, const channels::ChannelSpec* spec) {
+  writer.StartObject();
+  PutText(writer, "alias", usage.alias);
+  PutNumber(writer, "gets", usage.gets);
+  PutNumber(writer, "get_bytes", usage.get_bytes);
+  PutNumber(writer, "puts", usage.puts);
+  PutNumber(writer, "put_bytes", usage.put_bytes);
+  PutNumber(writer, "size", usage.size);
+  if (usage.digest) PutText(writer, "digest", *usage.digest);
+  if (spec != nullptr) {
+    writer.Key("limits");
+    writer.StartObject();
+    writer.Key("gets");
+    writer.Int64(spec->limits.gets);
+    writer.Key("get_size");
+    writer.Int64(spec->limits.get_size);
+    writer.Key("puts");
+    writer.Int64(spec->limits.puts);
+    writer.Key("put_size");
+    writer.Int64(spec->limits.put_size);
+    writer.EndObject();
+  }
+  writer.EndObject();
+}
+
+void PutLimitHit(JsonWriter& writer, std::string_view alias, const char* limit,
+                 std::int64_t value) {
+  writer.StartObject();
+  PutText(writer, "channel", alias);
+  PutText(writer, "limit", limit);
+  writer.Key("value");
+  writer.Int64(value);
+  writer.EndObject();
+}
+
+void PutLimitsHit(JsonWriter& writer, const std::vector<ChannelUsage>& usages,
+                  const std::vector<channels::ChannelSpec>& specs) {
+  writer.Key("limits_hit");
+  writer.StartArray();
+  for (std::size_t i = 0; i < usages.size() && i < specs.size(); ++i) {
+    const ChannelUsage& usage = usages[i];
+    const channels::ChannelLimits& limits = specs[i].limits;
+    // Which of the two it was: the operations if they are used up, else the bytes.
+    if (usage.hit_get_limit) {
+      const bool is_count = std::cmp_greater_equal(usage.gets, limits.gets);
+      PutLimitHit(writer, usage.alias, is_count ? "gets" : "get_size",
+                  is_count ? limits.gets : limits.get_size);
+    }
+    if (usage.hit_put_limit) {
+      const bool is_count = std::cmp_greater_equal(usage.puts, limits.puts);
+      PutLimitHit(writer, usage.alias, is_count ? "puts" : "put_size",
+                  is_count ? limits.puts : limits.put_size);
+    }
+  }
+  writer.EndArray();
+}
+
+void PutSession(JsonWriter& writer, const SessionReport& session,
+                const std::vector<channels::ChannelSpec>& specs) {
+  writer.Key("session");
+  writer.StartObject();
+  PutText(writer, "cause", ToString(session.cause));
+  if (session.cause == Cause::kExited) {
+    writer.Key("exit_code");
+    writer.Int(session.exit_code);
+  }
+  if (session.signal != 0) {
+    writer.Key("signal");
+    writer.Int(session.signal);
+  }
+  if (session.cause == Cause::kFaulted) {
+    PutHex(writer, "pc", session.guest_pc);
+    PutHex(writer, "fault_address", session.fault_address);
+    if (!session.symbol.empty()) PutText(writer, "symbol", session.symbol);
+  }
+  if (!session.message.empty()) PutText(writer, "message", session.message);
+  PutLimitsHit(writer, session.channels, specs);
+  PutNumber(writer, "system_time_us", Microseconds(session.system_time));
+  PutNumber(writer, "user_time_us", Microseconds(session.user_time));
+  PutNumber(writer, "wall_time_us", Microseconds(session.wall_time));
+  PutNumber(writer, "peak_memory", session.peak_memory);
+  if (session.memory_digest) PutText(writer, "memory_digest", *session.memory_digest);
+  writer.Key("channels");
+  writer.StartArray();
+  for (std::size_t i = 0; i < session.channels.size(); ++i) {
+    PutChannel(writer, session.channels[i], i < specs.size() ? &specs[i] : nullptr);
+  }
+  writer.EndArray();
+  writer.EndObject();
+}
+
+std::string_view Name(ValidatorState state) {
+  switch (state) {
+    case ValidatorState::kPassed:
+      return "passed";
+    case ValidatorState::kFailed:
+      return "failed";
+    case ValidatorState::kNotRun:
+      return "not_run";
+  }
+  return "not_run";
+}
+
+}  // namespace
+
+HostStatus StatusOf(const SessionReport& session) {
+  switch (session.cause) {
+    case Cause::kExited:
+      return HostStatus::kOk;
+    case Cause::kFaulted:
+    case Cause::kTimedOut:
+    case Cause::kKilled:
+    case Cause::kViolated:
+      return HostStatus::kInterrupted;
+    case Cause::kChannelIo:
+    case Cause::kHostError:
+      return HostStatus::kIo;
+  }
+  return HostStatus::kIo;
+}
+
+std::string StateOf(const SessionReport& session) {
+  switch (session.cause) {
+    case Cause::kExited:
+      return "ok";
+    case Cause::kTimedOut:
+      return "session timeout";
+    case Cause::kFaulted: {
+      if (session.guest_pc == 0 && !session.message.empty()) return session.message;
+      std::string state = fmt::format("Signal {} from untrusted code: Halting at {:#x}",
+                                      session.signal, session.guest_pc);
+      if (!session.symbol.empty()) state += fmt::format(" ({})", session.symbol);
+      return state;
+    }
+    case Cause::kKilled:
+    case Cause::kChannelIo:
+    case Cause::kViolated:
+    case Cause::kHostError:
+      break;
+  }
+  return session.message.empty() ? std::string(ToString(session.cause)) : session.message;
+}
+
+std::string RenderText(const RunReport& report) {
+  const SessionReport none{};
+  const SessionReport& session = report.session ? *report.session : none;
+  ChannelUsage total;
+  for (const ChannelUsage& channel : session.channels) {
+    total.gets += channel.gets;
+    total.get_bytes += channel.get_bytes;
+    total.puts += channel.puts;
+    total.put_bytes += channel.put_bytes;
+  }
+  return fmt::format("{}\n0\n{}\n{}\n{:.2f} {:.2f} {} {} {} {} 0 0 0 0\n{}\n\n",
+                     static_cast<int>(report.validator), session.exit_code, Digests(session),
+                     Seconds(session.system_time), Seconds(session.user_time), total.gets,
+                     total.get_bytes, total.puts, total.put_bytes, OneLine(report.state));
+}
+
+std::string RenderJson(const RunReport& report) {
+  rapidjson::StringBuffer buffer;
+  JsonWriter writer(buffer);
+  writer.StartObject();
+  PutNumber(writer, "status", static_cast<std::uint64_t>(report.status));
+  PutText(writer, "status_name", ToString(report.status));
+  PutText(writer, "state", OneLine(report.state));
+  PutText(writer, "validator", Name(report.validator));
+  if (report.session) PutSession(writer, *report.session, report.channels);
+  if (!report.warnings.empty()) {
+    writer.Key("warnings");
+    writer.StartArray();
+    for (const ManifestWarning& warning : report.warnings) {
+      writer.StartObject();
+      PutNumber(writer, "line", warning.line);
+      PutText(writer, "message", warning.message);
+      writer.EndObject();
+    }
+    writer.EndArray();
+  }
+  writer.EndObject();
+  return std::string(buffer.GetString(), buffer.GetSize()) + "\n";
+}
+
+}  // namespace zerocloud::runtime

@@ -1,0 +1,166 @@
+#include "sandbox/runtime/report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rapidjson/memorystream.h>
+#include <rapidjson/reader.h>
+
+#include <csignal>
+#include <string>
+
+namespace zerocloud::runtime {
+namespace {
+
+using channels::HostStatus;
+using testing::HasSubstr;
+
+SessionReport Exited() {
+  SessionReport session;
+  session.cause = Cause::kExited;
+  session.exit_code = 1234;
+  session.channels.resize(3);
+  ChannelUsage& in = session.channels[0];
+  in.alias = "/dev/stdin";
+  in.gets = 2;
+  in.get_bytes = 65;
+  in.digest = "aa11";
+  ChannelUsage& out = session.channels[1];
+  out.alias = "/dev/stdout";
+  out.puts = 3;
+  out.put_bytes = out.size = 60;
+  ChannelUsage& err = session.channels[2];
+  err.alias = "/dev/stderr";
+  err.puts = 1;
+  err.put_bytes = err.size = 5;
+  err.digest = "bb22";
+  session.system_time = std::chrono::microseconds(1'234'000);
+  session.user_time = std::chrono::microseconds(56'000);
+  session.wall_time = std::chrono::microseconds(2'000'000);
+  session.peak_memory = 1 << 20;
+  return session;
+}
+
+RunReport Report(const SessionReport& session) {
+  return {.validator = ValidatorState::kPassed,
+          .status = StatusOf(session),
+          .state = StateOf(session),
+          .session = session,
+          .channels = {},
+          .warnings = {}};
+}
+
+bool IsValidJson(const std::string& json) {
+  rapidjson::MemoryStream stream(json.data(), json.size());
+  rapidjson::BaseReaderHandler<> ignore;
+  rapidjson::Reader reader;
+  return !reader.Parse<rapidjson::kParseValidateEncodingFlag>(stream, ignore).IsError();
+}
+
+TEST(Report, TextHasSixLinesAndAnEmptyOne) {
+  SessionReport session = Exited();
+  session.memory_digest = "cc33";
+  EXPECT_EQ(RenderText(Report(session)),
+            "0\n0\n1234\n/dev/stdin aa11 /dev/stderr bb22 /dev/memory cc33\n"
+            "1.23 0.06 2 65 4 65 0 0 0 0\nok\n\n");
+}
+
+TEST(Report, TextWithoutDigestsSaysDisabled) {
+  SessionReport session;
+  session.cause = Cause::kExited;
+  EXPECT_EQ(RenderText(Report(session)), "0\n0\n0\ndisabled\n0.00 0.00 0 0 0 0 0 0 0 0\nok\n\n");
+}
+
+TEST(Report, FailureBeforeTheSessionIsAReportToo) {
+  RunReport report;
+  report.status = HostStatus::kManifest;
+  report.state = "MANIFEST 3: Memory: tag 'x\ry\nz' is neither 0 nor 1";
+  EXPECT_EQ(RenderText(report),
+            "2\n0\n0\ndisabled\n0.00 0.00 0 0 0 0 0 0 0 0\n"
+            "MANIFEST 3: Memory: tag 'x?y?z' is neither 0 nor 1\n\n");
+  EXPECT_EQ(RenderJson(report), R"({"status":14,"status_name":"manifest",)"
+                                R"("state":"MANIFEST 3: Memory: tag 'x?y?z' is neither 0 nor 1",)"
+                                R"("validator":"not_run"})"
+                                "\n");
+}
+
+TEST(Report, EveryCauseHasItsStatusAndState) {
+  struct {
+    Cause cause;
+    HostStatus status;
+    const char* state;
+  } const kCases[] = {
+      {Cause::kExited, HostStatus::kOk, "ok"},
+      {Cause::kFaulted, HostStatus::kInterrupted,
+       "Signal 11 from untrusted code: Halting at 0x400020 (main+0x12)"},
+      {Cause::kTimedOut, HostStatus::kInterrupted, "session timeout"},
+      {Cause::kKilled, HostStatus::kInterrupted, "why"},
+      {Cause::kViolated, HostStatus::kInterrupted, "why"},
+      {Cause::kChannelIo, HostStatus::kIo, "why"},
+      {Cause::kHostError, HostStatus::kIo, "why"},
+  };
+  for (const auto& expected : kCases) {
+    SessionReport session;
+    session.cause = expected.cause;
+    session.message = "why";
+    session.signal = SIGSEGV;
+    session.guest_pc = 0x400020;
+    session.symbol = "main+0x12";
+    EXPECT_EQ(StatusOf(session), expected.status) << expected.state;
+    EXPECT_EQ(StateOf(session), expected.state);
+  }
+}
+
+TEST(Report, JsonTellsEverything) {
+  SessionReport session = Exited();
+  session.cause = Cause::kFaulted;
+  session.signal = SIGSEGV;
+  session.guest_pc = 0x400020;
+  session.fault_address = 8;
+  session.symbol = "main+0x12";
+  session.channels[0].hit_get_limit = true;
+  session.channels[1].hit_put_limit = true;
+  session.wall_time = std::chrono::microseconds(3);
+  RunReport report = Report(session);
+  report.status = HostStatus::kInterrupted;
+  report.state = "faulted";
+  report.channels.resize(3);
+  report.channels[0].limits = {.gets = 2, .get_size = 100, .puts = 0, .put_size = 0};
+  report.channels[1].limits = {.gets = 0, .get_size = 0, .puts = 9, .put_size = 60};
+  report.warnings = {{7, "ignored: there is no key 'x'"}};
+  const std::string json = RenderJson(report);
+  EXPECT_TRUE(IsValidJson(json));
+  EXPECT_EQ(
+      json,
+      R"({"status":4,"status_name":"interrupted","state":"faulted","validator":"passed","session":{)"
+      R"("cause":"faulted","signal":11,"pc":"0x400020","fault_address":"0x8","symbol":"main+0x12",)"
+      R"("limits_hit":[{"channel":"/dev/stdin","limit":"gets","value":2},)"
+      R"({"channel":"/dev/stdout","limit":"put_size","value":60}],)"
+      R"("system_time_us":1234000,"user_time_us":56000,"wall_time_us":3,"peak_memory":1048576,)"
+      R"("channels":[{"alias":"/dev/stdin","gets":2,"get_bytes":65,"puts":0,"put_bytes":0,"size":0,)"
+      R"("digest":"aa11","limits":{"gets":2,"get_size":100,"puts":0,"put_size":0}},)"
+      R"({"alias":"/dev/stdout","gets":0,"get_bytes":0,"puts":3,"put_bytes":60,"size":60,)"
+      R"("limits":{"gets":0,"get_size":0,"puts":9,"put_size":60}},)"
+      R"({"alias":"/dev/stderr","gets":0,"get_bytes":0,"puts":1,"put_bytes":5,"size":5,)"
+      R"("digest":"bb22","limits":{"gets":0,"get_size":0,"puts":0,"put_size":0}}]},)"
+      R"("warnings":[{"line":7,"message":"ignored: there is no key 'x'"}]})"
+      "\n");
+}
+
+TEST(Report, JsonIsValidForEveryByte) {
+  const std::string kBad[] = {"\xff",         "\xc0\x80",         "\xe0\x80\x80",
+                              "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf0\x80\x80\x80",
+                              "\xc3",         "\xe2\x82",         "\xf5\x80\x80\x80",
+                              "\x80"};
+  for (const std::string& bad : kBad) {
+    RunReport report;
+    report.state = "a" + bad + "z\"\\\n";
+    EXPECT_TRUE(IsValidJson(RenderJson(report)));
+    EXPECT_THAT(RenderJson(report), HasSubstr("\xef\xbf\xbd"));
+  }
+  RunReport report;
+  report.state = "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80";
+  EXPECT_THAT(RenderJson(report), HasSubstr(report.state));
+}
+
+}  // namespace
+}  // namespace zerocloud::runtime

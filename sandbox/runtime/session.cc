@@ -1,0 +1,430 @@
+#include "sandbox/runtime/session.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+#include "channels/channel_rules.h"
+#include "channels/digest.h"
+#include "sandbox/runtime/address_space.h"
+#include "sandbox/runtime/session_block.h"
+
+namespace zerocloud::runtime {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr std::uint32_t kNobody = 65534;
+
+// The launcher lies beside the running program, or in ../bin of it (test programs), or where it was
+// installed. Opened once: every session of this process runs the same file.
+Result<int> LauncherFile() {
+  static const Result<int> file = []() -> Result<int> {
+    std::error_code ignored;
+    const std::filesystem::path here =
+        std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path();
+    std::string tried;
+    for (const auto& path : {here / "zvm-session", here / "../bin/zvm-session",
+                             std::filesystem::path(ZEROCLOUD_LIBEXEC_DIR) / "zvm-session"}) {
+      const int fd = open(path.c_str(), O_PATH | O_CLOEXEC);
+      if (fd >= 0) return fd;
+      tried += (tried.empty() ? "" : ", ") + path.lexically_normal().string();
+    }
+    return Fail(ErrorCode::kInternal, "the session launcher was not found; tried " + tried);
+  }();
+  return file;
+}
+
+// What the child of clone() needs. It shares the parent's memory and must only make system calls.
+struct ChildPlan {
+  int launcher;
+  std::vector<int> sources;  // descriptor i of the session is a copy of sources[i]
+};
+
+// Moves the descriptors to their places and becomes the launcher. Runs in the parent's memory while
+// the parent is stopped, so it touches nothing but `plan` and makes raw calls only.
+__attribute__((no_sanitize("address", "thread", "undefined"))) int RunChild(void* argument) {
+  auto& plan = *static_cast<ChildPlan*>(argument);
+  const int count = static_cast<int>(plan.sources.size());
+  // First out of the way whatever stands where another one must go.
+  for (int i = 0; i < count; ++i) {
+    int& source = plan.sources.data()[i];
+    if (source < count && source != i) {
+      source = static_cast<int>(syscall(SYS_fcntl, source, F_DUPFD_CLOEXEC, count));
+      if (source < 0) return 1;
+    }
+  }
+  // The launcher too: close-on-exec closes it.
+  int launcher = plan.launcher;
+  if (launcher < count) {
+    launcher = static_cast<int>(syscall(SYS_fcntl, launcher, F_DUPFD_CLOEXEC, count));
+    if (launcher < 0) return 1;
+  }
+  for (int i = 0; i < count; ++i) {
+    const int source = plan.sources.data()[i];
+    const long result =
+        source == i ? syscall(SYS_fcntl, source, F_SETFD, 0) : syscall(SYS_dup3, source, i, 0);
+    if (result < 0) return 1;
+  }
+  const char* const arguments[] = {"zvm-session", nullptr};
+  const char* const environment[] = {nullptr};
+  syscall(SYS_execveat, launcher, "", arguments, environment, AT_EMPTY_PATH);
+  return 1;
+}
+
+// Starts the launcher. The parent is stopped until the child has become it, so `plan` may live
+// here.
+Result<pid_t> SpawnLauncher(ChildPlan& plan, UniqueFd& pidfd) {
+  constexpr std::size_t kChildStack = 16 << 10;
+  alignas(16) char stack[kChildStack];
+  int raw_pidfd = -1;
+  // Otherwise a handler of ours could run in the child, in our memory.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, &before);
+  const int pid = clone(&RunChild, stack + kChildStack,
+                        CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &plan, &raw_pidfd);
+  const int error = errno;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (pid < 0) return FailErrno("cannot start a session process", error);
+  pidfd.Reset(raw_pidfd);
+  return pid;
+}
+
+struct Unmap {
+  std::size_t size = 0;
+  void operator()(SessionBlock* block) const { munmap(block, size); }
+};
+using MappedBlock = std::unique_ptr<SessionBlock, Unmap>;
+
+Result<MappedBlock> MakeBlock(UniqueFd& file, const AddressSpace& space,
+                              const std::vector<SessionChannel>& channels,
+                              const std::vector<ChannelFacts>& facts) {
+  const std::uint64_t size =
+      SessionBlock::SizeFor(space.regions.size(), channels.size(), space.manifest.size());
+  file.Reset(memfd_create("zvm-session", MFD_CLOEXEC));
+  if (!file.is_open() || ftruncate(file.get(), static_cast<off_t>(size)) != 0) {
+    return FailErrno("cannot make a session block");
+  }
+  void* const memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+  if (memory == MAP_FAILED) return FailErrno("cannot map a session block");
+  MappedBlock block(new (memory) SessionBlock{}, Unmap{size});
+  block->version = kSessionBlockVersion;
+  block->region_count = static_cast<std::uint32_t>(space.regions.size());
+  block->channel_count = static_cast<std::uint32_t>(channels.size());
+  block->manifest_size = space.manifest.size();
+  block->parent_pid = getpid();
+  block->unprivileged_id = kNobody;
+  std::memcpy(block->regions(), space.regions.data(), space.regions.size() * sizeof(Region));
+  std::memcpy(block->manifest(), space.manifest.data(), space.manifest.size());
+  for (std::size_t i = 0; i < channels.size(); ++i) {
+    BlockChannel& channel = *new (&block->channels()[i]) BlockChannel{};
+    channel.state = facts[i].state;
+    channel.wants_digest = channels[i].spec.wants_digest ? 1 : 0;
+    channels::Sha1Init(channel.digest);
+  }
+  channels::Sha1Init(block->memory_digest);
+  return block;
+}
+
+std::vector<Region> ImageRegions(const loader::ImageLayout& layout) {
+  std::vector<Region> regions;
+  for (const loader::Segment& segment : layout.segments) {
+    std::uint32_t access = kRead;
+    if (segment.protection == loader::Protection::kReadExecute) access |= kExecute;
+    if (segment.protection == loader::Protection::kReadWrite) access |= kWrite;
+    if (segment.backed_size > 0) {
+      regions.push_back({segment.address, segment.backed_size, segment.memory_offset, access,
+                         RegionSource::kImage});
+    }
+    if (segment.size > segment.backed_size) {
+      regions.push_back({segment.address + segment.backed_size, segment.size - segment.backed_size,
+                         0, access, RegionSource::kZero});
+    }
+  }
+  return regions;
+}
+
+std::string_view StepName(SetupStep step) {
+  switch (step) {
+    case SetupStep::kStart:
+      return "starting";
+    case SetupStep::kParent:
+      return "binding to its parent";
+    case SetupStep::kBlock:
+      return "mapping the session block";
+    case SetupStep::kPersonality:
+      return "checking the execution domain";
+    case SetupStep::kProcessor:
+      return "checking the processor (XSAVE is needed)";
+    case SetupStep::kIdentity:
+      return "dropping privileges";
+    case SetupStep::kDescriptors:
+      return "closing descriptors";
+    case SetupStep::kLimits:
+      return "setting resource limits";
+    case SetupStep::kReserve:
+      return "reserving the low 7 GiB of its address space";
+    case SetupStep::kMap:
+      return "mapping the guest";
+    case SetupStep::kSignals:
+      return "catching signals";
+    case SetupStep::kSegments:
+      return "setting segment bases";
+    case SetupStep::kFilter:
+      return "installing the system call filter";
+  }
+  return "starting";
+}
+
+// Ends a copy of the launcher's running digest.
+std::string DigestHex(channels::Sha1 digest) {
+  char hex[channels::kDigestHexSize];
+  channels::Sha1FinalHex(digest, hex);
+  return {hex, sizeof hex};
+}
+
+std::string ErrnoText(int err) { return std::strerror(err); }  // NOLINT(concurrency-mt-unsafe)
+
+}  // namespace
+
+std::string_view ToString(Cause cause) {
+  switch (cause) {
+    case Cause::kExited:
+      return "exited";
+    case Cause::kFaulted:
+      return "faulted";
+    case Cause::kTimedOut:
+      return "timed_out";
+    case Cause::kKilled:
+      return "killed";
+    case Cause::kChannelIo:
+      return "channel_io";
+    case Cause::kViolated:
+      return "violated";
+    case Cause::kHostError:
+      return "host_error";
+  }
+  return "host_error";
+}
+
+struct Session::State {
+  std::shared_ptr<const loader::Image> image;
+  std::vector<std::string> aliases;
+  std::vector<bool> wants_digest;
+  bool wants_memory_digest = false;
+  std::chrono::milliseconds timeout{0};
+  steady_clock::time_point started, deadline;
+  MappedBlock block;
+  UniqueFd pidfd;
+  pid_t pid = -1;
+  bool is_reaped = false;
+  std::optional<Cause> killed_for;
+
+  // Fills `report` from what the process left and how it ended.
+  void Explain(int status, SessionReport& report) const;
+  void ExplainOwnEnd(SessionReport& report) const;
+  void ExplainSignal(int signal, SessionReport& report) const;
+};
+
+Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+Session::~Session() {
+  if (state_->is_reaped) return;
+  Kill(Cause::kKilled);
+  siginfo_t info;
+  while (waitid(P_PIDFD, static_cast<id_t>(state_->pidfd.get()), &info, WEXITED) != 0 &&
+         errno == EINTR) {
+  }
+}
+
+Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
+  if (request.image == nullptr || request.timeout.count() <= 0) {
+    return Fail(ErrorCode::kInternal, "a session needs an image and a timeout");
+  }
+  if (request.image->layout().isa_level > 2 && !__builtin_cpu_supports("x86-64-v3")) {
+    return Fail(ErrorCode::kUnavailable,
+                "the program needs a processor of level x86-64-v3, and this one is not; build it "
+                "without -march=x86-64-v3");
+  }
+  const Result<int> launcher = LauncherFile();
+  if (!launcher) return Fail(launcher);
+
+  auto state = std::make_unique<State>();
+  std::vector<ChannelFacts> facts;
+  for (const SessionChannel& channel : request.channels) {
+    facts.push_back(
+        {channel.spec.alias,
+         channels::StartChannel(channel.spec.type, channel.spec.limits,
+                                static_cast<std::int64_t>(channel.size), channel.is_stream)});
+    state->aliases.push_back(channel.spec.alias);
+    state->wants_digest.push_back(channel.spec.wants_digest);
+  }
+  const Result<AddressSpace> space =
+      LayOut(ImageRegions(request.image->layout()), request.memory_size, facts);
+  if (!space) return Fail(space);
+
+  UniqueFd block_file;
+  Result<MappedBlock> block = MakeBlock(block_file, *space, request.channels, facts);
+  if (!block) return Fail(block);
+  (*block)->entry = request.image->layout().entry;
+  (*block)->wants_memory_digest = request.wants_memory_digest ? 1 : 0;
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(request.timeout).count();
+  (*block)->cpu_seconds = static_cast<std::uint32_t>(std::min<std::int64_t>(seconds + 1, INT_MAX));
+
+  ChildPlan plan{*launcher, {block_file.get(), request.image->memory_file()}};
+  for (const SessionChannel& channel : request.channels) plan.sources.push_back(channel.file.get());
+  state->started = steady_clock::now();
+  const Result<pid_t> pid = SpawnLauncher(plan, state->pidfd);
+  if (!pid) return Fail(pid);
+  state->pid = *pid;
+  state->deadline = state->started + request.timeout;
+  state->timeout = request.timeout;
+  state->image = std::move(request.image);
+  state->wants_memory_digest = request.wants_memory_digest;
+  state->block = std::move(*block);
+  return std::unique_ptr<Session>(new Session(std::move(state)));
+}
+
+int Session::pidfd() const { return state_->pidfd.get(); }
+pid_t Session::pid() const { return state_->pid; }
+steady_clock::time_point Session::deadline() const { return state_->deadline; }
+
+void Session::Kill(Cause cause) {
+  if (state_->is_reaped) return;
+  if (!state_->killed_for) state_->killed_for = cause;
+  syscall(SYS_pidfd_send_signal, state_->pidfd.get(), SIGKILL, nullptr, 0);
+}
+
+SessionReport Session::Wait() {
+  pollfd ended{state_->pidfd.get(), POLLIN, 0};
+  for (;;) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(state_->deadline - steady_clock::now());
+    const auto bounded = std::min<std::int64_t>(std::max<std::int64_t>(left.count(), 0), INT_MAX);
+    const int ready = poll(&ended, 1, static_cast<int>(bounded));
+    if (ready > 0) break;
+    if (ready == 0 && steady_clock::now() >= state_->deadline) Kill(Cause::kTimedOut);
+  }
+  return Collect();
+}
+
+SessionReport Session::Collect() {
+  SessionReport report;
+  int status = 0;
+  rusage usage{};
+  while (wait4(state_->pid, &status, 0, &usage) < 0 && errno == EINTR) {
+  }
+  state_->is_reaped = true;
+  const auto microseconds = [](const timeval& time) {
+    return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
+  };
+  report.wall_time =
+      std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - state_->started);
+  report.system_time = microseconds(usage.ru_stime);
+  report.user_time = microseconds(usage.ru_utime);
+  state_->Explain(status, report);
+  return report;
+}
+
+void Session::State::Explain(int status, SessionReport& report) const {
+  if (WIFSIGNALED(status)) {
+    ExplainSignal(WTERMSIG(status), report);
+  } else if (block->phase != Phase::kEnded) {
+    report.cause = Cause::kHostError;
+    report.message =
+        "the session could not be set up: " + std::string(StepName(block->setup_step)) + ": " +
+        ErrnoText(block->setup_errno);
+  } else {
+    ExplainOwnEnd(report);
+  }
+
+  const bool is_complete = report.cause == Cause::kExited || report.cause == Cause::kFaulted ||
+                           report.cause == Cause::kChannelIo;
+  for (std::size_t i = 0; i < aliases.size(); ++i) {
+    // A copy: the block is shared memory, and what stands in it is only as good as the guest's
+    // walls.
+    const BlockChannel channel = block->channels()[i];
+    const auto count = [](std::int64_t value) { return static_cast<std::uint64_t>(value); };
+    ChannelUsage usage;
+    usage.alias = aliases[i];
+    usage.gets = count(channel.state.gets);
+    usage.get_bytes = count(channel.state.get_bytes);
+    usage.puts = count(channel.state.puts);
+    usage.put_bytes = count(channel.state.put_bytes);
+    usage.size = count(channel.state.size);
+    usage.hit_get_limit = channel.state.hit_get_limit;
+    usage.hit_put_limit = channel.state.hit_put_limit;
+    if (wants_digest[i] && is_complete) usage.digest = DigestHex(channel.digest);
+    report.channels.push_back(std::move(usage));
+  }
+  if (wants_memory_digest && report.cause == Cause::kExited) {
+    report.memory_digest = DigestHex(block->memory_digest);
+  }
+}
+
+void Session::State::ExplainOwnEnd(SessionReport& report) const {
+  switch (block->end_cause) {
+    case EndCause::kExited:
+      report.cause = Cause::kExited;
+      report.exit_code = block->exit_code;
+      return;
+    case EndCause::kFaulted:
+      report.cause = Cause::kFaulted;
+      report.signal = block->signal;
+      report.guest_pc = block->pc;
+      report.fault_address = block->fault_address;
+      report.symbol = image->Symbolize(block->pc);
+      return;
+    case EndCause::kChannelIo: {
+      report.cause = Cause::kChannelIo;
+      report.channel = block->channel;
+      report.host_errno = block->host_errno;
+      const auto index = static_cast<std::size_t>(report.channel);
+      report.message = "the host could not read or write " +
+                       (index < aliases.size() ? aliases[index] : std::string("a channel")) + ": " +
+                       ErrnoText(report.host_errno);
+      return;
+    }
+    default:
+      report.cause = Cause::kHostError;
+      report.signal = block->signal;
+      report.message =
+          "trusted code of the session failed (signal " + std::to_string(block->signal) + ")";
+  }
+}
+
+void Session::State::ExplainSignal(int signal, SessionReport& report) const {
+  report.signal = signal;
+  if (signal == SIGSYS) {
+    report.cause = Cause::kViolated;
+    report.message = "the session made a system call that no session makes, and was killed";
+  } else if ((signal == SIGKILL && killed_for == Cause::kTimedOut) || signal == SIGXCPU) {
+    report.cause = Cause::kTimedOut;
+    report.message =
+        "the session ran longer than its limit of " + std::to_string(timeout.count()) + " ms";
+  } else if (signal == SIGKILL && killed_for) {
+    report.cause = Cause::kKilled;
+    report.message = "the host ended the session";
+  } else if (signal == SIGKILL) {
+    report.cause = Cause::kKilled;
+    report.message = "the session was killed from outside (out of memory, or an operator)";
+  } else {
+    report.cause = Cause::kFaulted;
+    report.message = "the session died by signal " + std::to_string(signal);
+  }
+}
+
+}  // namespace zerocloud::runtime

@@ -1,0 +1,509 @@
+// The zerovm program end to end: manifests in, files, reports and exit codes out, with real guests
+// from sandbox/testdata/channels.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "channels/base/unique_fd.h"
+
+namespace zerocloud::runtime {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr int kBadHandle = -9;
+constexpr int kFault = -14;
+constexpr int kInvalid = -22;
+constexpr int kOverQuota = -122;
+
+struct Outcome {
+  int exit_code = -1;
+  std::string output;
+  std::vector<std::string> lines;  // of the output
+};
+
+std::string ReadAll(int fd) {
+  std::string text;
+  std::array<char, 4096> buffer{};
+  for (ssize_t count = 0; (count = ::read(fd, buffer.data(), buffer.size())) > 0;) {
+    text.append(buffer.data(), static_cast<std::size_t>(count));
+  }
+  return text;
+}
+
+Outcome RunZerovm(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), ZEROCLOUD_ZEROVM);
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  std::array<int, 2> ends{};
+  EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const UniqueFd read_end(ends[0]);
+  UniqueFd write_end(ends[1]);
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_adddup2(&actions, write_end.get(), STDOUT_FILENO);
+  pid_t pid = -1;
+  EXPECT_EQ(::posix_spawn(&pid, ZEROCLOUD_ZEROVM, &actions, nullptr, argv.data(), environ), 0);
+  ::posix_spawn_file_actions_destroy(&actions);
+  write_end.Reset();
+
+  Outcome run;
+  run.output = ReadAll(read_end.get());
+  int status = 0;
+  EXPECT_EQ(::waitpid(pid, &status, 0), pid);
+  run.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  std::istringstream stream(run.output);
+  for (std::string line; std::getline(stream, line);) run.lines.push_back(line);
+  run.lines.resize(std::max<std::size_t>(run.lines.size(), 6));
+  return run;
+}
+
+// The lines of a manifest, each replaceable by its key.
+struct ManifestText {
+  std::string version = "Version = 20130611";
+  std::string program;
+  std::string memory = "Memory = 67108864, 0";
+  std::string timeout = "Timeout = 30";
+  std::string standard_in = "Channel = /dev/null, /dev/stdin, 0, 0, 99, 99999, 0, 0";
+  std::string standard_out = "Channel = /dev/null, /dev/stdout, 0, 0, 0, 0, 99, 99999";
+  std::string standard_err = "Channel = /dev/null, /dev/stderr, 0, 0, 0, 0, 99, 99999";
+  std::string more;
+
+  [[nodiscard]] std::string Text() const {
+    return version + "\n" + program + "\n" + memory + "\n" + timeout + "\n" + standard_in + "\n" +
+           standard_out + "\n" + standard_err + "\n" + more + "\n";
+  }
+};
+
+class Zerovm : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "zerovm.XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    directory_ = pattern;
+    manifest_.program = Program("exit_1234");
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+
+  static std::string Program(const std::string& guest) {
+    return std::string("Program = ") + ZEROCLOUD_CHANNEL_GUESTS + "/" + guest;
+  }
+  [[nodiscard]] std::string Path(const std::string& name) const { return directory_ + "/" + name; }
+  std::string Write(const std::string& name, const std::string& content) {
+    std::ofstream(Path(name), std::ios::binary) << content;
+    return Path(name);
+  }
+  [[nodiscard]] std::string Content(const std::string& name) const {
+    std::ifstream file(Path(name), std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  static std::string Channel(const std::string& path, const std::string& rest) {
+    return "Channel = " + path + ", " + rest;
+  }
+
+  Outcome Start(const std::vector<std::string>& options = {}) {
+    std::vector<std::string> arguments = options;
+    arguments.push_back(Write("manifest", manifest_.Text()));
+    return RunZerovm(arguments);
+  }
+  int CodeWith(std::string ManifestText::* line, const std::string& text) {
+    const ManifestText before = manifest_;
+    manifest_.*line = text;
+    const int code = Start().exit_code;
+    manifest_ = before;
+    return code;
+  }
+
+  // Runs the guest that makes the calls of `script`; what each returned.
+  std::vector<std::int64_t> Calls(const std::string& script) {
+    manifest_.program = Program("calls");
+    manifest_.more += "\n" + Channel(Write("script", script), "/dev/script, 3, 0, 9, 99999, 0, 0");
+    manifest_.more += "\n" + Channel(Path("result"), "/dev/result, 0, 0, 0, 0, 9, 99999");
+    const Outcome run = Start();
+    EXPECT_EQ(run.exit_code, 0) << run.output;
+    EXPECT_EQ(run.lines[2], "0") << run.output;
+    std::istringstream stream(Content("result"));
+    std::vector<std::int64_t> results;
+    for (std::int64_t result = 0; stream >> result;) results.push_back(result);
+    return results;
+  }
+
+  std::string directory_;
+  ManifestText manifest_;
+};
+
+// The standard channels are 0, 1, 2; /dev/result and /dev/script come before /dev/x.
+constexpr const char* kX = "5";
+
+std::string ReadX(std::int64_t size, std::int64_t offset) {
+  return std::string("r ") + kX + " d 0 " + std::to_string(size) + " " + std::to_string(offset) +
+         "\n";
+}
+std::string WriteX(std::int64_t size, std::int64_t offset) {
+  return std::string("w ") + kX + " d 0 " + std::to_string(size) + " " + std::to_string(offset) +
+         "\n";
+}
+std::string SizeX() { return std::string("s ") + kX + "\n"; }
+
+// --- Exit codes ---
+
+TEST_F(Zerovm, GoodManifestEndsWithZero) {
+  const Outcome run = Start();
+  EXPECT_EQ(run.exit_code, 0) << run.output;
+  EXPECT_EQ(run.lines[5], "ok");
+}
+
+TEST_F(Zerovm, BadProgramsHaveTheirExitCodes) {
+  EXPECT_EQ(CodeWith(&ManifestText::program, "Program = " + Path("none")), 2);
+  EXPECT_EQ(CodeWith(&ManifestText::program, "Program = /none/none"), 2);
+  EXPECT_EQ(CodeWith(&ManifestText::program, "Program = /dev/zero"), 5);
+  EXPECT_EQ(CodeWith(&ManifestText::program, "Program = " + directory_), 5);
+  EXPECT_EQ(CodeWith(&ManifestText::program, "Program = " + Write("text", "no program")), 8);
+  EXPECT_EQ(CodeWith(&ManifestText::program, "Program = " + Write("nothing", "")), 8);
+  EXPECT_EQ(CodeWith(&ManifestText::program, "Program = /proc/self/exe"), 8);
+  EXPECT_EQ(CodeWith(&ManifestText::program, ""), 14);
+}
+
+TEST_F(Zerovm, BadKeysHaveTheirExitCodes) {
+  EXPECT_EQ(CodeWith(&ManifestText::version, ""), 14);
+  EXPECT_EQ(CodeWith(&ManifestText::version, "Version = 20140509"), 14);
+  EXPECT_EQ(CodeWith(&ManifestText::memory, "Memory = 0, 0"), 12);
+  EXPECT_EQ(CodeWith(&ManifestText::memory, "Memory = 4294967297, 0"), 12);
+  EXPECT_EQ(CodeWith(&ManifestText::memory, "Memory = 16777217, 0"), 12);
+  EXPECT_EQ(CodeWith(&ManifestText::memory, "Memory = 67108864, 2"), 14);
+  EXPECT_EQ(CodeWith(&ManifestText::memory, "Memory = 67108864"), 14);
+  EXPECT_EQ(CodeWith(&ManifestText::timeout, "Timeout = 0"), 14);
+  EXPECT_EQ(CodeWith(&ManifestText::timeout, "Timeout = -1"), 14);
+  EXPECT_EQ(CodeWith(&ManifestText::more, "Node = 0"), 14);
+  EXPECT_EQ(CodeWith(&ManifestText::more, "NameServer = udp:127.0.0.1:54321"), 14);
+  EXPECT_EQ(CodeWith(&ManifestText::more, "Node = 1\nNameServer = udp:localhost:54321"), 14);
+  EXPECT_EQ(CodeWith(&ManifestText::more, "Node = 1\nNameServer = tcp:127.0.0.1:54321"), 14);
+  EXPECT_EQ(CodeWith(&ManifestText::more, "Node = 1\nNameServer = 127.0.0.1"), 14);
+  EXPECT_EQ(CodeWith(&ManifestText::more, "Node = 1\nNameServer = udp:127.0.0.1:54321"), 0);
+}
+
+TEST_F(Zerovm, BadChannelsHaveTheirExitCodes) {
+  const auto code = [this](const std::string& line) {
+    return CodeWith(&ManifestText::standard_in, line);
+  };
+  EXPECT_EQ(code(""), 14);
+  EXPECT_EQ(code("Channel = /dev/null, /dev/other, 0, 0, 1, 1, 0, 0"), 14);
+  EXPECT_EQ(code("Channel = /dev/null, /dev/stdout, 0, 0, 1, 1, 0, 0"), 14);
+  EXPECT_EQ(code("Channel = , /dev/stdin, 0, 0, 1, 1, 0, 0"), 14);
+  EXPECT_EQ(code("Channel = relative, /dev/stdin, 0, 0, 1, 1, 0, 0"), 14);
+  EXPECT_EQ(code(Channel(Path("none"), "/dev/stdin, 0, 0, 1, 1, 0, 0")), 14);
+  EXPECT_EQ(code("Channel = /dev/null, /dev/stdin, 4, 0, 1, 1, 0, 0"), 14);
+  EXPECT_EQ(code("Channel = /dev/null, /dev/stdin, 0, 0, 0, 0, 0, 0"), 22);
+  EXPECT_EQ(code("Channel = /dev/null, /dev/stdin, 0, 0, 1, 1, 1, 1"), 22);
+  EXPECT_EQ(code("Channel = /dev/null, /dev/stdin, 0, 0, -1, 1, 0, 0"), 14);
+  EXPECT_EQ(code("Channel = /dev/null, /dev/stdin, 0, 0, 1, 1, 0"), 14);
+  EXPECT_EQ(code("Channel = /dev/null, /dev/stdin, 0, 0, 1, 1, 0, 0, 0"), 14);
+  EXPECT_EQ(code(Channel(directory_, "/dev/stdin, 0, 0, 1, 1, 0, 0")), 93);
+  EXPECT_EQ(code("Channel = tcp:1:2, /dev/stdin, 0, 0, 1, 1, 0, 0"), 93);
+  EXPECT_EQ(code("Channel = /dev/null;/dev/zero, /dev/stdin, 0, 0, 1, 1, 0, 0"), 93);
+  const std::string file = Write("file", "x");
+  EXPECT_EQ(code(Channel(file, "/dev/stdin, 0, 0, 1, 1, 1, 1")), 14);
+  EXPECT_EQ(code(Channel(file, "/dev/stdin, 2, 0, 1, 1, 1, 1")), 14);
+  EXPECT_EQ(code(Channel(file, "/dev/stdin, 3, 0, 1, 1, 1, 1")), 0);
+  EXPECT_EQ(code(Channel(Path("none/out"), "/dev/stdin, 0, 0, 0, 0, 1, 1")), 2);
+}
+
+TEST_F(Zerovm, BadManifestFilesHaveTheirExitCodes) {
+  EXPECT_EQ(RunZerovm({Path("none")}).exit_code, 2);
+  EXPECT_EQ(RunZerovm({Write("empty", "")}).exit_code, 5);
+  EXPECT_EQ(RunZerovm({Write("comment", "====\nno key here\n")}).exit_code, 14);
+  EXPECT_EQ(RunZerovm({directory_}).exit_code, 5);
+}
+
+TEST_F(Zerovm, BadCommandLinesEndWith22AndNoReport) {
+  const std::string manifest = Write("manifest", manifest_.Text());
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{},
+                                             {"--none", manifest},
+                                             {manifest, manifest},
+                                             {"-s", manifest},
+                                             {"-t", "1", manifest},
+                                             {"--report", "xml", manifest}}) {
+    const Outcome run = RunZerovm(arguments);
+    EXPECT_EQ(run.exit_code, 22);
+    EXPECT_EQ(run.output, "");
+  }
+  EXPECT_EQ(RunZerovm({"-P", "-Q", "-t", "0", "-v", "1", manifest}).exit_code, 0);
+  EXPECT_EQ(RunZerovm({"--help"}).exit_code, 0);
+  EXPECT_EQ(RunZerovm({"--version"}).exit_code, 0);
+}
+
+TEST_F(Zerovm, HostProgramIsNamedInTheReport) {
+  manifest_.program = "Program = /proc/self/exe";
+  const Outcome run = Start();
+  EXPECT_EQ(run.lines[0], "1");
+  EXPECT_THAT(run.lines[5], HasSubstr("zvm-cc"));
+}
+
+// --- What a run leaves behind ---
+
+TEST_F(Zerovm, RefusedManifestLeavesOutputsAlone) {
+  Write("old", "precious");
+  manifest_.standard_out = Channel(Path("old"), "/dev/stdout, 0, 0, 0, 0, 9, 99");
+  manifest_.standard_err = Channel(Path("new"), "/dev/stderr, 0, 0, 0, 0, 9, 99");
+  EXPECT_EQ(CodeWith(&ManifestText::timeout, "Timeout = 0"), 14);
+  EXPECT_EQ(CodeWith(&ManifestText::memory, "Memory = 16777217, 0"), 12);
+  EXPECT_EQ(CodeWith(&ManifestText::program, "Program = " + Write("text", "no program")), 8);
+  EXPECT_EQ(CodeWith(&ManifestText::more, Channel(Path("none"), "/dev/in, 0, 0, 1, 1, 0, 0")), 14);
+  EXPECT_EQ(Start({"-F"}).exit_code, 0);
+  EXPECT_EQ(Content("old"), "precious");
+  EXPECT_FALSE(std::filesystem::exists(Path("new")));
+}
+
+TEST_F(Zerovm, VerifyOnlyReportsAndRunsNothing) {
+  const Outcome run = Start({"-F"});
+  EXPECT_EQ(run.exit_code, 0);
+  EXPECT_EQ(run.output, "0\n0\n0\ndisabled\n0.00 0.00 0 0 0 0 0 0 0 0\nok\n\n");
+}
+
+// --- Accounting and ends ---
+
+TEST_F(Zerovm, AccountsEveryOperation) {
+  std::string text;
+  for (int i = 0; text.size() < 10'000; ++i) text += std::to_string(i) + "\n";
+  manifest_.program = Program("copy");
+  manifest_.standard_in = Channel(Write("in", text), "/dev/stdin, 0, 1, 99, 99999, 0, 0");
+  manifest_.standard_out = Channel(Path("out"), "/dev/stdout, 0, 1, 0, 0, 99, 99999");
+  manifest_.standard_err = Channel(Path("err"), "/dev/stderr, 0, 0, 0, 0, 99, 99999");
+  const Outcome run = Start();
+  EXPECT_EQ(run.exit_code, 0) << run.output;
+  EXPECT_EQ(Content("out"), text);
+  EXPECT_EQ(Content("err"), "copied");
+  const std::size_t pieces = (text.size() + 3999) / 4000;
+  std::ostringstream counters;
+  counters << " " << pieces << " " << text.size() << " " << pieces + 1 << " " << text.size() + 6
+           << " 0 0 0 0";
+  EXPECT_THAT(run.lines[4], testing::EndsWith(counters.str()));
+  EXPECT_THAT(run.lines[3],
+              testing::MatchesRegex("/dev/stdin ([0-9a-f]+) /dev/stdout ([0-9a-f]+)"));
+  // The same bytes have the same digest.
+  EXPECT_EQ(run.lines[3].substr(11, 40), run.lines[3].substr(run.lines[3].size() - 40));
+}
+
+TEST_F(Zerovm, EqualRunsHaveEqualDigests) {
+  manifest_.program = Program("copy");
+  manifest_.memory = "Memory = 33554432, 1";
+  manifest_.standard_in = Channel(Write("in", "text"), "/dev/stdin, 0, 1, 99, 99999, 0, 0");
+  const Outcome first = Start();
+  const Outcome second = Start();
+  EXPECT_THAT(first.lines[3], testing::MatchesRegex("/dev/stdin [0-9a-f]+ /dev/memory [0-9a-f]+"));
+  EXPECT_EQ(first.lines[3], second.lines[3]);
+}
+
+TEST_F(Zerovm, ReportsAWholeExitCodeAndStopsThere) {
+  manifest_.standard_out = Channel(Path("out"), "/dev/stdout, 0, 0, 0, 0, 9, 99");
+  const Outcome run = Start();
+  EXPECT_EQ(run.exit_code, 0);
+  EXPECT_EQ(run.lines[2], "1234");
+  EXPECT_EQ(Content("out"), "before");
+}
+
+TEST_F(Zerovm, NamesTheFaultingFunction) {
+  manifest_.program = Program("fault_in_function");
+  const Outcome run = Start();
+  EXPECT_EQ(run.exit_code, 4);
+  EXPECT_THAT(run.lines[5],
+              testing::MatchesRegex(
+                  "Signal 11 from untrusted code: Halting at 0x4[0-9a-f]+ \\(ReadFrom.*\\)"));
+}
+
+TEST_F(Zerovm, StopsAtTheTimeout) {
+  manifest_.program = Program("endless_loop");
+  manifest_.timeout = "Timeout = 1";
+  const Outcome run = Start();
+  EXPECT_EQ(run.exit_code, 4);
+  EXPECT_EQ(run.lines[5], "session timeout");
+}
+
+TEST_F(Zerovm, StopsAtTheTimeoutWhenNobodyOpensAFifo) {
+  ASSERT_EQ(::mkfifo(Path("fifo").c_str(), 0600), 0);
+  manifest_.standard_in = Channel(Path("fifo"), "/dev/stdin, 0, 0, 9, 99, 0, 0");
+  manifest_.timeout = "Timeout = 1";
+  EXPECT_EQ(Start().exit_code, 4);
+}
+
+TEST_F(Zerovm, EndsTheSessionWhenTheHostCannotWrite) {
+  manifest_.program = Program("copy");
+  manifest_.standard_in = Channel(Write("in", "text"), "/dev/stdin, 0, 0, 9, 99, 0, 0");
+  manifest_.standard_out = "Channel = /dev/full, /dev/stdout, 0, 0, 0, 0, 9, 99";
+  const Outcome run = Start();
+  EXPECT_EQ(run.exit_code, 5);
+  EXPECT_THAT(run.lines[5], HasSubstr("/dev/stdout"));
+}
+
+TEST_F(Zerovm, JsonReportNamesTheLimitThatWasHit) {
+  manifest_.program = Program("copy");
+  manifest_.standard_in = Channel(Write("in", "text"), "/dev/stdin, 0, 0, 9, 99, 0, 0");
+  manifest_.standard_out = "Channel = /dev/null, /dev/stdout, 0, 0, 0, 0, 9, 3";
+  const Outcome run = Start({"--report", "json"});
+  EXPECT_EQ(run.exit_code, 0);
+  EXPECT_THAT(run.output, HasSubstr(R"("cause":"exited","exit_code":122)"));
+  EXPECT_THAT(
+      run.output,
+      HasSubstr(R"("limits_hit":[{"channel":"/dev/stdout","limit":"put_size","value":3}])"));
+}
+
+TEST_F(Zerovm, CopiesThroughFifos) {
+  ASSERT_EQ(::mkfifo(Path("in").c_str(), 0600), 0);
+  ASSERT_EQ(::mkfifo(Path("out").c_str(), 0600), 0);
+  // Held open for both, so that nothing here waits; a FIFO holds this much.
+  const UniqueFd out(::open(Path("out").c_str(), O_RDWR | O_CLOEXEC));
+  UniqueFd in(::open(Path("in").c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_EQ(::write(in.get(), "hello", 5), 5);
+  manifest_.program = Program("copy");
+  // Exactly as many bytes as allowed, then the end: no limit is in the way.
+  manifest_.standard_in = Channel(Path("in"), "/dev/stdin, 0, 0, 9, 5, 0, 0");
+  manifest_.standard_out = Channel(Path("out"), "/dev/stdout, 0, 0, 0, 0, 9, 99");
+  // The end comes when this test's descriptor goes, which zerovm must not have.
+  const std::string manifest = Write("manifest", manifest_.Text());
+  std::array<char, 6> buffer{};
+  std::jthread closes([&] {
+    EXPECT_EQ(::read(out.get(), buffer.data(), 5), 5);
+    in.Reset();
+  });
+  const Outcome run = RunZerovm({manifest});
+  EXPECT_EQ(run.exit_code, 0) << run.output;
+  EXPECT_EQ(run.lines[2], "0");
+  closes.join();
+  EXPECT_STREQ(buffer.data(), "hello");
+}
+
+// --- Calls: the tables of docs/abi.md, through the gate ---
+
+TEST_F(Zerovm, SequentialReadOnly) {
+  manifest_.more = Channel(Write("x", std::string(100, 'x')), "/dev/x, 0, 0, 32, 32, 0, 0");
+  EXPECT_THAT(Calls(SizeX() + ReadX(0, 0) + ReadX(0, 1) + ReadX(1, 0) + ReadX(1, 99) +
+                    ReadX(1, -1) + ReadX(1, INT64_MAX) + ReadX(-1, 0) + WriteX(0, 0) +
+                    WriteX(1, 0) + ReadX(30, 0) + ReadX(1, 0)),
+              ElementsAre(0, 0, 0, 1, 1, 1, 1, kFault, 0, kBadHandle, 28, kOverQuota));
+}
+
+TEST_F(Zerovm, CharacterDeviceReadOnly) {
+  manifest_.more = "Channel = /dev/zero, /dev/x, 0, 0, 32, 32, 0, 0";
+  EXPECT_THAT(
+      Calls(SizeX() + ReadX(0, 0) + ReadX(1, -1) + ReadX(1, 1) + WriteX(1, 0) + ReadX(31, 0) +
+            ReadX(1, 0) + "r -1 d 0 1 0\nr 65535 d 0 1 0\nr 6 d 0 1 0\nw -1 d 0 1 0\n"),
+      ElementsAre(0, 0, 1, 1, kBadHandle, 30, kOverQuota, kInvalid, kInvalid, kInvalid, kInvalid));
+}
+
+TEST_F(Zerovm, RandomReadOnly) {
+  manifest_.more = Channel(Write("x", std::string(100, 'x')), "/dev/x, 1, 0, 32, 32, 0, 0");
+  EXPECT_THAT(Calls(SizeX() + ReadX(1, 99) + ReadX(1, 100) + ReadX(1, 101) + ReadX(5, 4294967300) +
+                    ReadX(1, -1) + WriteX(1, 0) + ReadX(5, 99) + ReadX(31, 0) + ReadX(1, 0) +
+                    ReadX(1, 100)),
+              ElementsAre(100, 1, 0, 0, 0, kInvalid, kBadHandle, 1, 30, kOverQuota, 0));
+}
+
+TEST_F(Zerovm, EndOfFileNeedsNoQuota) {
+  manifest_.more = Channel(Write("x", "0123456789"), "/dev/x, 0, 0, 1, 10, 0, 0");
+  EXPECT_THAT(Calls(ReadX(10, 0) + ReadX(1, 0) + ReadX(1, 0)), ElementsAre(10, 0, 0));
+}
+
+TEST_F(Zerovm, SequentialWriteOnly) {
+  manifest_.more = Channel(Path("x"), "/dev/x, 1, 0, 0, 0, 32, 32");
+  EXPECT_THAT(Calls(SizeX() + WriteX(1, 0) + WriteX(1, -1) + WriteX(1, INT64_MAX) + WriteX(1, 7) +
+                    WriteX(-1, 0) + ReadX(0, 0) + ReadX(1, 0) + WriteX(30, 0) + WriteX(1, 0)),
+              ElementsAre(0, 1, 1, 1, 1, kFault, 0, kBadHandle, 28, kOverQuota));
+  EXPECT_EQ(Content("x").substr(0, 8), std::string("dddddata"));
+  EXPECT_EQ(Content("x").size(), 32U);
+}
+
+TEST_F(Zerovm, RandomWriteOnly) {
+  manifest_.more = Channel(Write("x", "old content"), "/dev/x, 2, 0, 0, 0, 32, 32");
+  EXPECT_THAT(Calls(SizeX() + WriteX(1, -1) + WriteX(1, 32) + ReadX(1, 0) + WriteX(1, 20) +
+                    WriteX(3, 31) + WriteX(31, 0) + WriteX(1, 0)),
+              ElementsAre(0, kInvalid, kInvalid, kBadHandle, 1, 1, 30, kOverQuota));
+  EXPECT_EQ(Content("x").size(), 32U);
+  EXPECT_EQ(Content("x").substr(0, 4), "data");
+}
+
+TEST_F(Zerovm, RandomReadWrite) {
+  manifest_.more = Channel(Write("x", "0123456789"), "/dev/x, 3, 0, 99, 99, 9, 6");
+  EXPECT_THAT(Calls(SizeX() + WriteX(4, 2) + ReadX(4, 2) + WriteX(1, 14) + ReadX(99, 0) +
+                    ReadX(1, 15) + ReadX(1, 16) + WriteX(1, 16) + WriteX(2, 0) + WriteX(1, 0) +
+                    WriteX(1, -1) + ReadX(-1, 0)),
+              ElementsAre(10, 4, 4, 1, 15, 0, 0, kInvalid, 1, kOverQuota, kInvalid, kFault));
+  EXPECT_EQ(Content("x"), std::string("01data6789\0\0\0\0d", 15));
+}
+
+TEST_F(Zerovm, Appender) {
+  manifest_.more = Channel(Write("x", "old,"), "/dev/x, 1, 0, 99, 99, 9, 99");
+  EXPECT_THAT(
+      Calls(SizeX() + ReadX(99, 0) + WriteX(4, 0) + WriteX(4, 1000) + ReadX(1, 12) + ReadX(99, 8)),
+      ElementsAre(4, 4, 4, 4, 0, 4));
+  EXPECT_EQ(Content("x").size(), 12U);
+  EXPECT_EQ(Content("x").substr(0, 4), "old,");
+}
+
+TEST_F(Zerovm, AppenderCreatesItsFile) {
+  manifest_.more = Channel(Path("x"), "/dev/x, 1, 0, 99, 99, 9, 99");
+  EXPECT_THAT(Calls(ReadX(1, 0) + WriteX(4, 0) + ReadX(9, 0)), ElementsAre(0, 4, 4));
+  EXPECT_EQ(Content("x"), "data");
+}
+
+TEST_F(Zerovm, BuffersToReadInto) {
+  manifest_.more = Channel(Write("x", std::string(100, 'x')), "/dev/x, 3, 0, 99, 9999, 0, 0");
+  // Good: data, heap and stack up to their last bytes. Bad: everything else.
+  EXPECT_THAT(Calls("r 5 d 0 1 0\nr 5 h 0 1 0\nr 5 e -1 1 0\nr 5 s 0 1 0\nr 5 z -1 1 0\n"
+                    "r 5 n 0 1 0\nr 5 n 1 1 0\nr 5 t 0 1 0\nr 5 r 0 1 0\nr 5 g 0 1 0\nr 5 m 0 1 0\n"
+                    "r 5 e -1 2 0\nr 5 e 0 1 0\nr 5 s -1 1 0\nr 5 s -65537 1 0\nr 5 z -1 2 0\n"
+                    "r 5 z 0 1 0\nr 5 n -1 1 0\nr 5 d 0 9223372036854775807 0\nr 5 n 0 0 0\n"),
+              ElementsAre(1, 1, 1, 1, 1,                                               //
+                          kInvalid, kInvalid, kInvalid, kInvalid, kInvalid, kInvalid,  //
+                          kInvalid, kInvalid, kInvalid, kInvalid, kInvalid,            //
+                          kInvalid, kInvalid, kInvalid, 0));
+}
+
+TEST_F(Zerovm, BuffersToWriteFrom) {
+  manifest_.more = Channel(Path("x"), "/dev/x, 0, 0, 0, 0, 99, 9999");
+  EXPECT_THAT(Calls("w 5 d 0 1 0\nw 5 h 0 1 0\nw 5 e -1 1 0\nw 5 s 0 1 0\nw 5 z -1 1 0\n"
+                    "w 5 t 0 1 0\nw 5 r 0 1 0\nw 5 g 0 1 0\nw 5 m 0 1 0\n"
+                    "w 5 n 0 1 0\nw 5 n 1 1 0\nw 5 n 65535 1 0\nw 5 e -1 2 0\nw 5 e 0 1 0\n"
+                    "w 5 s -1 1 0\nw 5 z -1 2 0\nw 5 z 0 1 0\nw 5 n 0 0 0\n"),
+              ElementsAre(1, 1, 1, 1, 1, 1, 1, 1, 1,                         //
+                          kInvalid, kInvalid, kInvalid, kInvalid, kInvalid,  //
+                          kInvalid, kInvalid, kInvalid, 0));
+}
+
+TEST_F(Zerovm, CallsThatAreNotThereYetSaySo) {
+  EXPECT_THAT(Calls("j h 0 65536\nu h 0 65536\nf\n"), ElementsAre(-1, -1, 0));
+}
+
+TEST_F(Zerovm, MoreChannelsThanTheUsualNumberOfDescriptors) {
+  std::string more;
+  for (int i = 0; i < 2000; ++i) {
+    more += "Channel = /dev/null, /dev/a" + std::to_string(i) + ", 0, 0, 1, 1, 0, 0\n";
+  }
+  manifest_.more = more;
+  EXPECT_EQ(Start().exit_code, 0);
+}
+
+}  // namespace
+}  // namespace zerocloud::runtime

@@ -1,0 +1,5 @@
+# 128 bytes below rsp.
+# expect: accept
+	.text
+	movb -128(%rsp), %al
+	movl -256(%esp), %eax

@@ -1,0 +1,4 @@
+# D5 is REX2 with APX and invalid without.
+# expect: V02 @0x0
+	.text
+	.byte 0xd5, 0x10, 0x89, 0xc0

@@ -1,0 +1,5 @@
+# A VEX opcode map that does not exist.
+# isa: 3
+# expect: V02 @0x0
+	.text
+	.byte 0xc4, 0xe4, 0x78, 0x28, 0xc1

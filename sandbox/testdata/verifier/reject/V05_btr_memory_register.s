@@ -1,0 +1,4 @@
+# As bt.
+# expect: V05 @0x0
+	.text
+	addr32 btrl %eax, (%rsp)

@@ -1,0 +1,4 @@
+# The target is in memory, so no mask can hold.
+# expect: V05 @0x0
+	.text
+	call *8(%rsp)

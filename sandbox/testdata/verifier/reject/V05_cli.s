@@ -1,0 +1,4 @@
+# Privileged.
+# expect: V05 @0x0
+	.text
+	cli

@@ -1,0 +1,4 @@
+# MMX.
+# expect: V05 @0x0
+	.text
+	emms

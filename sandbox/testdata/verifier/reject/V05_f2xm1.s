@@ -1,0 +1,4 @@
+# Intel and AMD differ in the last bits.
+# expect: V05 @0x0
+	.text
+	f2xm1

@@ -1,0 +1,4 @@
+# Loads cs.
+# expect: V05 @0x0
+	.text
+	ljmp *(%rsp)

@@ -1,0 +1,4 @@
+# As fnstenv.
+# expect: V05 @0x0
+	.text
+	fnsave (%rsp)

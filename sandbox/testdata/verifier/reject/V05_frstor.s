@@ -1,0 +1,4 @@
+# As fldenv.
+# expect: V05 @0x0
+	.text
+	frstor (%rsp)

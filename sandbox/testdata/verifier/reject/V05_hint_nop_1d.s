@@ -1,0 +1,4 @@
+# Reserved for new instructions.
+# expect: V05 @0x0
+	.text
+	.byte 0x0f, 0x1d, 0xc0

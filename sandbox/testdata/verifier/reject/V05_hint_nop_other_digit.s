@@ -1,0 +1,4 @@
+# 0F 1F /1.
+# expect: V05 @0x0
+	.text
+	.byte 0x0f, 0x1f, 0x08

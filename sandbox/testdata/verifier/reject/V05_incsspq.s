@@ -1,0 +1,4 @@
+# Shadow stack.
+# expect: V05 @0x0
+	.text
+	incsspq %rax

@@ -1,0 +1,4 @@
+# Loads rip, rsp and segments.
+# expect: V05 @0x0
+	.text
+	iretq

@@ -1,0 +1,4 @@
+# Probes segments.
+# expect: V05 @0x0
+	.text
+	lsll %eax, %ecx

@@ -1,0 +1,4 @@
+# As maskmovdqu, MMX.
+# expect: V05 @0x0
+	.text
+	maskmovq %mm0, %mm1

@@ -1,0 +1,4 @@
+# 8C: reads a segment register. Its mnemonic is mov.
+# expect: V05 @0x0
+	.text
+	movl %fs, %eax

@@ -1,0 +1,4 @@
+# xstore (VIA).
+# expect: V05 @0x0
+	.text
+	.byte 0x0f, 0xa7, 0xc0

@@ -1,0 +1,4 @@
+# Not of any x86-64 level.
+# expect: V05 @0x0
+	.text
+	pclmulqdq $0, %xmm0, %xmm1

@@ -1,0 +1,4 @@
+# Reads system flags.
+# expect: V05 @0x0
+	.text
+	pushfq

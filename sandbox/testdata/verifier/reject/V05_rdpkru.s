@@ -1,0 +1,4 @@
+# Reads page rights.
+# expect: V05 @0x0
+	.text
+	rdpkru

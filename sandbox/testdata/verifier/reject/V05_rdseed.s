@@ -1,0 +1,4 @@
+# Random.
+# expect: V05 @0x0
+	.text
+	rdseed %eax

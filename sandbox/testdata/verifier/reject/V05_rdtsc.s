@@ -1,0 +1,4 @@
+# Tells the time.
+# expect: V05 @0x0
+	.text
+	rdtsc

@@ -1,0 +1,4 @@
+# A repeat that has no use.
+# expect: V05 @0x0
+	.text
+	.byte 0x67, 0xf3, 0xac

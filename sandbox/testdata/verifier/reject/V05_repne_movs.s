@@ -1,0 +1,4 @@
+# F2 before movs.
+# expect: V05 @0x0
+	.text
+	.byte 0x67, 0xf2, 0xa4

@@ -1,0 +1,4 @@
+# REX.W before an 8-bit operation.
+# expect: V05 @0x0
+	.text
+	.byte 0x48, 0x88, 0xc1

@@ -1,0 +1,4 @@
+# Reads a system register.
+# expect: V05 @0x0
+	.text
+	sldt %eax

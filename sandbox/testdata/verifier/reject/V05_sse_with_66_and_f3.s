@@ -1,0 +1,4 @@
+# 66 and F3 together before an SSE opcode.
+# expect: V05 @0x0
+	.text
+	.byte 0x66, 0xf3, 0x0f, 0x10, 0xc1

@@ -1,0 +1,4 @@
+# User interrupts.
+# expect: V05 @0x0
+	.text
+	stui

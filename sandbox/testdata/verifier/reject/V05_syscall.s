@@ -1,0 +1,4 @@
+# System calls are the host's.
+# expect: V05 @0x0
+	.text
+	syscall

@@ -1,0 +1,4 @@
+# The 32-bit system call.
+# expect: V05 @0x0
+	.text
+	sysenter

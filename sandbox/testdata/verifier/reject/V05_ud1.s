@@ -1,0 +1,4 @@
+# ud2 is the trap.
+# expect: V05 @0x0
+	.text
+	.byte 0x0f, 0xb9, 0xc0

@@ -1,0 +1,4 @@
+# Watches an address.
+# expect: V05 @0x0
+	.text
+	umonitor %rax

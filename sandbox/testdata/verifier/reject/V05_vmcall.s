@@ -1,0 +1,4 @@
+# Virtual machines.
+# expect: V05 @0x0
+	.text
+	vmcall

@@ -1,0 +1,4 @@
+# Moves gs.
+# expect: V05 @0x0
+	.text
+	wrgsbase %rax

@@ -1,0 +1,4 @@
+# Tells machines apart.
+# expect: V05 @0x0
+	.text
+	xgetbv

@@ -1,0 +1,4 @@
+# Loads from rbx + al.
+# expect: V05 @0x0
+	.text
+	xlatb

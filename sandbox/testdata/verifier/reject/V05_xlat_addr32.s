@@ -1,0 +1,4 @@
+# Nothing needs it.
+# expect: V05 @0x0
+	.text
+	addr32 xlatb

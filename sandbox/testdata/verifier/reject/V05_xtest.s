@@ -1,0 +1,4 @@
+# Transactions.
+# expect: V05 @0x0
+	.text
+	xtest

@@ -1,0 +1,4 @@
+# Level 3 in an image that declares level 2.
+# expect: V06 @0x0
+	.text
+	movbel (%eax), %ecx

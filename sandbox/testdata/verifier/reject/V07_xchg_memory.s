@@ -1,0 +1,4 @@
+# xchg with memory locks without a prefix.
+# expect: V07 @0x0
+	.text
+	xchgl %eax, (%rsp)

@@ -1,0 +1,4 @@
+# A segment prefix.
+# expect: V08 @0x0
+	.text
+	.byte 0x3e, 0x89, 0xc1

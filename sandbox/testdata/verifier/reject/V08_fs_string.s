@@ -1,0 +1,4 @@
+# rsi may have a segment.
+# expect: V08 @0x0
+	.text
+	.byte 0x64, 0x67, 0xa4

@@ -1,0 +1,4 @@
+# A segment prefix.
+# expect: V08 @0x0
+	.text
+	movl %gs:(%eax), %eax

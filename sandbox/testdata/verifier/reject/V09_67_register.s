@@ -1,0 +1,4 @@
+# 67 without memory.
+# expect: V09 @0x0
+	.text
+	.byte 0x67, 0x89, 0xc1

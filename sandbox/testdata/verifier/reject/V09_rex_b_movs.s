@@ -1,0 +1,4 @@
+# As above with one bit.
+# expect: V09 @0x0
+	.text
+	.byte 0x67, 0xf3, 0x41, 0xa4

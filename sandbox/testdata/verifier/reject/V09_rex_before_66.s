@@ -1,0 +1,4 @@
+# REX that is not last is ignored.
+# expect: V09 @0x0
+	.text
+	.byte 0x48, 0x66, 0x89, 0xc1

@@ -1,0 +1,4 @@
+# 66 has no effect with REX.W.
+# expect: V09 @0x0
+	.text
+	.byte 0x66, 0x48, 0x89, 0xc1

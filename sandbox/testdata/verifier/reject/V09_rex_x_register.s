@@ -1,0 +1,4 @@
+# REX.X without SIB.
+# expect: V09 @0x0
+	.text
+	.byte 0x42, 0x89, 0xc1

@@ -1,0 +1,4 @@
+# The first is ignored.
+# expect: V09 @0x0
+	.text
+	.byte 0x41, 0x48, 0x89, 0xc1

@@ -1,0 +1,4 @@
+# A vector load.
+# expect: V10 @0x0
+	.text
+	movups (%rdi), %xmm0

@@ -1,0 +1,4 @@
+# rsp with an index.
+# expect: V10 @0x0
+	.text
+	movl (%rsp,%rax), %eax

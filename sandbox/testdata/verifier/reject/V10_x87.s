@@ -1,0 +1,4 @@
+# An x87 store.
+# expect: V10 @0x0
+	.text
+	fstpl (%rdi)

@@ -1,0 +1,4 @@
+# lea of eip.
+# expect: V11 @0x0
+	.text
+	.byte 0x67, 0x48, 0x8d, 0x05, 0, 0, 0, 0

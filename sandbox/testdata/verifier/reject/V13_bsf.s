@@ -1,0 +1,4 @@
+# rsp, sp or spl is written.
+# expect: V13 @0x0
+	.text
+	bsfq %rax, %rsp

@@ -1,0 +1,5 @@
+# rsp is written.
+# isa: 3
+# expect: V13 @0x0
+	.text
+	lzcntq %rax, %rsp

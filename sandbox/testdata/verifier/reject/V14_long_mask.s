@@ -1,0 +1,5 @@
+# Another encoding of the mask: the pair is exact bytes.
+# expect: V14 @0x6
+	.text
+	.byte 0x81, 0xe0, 0xe0, 0xff, 0xff, 0xff
+	jmp *%rax

@@ -1,0 +1,5 @@
+# A return address is pushed, then used.
+# expect: V15 @0x1
+	.text
+	pushq %rax
+	ret

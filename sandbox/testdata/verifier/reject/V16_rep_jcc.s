@@ -1,0 +1,4 @@
+# A prefix before a direct branch.
+# expect: V16 @0x0
+	.text
+	.byte 0xf3, 0x74, 0x00
