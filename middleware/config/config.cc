@@ -194,6 +194,9 @@ Result<void> Check(const Config& config) {
   if (!config.upstream.empty() && !config.users.empty()) {
     return FailAt("/users", "With an upstream, its own users count; list none here.");
   }
+  if (config.log != "requests" && config.log != "nothing") {
+    return FailAt("/log", "This is \"requests\" or \"nothing\".");
+  }
   std::set<std::pair<std::string, std::string>> seen;
   for (std::size_t i = 0; i < config.users.size(); ++i) {
     const User& user = config.users[i];

@@ -41,7 +41,7 @@ struct ServerSection {
   std::uint64_t stop_grace_seconds = 10;
 };
 
-struct UpstreamSection {
+struct ProxySection {
   std::uint64_t connect_timeout_seconds = 5;
   std::uint64_t response_timeout_seconds = 60;
   std::uint64_t idle_connections = 64;
@@ -50,24 +50,26 @@ struct UpstreamSection {
 
 struct EngineSection {
   std::uint64_t sessions_at_once = 0;
-  std::uint64_t jobs_at_once = 16;
+  std::uint64_t jobs_at_once = 1000;
+  std::uint64_t workers = 4;
+  std::uint64_t programs = 64;
   std::uint64_t spool_bytes = 64ULL << 30U;
   std::string spool_directory = "/var/tmp";
 };
 
-struct StoreSection {
+struct StorageSection {
   std::uint64_t object_bytes = 5ULL << 30U;
-  std::uint64_t token_lifetime_seconds = 86'400;
 };
 
 struct Config {
   std::string listen = "127.0.0.1:8080";
   std::string store;     // a directory; or
   std::string upstream;  // a URL
+  std::string log = "requests";
   std::vector<User> users;
   ServerSection server;
-  StoreSection storage;
-  UpstreamSection proxy;
+  StorageSection storage;
+  ProxySection proxy;
   EngineSection engine;
   job::JobLimits jobs;
 };

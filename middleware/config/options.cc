@@ -45,8 +45,6 @@ std::vector<NumberOption> MakeNumbers() {
                 "How long requests under way may go on after SIGTERM; then they are cancelled."),
       ZC_NUMBER(storage, object_bytes, "bytes", 1, kTiB,
                 "Largest object of the embedded store; Swift's own limit is 5 GiB."),
-      ZC_NUMBER(storage, token_lifetime_seconds, "seconds", 60, 365 * kDay,
-                "How long a token of the embedded store is good for."),
       ZC_NUMBER(proxy, connect_timeout_seconds, "seconds", 1, 600,
                 "How long connecting to the upstream may take. Longer is 504."),
       ZC_NUMBER(proxy, response_timeout_seconds, "seconds", 1, kDay,
@@ -56,10 +54,14 @@ std::vector<NumberOption> MakeNumbers() {
       ZC_NUMBER(proxy, requests_at_once, "requests", 1, 1000,
                 "Requests that jobs make to the upstream at the same time."),
       ZC_NUMBER(engine, sessions_at_once, "sessions", 0, 10'000,
-                "Sessions alive at once on this machine. 0: twice the number of processors, and as "
-                "many as the largest gang a job may have."),
-      ZC_NUMBER(engine, jobs_at_once, "jobs", 1, 10'000,
-                "Jobs under way at once; one more is answered 503."),
+                "Sessions alive at once on this machine, but for a gang, which runs alone if it is "
+                "larger. 0: one for each processor, and at least 2."),
+      ZC_NUMBER(engine, jobs_at_once, "jobs", 1, 1'000'000,
+                "Jobs accepted and not yet answered; one more is answered 503."),
+      ZC_NUMBER(engine, workers, "threads", 1, 256,
+                "Threads that read and write stored objects for jobs and verify programs."),
+      ZC_NUMBER(engine, programs, "programs", 1, 100'000,
+                "Verified programs that are kept in memory for the next job."),
       ZC_NUMBER(engine, spool_bytes, "bytes", 1 * kMiB, 1000 * kTiB,
                 "Disk that connections and outputs of all jobs may take until the jobs end."),
   };
@@ -83,6 +85,8 @@ std::vector<TextOption> MakeTexts() {
        "Directory of the embedded store. Exactly one of store and upstream is set."},
       {"/upstream", [](Config& config) -> std::string& { return config.upstream; },
        "URL of a Swift endpoint, \"http://host:port\", to stand in front of."},
+      {"/log", [](Config& config) -> std::string& { return config.log; },
+       "What goes to standard error: \"requests\", a JSON line for each, or \"nothing\"."},
       {"/engine/spool_directory",
        [](Config& config) -> std::string& { return config.engine.spool_directory; },
        "Where connections and outputs of jobs wait, as files without a name. A real disk, not a "
