@@ -3,12 +3,18 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "middleware/execution/execution_handler.h"
+#include "middleware/node/engine.h"
+#include "middleware/node/runner.h"
 #include "middleware/server/server.h"
 #include "middleware/store/authenticator.h"
 #include "middleware/store/directory_store.h"
+#include "middleware/store/embedded_object_store.h"
 #include "middleware/store/swift_api.h"
 #include "middleware/tools/request_log.h"
 
@@ -20,7 +26,11 @@ struct Service::Parts {
   std::string host;
   std::unique_ptr<store::DirectoryStore> directory;
   std::unique_ptr<store::Authenticator> authenticator;
-  std::unique_ptr<http::Handler> storage;
+  std::unique_ptr<http::Handler> storage;       // what answers all that is no job
+  std::unique_ptr<store::ObjectStore> objects;  // the same storage, as jobs see it
+  std::unique_ptr<node::Runner> runner;
+  std::unique_ptr<node::Engine> engine;
+  std::unique_ptr<execution::ExecutionHandler> handler;
   std::unique_ptr<server::Server> server;
 };
 
@@ -50,6 +60,20 @@ server::Options ServerOptions(const config::Config& config, const config::Endpoi
       LogRequest(STDERR_FILENO, record);
     };
   }
+  return options;
+}
+
+node::EngineConfig EngineOptions(const config::Config& config) {
+  const config::EngineSection& section = config.engine;
+  const std::size_t processors = std::max(2U, std::thread::hardware_concurrency());
+  node::EngineConfig options;
+  options.slots = section.sessions_at_once != 0 ? section.sessions_at_once : processors;
+  options.workers = section.workers;
+  options.jobs = section.jobs_at_once;
+  options.programs = section.programs;
+  options.spool_directory = section.spool_directory;
+  options.spool_bytes = section.spool_bytes;
+  options.limits = config.jobs;
   return options;
 }
 
@@ -94,7 +118,22 @@ Result<std::unique_ptr<Service>> Service::Start(const config::Config& config, st
   parts->storage = std::make_unique<store::SwiftApi>(*parts->directory, *parts->authenticator,
                                                      std::move(api_options));
 
-  auto server = server::Server::Start(ServerOptions(config, *endpoint), *parts->storage);
+  parts->objects =
+      std::make_unique<store::EmbeddedObjectStore>(*parts->directory, *parts->authenticator);
+
+  parts->runner = node::MakeSandboxRunner();
+  auto engine = node::Engine::Start(EngineOptions(config), *parts->objects, *parts->runner);
+  if (!engine.has_value()) return Fail(engine);
+  parts->engine = std::move(*engine);
+  parts->handler = std::make_unique<execution::ExecutionHandler>(
+      *parts->storage, *parts->authenticator, config.jobs,
+      [engine = parts->engine.get()](node::JobRequest request,
+                                     std::function<void(node::JobResult)> done) {
+        return engine->Submit(std::move(request), std::move(done));
+      },
+      config.engine.workers);
+
+  auto server = server::Server::Start(ServerOptions(config, *endpoint), *parts->handler);
   if (!server.has_value()) return Fail(server);
   parts->server = std::move(*server);
   return std::unique_ptr<Service>(new Service(std::move(parts)));
