@@ -1,0 +1,79 @@
+// Engine: runs jobs on this machine. One thread of its own starts sessions, watches their
+// processes, their deadlines and their stderr; a few worker threads make the calls that block.
+//
+// Promises: a job's stored outputs appear only when every session has exited with code 0, each
+// whole or not at all. A job that ends, whatever the reason, leaves no process, descriptor or file.
+// The number of sessions alive, of descriptors and of spooled bytes is bounded.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "channels/base/result.h"
+#include "middleware/job/job_spec.h"
+#include "middleware/node/job_result.h"
+#include "middleware/node/runner.h"
+#include "middleware/plan/plan.h"
+#include "middleware/store/object_store.h"
+
+namespace zerocloud::node {
+
+struct EngineConfig {
+  std::size_t slots = 4;      // sessions alive at once, but for a gang that runs alone
+  std::size_t workers = 4;    // threads for calls that block
+  std::size_t jobs = 1000;    // accepted and not yet answered; more are kUnavailable
+  std::size_t programs = 64;  // verified programs kept
+  std::string spool_directory = "/var/tmp";
+  std::uint64_t spool_bytes = 64ULL * 1024 * 1024 * 1024;  // of all jobs
+  job::JobLimits limits;
+};
+
+struct JobRequest {
+  job::JobSpec spec;
+  plan::Origin origin;
+  store::Caller caller;
+};
+
+struct EngineStats {
+  std::size_t jobs = 0;      // accepted and not yet answered
+  std::size_t sessions = 0;  // alive
+  std::uint64_t spool_bytes = 0;
+};
+
+// A submitted job. Destroying it kills the job's sessions, if it has not ended, and waits for a
+// `done` that is running on another thread; afterwards `done` is not called.
+class JobHandle {
+ public:
+  virtual ~JobHandle() = default;
+};
+
+class Engine {
+ public:
+  // Raises the process's soft limit of open files to the hard one. `store` and `runner` outlive the
+  // engine.
+  static Result<std::unique_ptr<Engine>> Start(EngineConfig config, store::ObjectStore& store,
+                                               Runner& runner);
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+  // Cancels all jobs and waits for them. REQUIRES: no handle is left.
+  ~Engine();
+
+  // `done` is called once on a worker thread, unless the handle is destroyed before. Thread-safe.
+  std::unique_ptr<JobHandle> Submit(JobRequest request, std::function<void(JobResult)> done);
+
+  [[nodiscard]] EngineStats stats() const;
+  // Waits until no job is left and all `done`s have returned.
+  void WaitUntilIdle();
+
+  class Core;
+
+ private:
+  explicit Engine(std::unique_ptr<Core> core);
+  std::unique_ptr<Core> core_;
+};
+
+}  // namespace zerocloud::node

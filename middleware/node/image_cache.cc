@@ -1,0 +1,48 @@
+#include "middleware/node/image_cache.h"
+
+#include <openssl/evp.h>
+#include <unistd.h>
+
+#include <array>
+#include <vector>
+
+namespace zerocloud::node {
+
+Result<std::shared_ptr<const loader::Image>> ImageCache::Load(int fd, std::uint64_t size) {
+  std::vector<std::byte> bytes(size);
+  for (std::size_t done = 0; done < bytes.size();) {
+    const ssize_t got =
+        ::pread(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return FailErrno("cannot read the program");
+    if (got == 0) return Fail(ErrorCode::kUnavailable, "the program was cut short as it was read");
+    done += static_cast<std::size_t>(got);
+  }
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned digest_size = 0;
+  if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), &digest_size, EVP_sha256(), nullptr) !=
+      1) {
+    return Fail(ErrorCode::kInternal, "SHA-256 failed");
+  }
+  const std::string key(reinterpret_cast<const char*>(digest.data()), digest_size);
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = by_digest_.find(key); found != by_digest_.end()) {
+      order_.splice(order_.begin(), order_, found->second);
+      return found->second->second;
+    }
+  }
+  Result<std::shared_ptr<const loader::Image>> image = runner_.Load(bytes);
+  if (!image) return image;
+  const std::lock_guard lock(mutex_);
+  if (by_digest_.contains(key)) return image;
+  order_.emplace_front(key, *image);
+  by_digest_[key] = order_.begin();
+  if (order_.size() > entries_) {
+    by_digest_.erase(order_.back().first);
+    order_.pop_back();
+  }
+  return image;
+}
+
+}  // namespace zerocloud::node

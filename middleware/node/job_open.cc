@@ -1,0 +1,259 @@
+// JobRun::Open: the files behind a session's channels.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+
+#include "channels/channel_parse.h"
+#include "middleware/node/job_run.h"
+#include "middleware/node/nvram.h"
+
+namespace zerocloud::node {
+namespace {
+
+using channels::AccessType;
+using runtime::SessionChannel;
+
+constexpr std::string_view kNvram = "/dev/nvram";
+
+struct Stream {
+  UniqueFd read;
+  UniqueFd write;
+};
+using Streams = std::map<std::size_t, Stream>;  // by edge
+
+Result<UniqueFd> Copy(const UniqueFd& file) {
+  UniqueFd copy(::fcntl(file.get(), F_DUPFD_CLOEXEC, 0));
+  if (!copy.is_open()) return FailErrno("cannot open the channels of a session");
+  return copy;
+}
+
+Result<Stream> MakeStream(int flags) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return FailErrno("cannot make a pipe");
+  Stream stream{UniqueFd(ends[0]), UniqueFd(ends[1])};
+  if (flags != 0 && ::fcntl(stream.read.get(), F_SETFL, flags) != 0) {
+    return FailErrno("cannot make a pipe");
+  }
+  return stream;
+}
+
+// Builds the channels of one session.
+class Opening {
+ public:
+  Opening(JobRun& job, std::size_t session, Streams& streams)
+      : job_(job),
+        limits_(job.config.limits),
+        session_(job.plan.sessions[session]),
+        streams_(streams) {
+    opened_.session = session;
+  }
+
+  Result<OpenedSession> Run() {
+    null_.Reset(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    if (!null_.is_open()) return FailErrno("cannot open /dev/null");
+    for (const plan::Binding& binding : session_.bindings) {
+      if (Result<void> done = OpenBinding(binding); !done) return Fail(done);
+    }
+    for (const std::size_t edge : session_.in) {
+      if (Result<void> done = OpenIn(edge); !done) return Fail(done);
+    }
+    for (const std::size_t edge : session_.out) {
+      if (Result<void> done = OpenOut(edge); !done) return Fail(done);
+    }
+    if (Result<void> done = OpenNvram(); !done) return Fail(done);
+    runtime::SessionRequest& request = opened_.request;
+    std::ranges::sort(request.channels, [](const SessionChannel& a, const SessionChannel& b) {
+      return channels::HandleLess(a.spec.alias, b.spec.alias);
+    });
+    const job::Group& group = job_.plan.spec.groups[session_.group];
+    request.image = job_.programs[session_.group];
+    request.memory_size = group.memory_bytes;
+    request.timeout = group.timeout;
+    return std::move(opened_);
+  }
+
+ private:
+  SessionChannel& Add(std::string alias, AccessType type, UniqueFd file) {
+    SessionChannel& channel = opened_.request.channels.emplace_back();
+    channel.spec.alias = std::move(alias);
+    channel.spec.type = type;
+    channel.file = std::move(file);
+    return channel;
+  }
+  void LetRead(SessionChannel& channel) const {
+    channel.spec.limits.gets = static_cast<std::int64_t>(limits_.channel_calls);
+    channel.spec.limits.get_size = static_cast<std::int64_t>(limits_.channel_bytes);
+  }
+  // `bound`: bytes beyond which the spool, not the channel, ends the writing.
+  void LetWrite(SessionChannel& channel, std::uint64_t bound) {
+    channels::ChannelLimits& limits = channel.spec.limits;
+    limits.puts = static_cast<std::int64_t>(limits_.channel_calls);
+    // At least one byte, or the channel would not be writable at all.
+    limits.put_size = static_cast<std::int64_t>(
+        std::max<std::uint64_t>(1, std::min(limits_.channel_bytes, bound)));
+    opened_.files.bounds.push_back({channel.spec.alias, limits, bound < limits_.channel_bytes});
+  }
+
+  Result<void> OpenBinding(const plan::Binding& binding) {
+    std::string alias = fmt::format("/dev/{}", job::ToString(binding.device));
+    switch (binding.kind) {
+      case plan::BindingKind::kObject:
+        return OpenObject(binding, std::move(alias));
+      case plan::BindingKind::kStored:
+      case plan::BindingKind::kResponse:
+        return AddOutput(std::move(alias), binding.device == job::DeviceName::kOutput, &binding,
+                         {});
+      case plan::BindingKind::kNull:
+        break;
+    }
+    if (binding.device == job::DeviceName::kStderr) {
+      Result<Stream> pipe = MakeStream(O_NONBLOCK);
+      if (!pipe) return Fail(pipe);
+      opened_.files.stderr_pipe = std::move(pipe->read);
+      SessionChannel& channel =
+          Add(std::move(alias), AccessType::kSequentialBoth, std::move(pipe->write));
+      channel.is_stream = true;
+      LetWrite(channel, limits_.channel_bytes);
+      return {};
+    }
+    return AddNull(std::move(alias), job::IsReadable(binding.device));
+  }
+
+  Result<void> AddNull(std::string alias, bool is_readable) {
+    Result<UniqueFd> file = Copy(null_);
+    if (!file) return Fail(file);
+    SessionChannel& channel = Add(std::move(alias), AccessType::kSequentialBoth, std::move(*file));
+    channel.is_stream = true;
+    if (is_readable) {
+      LetRead(channel);
+    } else {
+      LetWrite(channel, limits_.channel_bytes);
+    }
+    return {};
+  }
+
+  Result<void> OpenObject(const plan::Binding& binding, std::string alias) {
+    const job::ObjectUrl& url = binding.object;
+    const auto fail = [&](const Error& error) {
+      return Fail(error.code,
+                  fmt::format("{}: cannot read {} for session {}: {}", binding.declared->pointer,
+                              url.ToString(), session_.name, error.message));
+    };
+    Result<store::OpenedObject> object =
+        job_.store.Open(job_.request.caller, {url.account, url.container, url.object});
+    if (!object) return fail(object.error());
+    if (object->info.size > limits_.channel_bytes) {
+      return job::OverLimit(
+          fmt::format("{}: bytes of {}:", binding.declared->pointer, url.ToString()),
+          "channel_bytes", limits_.channel_bytes, object->info.size);
+    }
+    const bool is_input = binding.device == job::DeviceName::kInput;
+    SessionChannel& channel =
+        Add(std::move(alias), is_input ? AccessType::kRandomBoth : AccessType::kSequentialBoth,
+            std::move(object->file));
+    channel.size = object->info.size;
+    LetRead(channel);
+    const bool is_matched = binding.declared->path && binding.declared->path->has_wildcard();
+    if (!local_ || is_matched) local_ = LocalObject{&binding, std::move(object->info)};
+    return {};
+  }
+
+  Result<void> AddOutput(std::string alias, bool is_random, const plan::Binding* binding,
+                         std::optional<std::size_t> edge) {
+    Result<UniqueFd> file = job_.spool->NewFile();
+    if (!file) return Fail(file);
+    Result<UniqueFd> ours = Copy(*file);
+    if (!ours) return Fail(ours);
+    SessionChannel& channel = Add(
+        alias, is_random ? AccessType::kRandomBoth : AccessType::kSequentialBoth, std::move(*file));
+    LetWrite(channel, job_.spool->left());
+    opened_.files.outputs.push_back({std::move(alias), std::move(*ours), edge, binding});
+    return {};
+  }
+
+  Result<void> OpenIn(std::size_t edge) {
+    std::string alias =
+        fmt::format("/dev/in/{}", job_.plan.sessions[job_.plan.edges[edge].from].name);
+    if (!job_.plan.edges[edge].is_stream) {
+      const Piece& piece = job_.edges[edge];
+      if (piece.size == 0) return AddNull(std::move(alias), true);
+      Result<UniqueFd> file = job_.spool->AsFile(piece);
+      if (!file) return Fail(file);
+      SessionChannel& channel =
+          Add(std::move(alias), AccessType::kSequentialBoth, std::move(*file));
+      channel.size = piece.size;
+      LetRead(channel);
+      return {};
+    }
+    Result<UniqueFd> ours = Copy(streams_.at(edge).read);
+    if (!ours) return Fail(ours);
+    opened_.files.drains.push_back(std::move(*ours));
+    SessionChannel& channel =
+        Add(std::move(alias), AccessType::kSequentialBoth, std::move(streams_.at(edge).read));
+    channel.is_stream = true;
+    LetRead(channel);
+    return {};
+  }
+
+  Result<void> OpenOut(std::size_t edge) {
+    std::string alias =
+        fmt::format("/dev/out/{}", job_.plan.sessions[job_.plan.edges[edge].to].name);
+    if (!job_.plan.edges[edge].is_stream) return AddOutput(std::move(alias), false, nullptr, edge);
+    SessionChannel& channel =
+        Add(std::move(alias), AccessType::kSequentialBoth, std::move(streams_.at(edge).write));
+    channel.is_stream = true;
+    LetWrite(channel, limits_.channel_bytes);
+    return {};
+  }
+
+  Result<void> OpenNvram() {
+    const Result<std::string> text = WriteNvram(job_.plan, session_, local_, limits_.nvram_bytes);
+    if (!text) return Fail(text);
+    UniqueFd file(::memfd_create("nvram", MFD_CLOEXEC));
+    if (!file.is_open()) return FailErrno("cannot make /dev/nvram");
+    // A memory file takes all of a small write or nothing.
+    if (::pwrite(file.get(), text->data(), text->size(), 0) != static_cast<ssize_t>(text->size())) {
+      return FailErrno("cannot write /dev/nvram");
+    }
+    SessionChannel& channel = Add(std::string(kNvram), AccessType::kRandomBoth, std::move(file));
+    channel.size = text->size();
+    LetRead(channel);
+    return {};
+  }
+
+  JobRun& job_;
+  const job::JobLimits& limits_;
+  const plan::Session& session_;
+  Streams& streams_;
+  UniqueFd null_;
+  std::optional<LocalObject> local_;
+  OpenedSession opened_;
+};
+
+}  // namespace
+
+Result<std::vector<OpenedSession>> JobRun::Open(const plan::Unit& unit) {
+  Streams streams;
+  for (const std::size_t session : unit.sessions) {
+    for (const std::size_t edge : plan.sessions[session].out) {
+      if (!plan.edges[edge].is_stream) continue;
+      Result<Stream> stream = MakeStream(0);
+      if (!stream) return Fail(stream);
+      streams.emplace(edge, std::move(*stream));
+    }
+  }
+  std::vector<OpenedSession> sessions;
+  for (const std::size_t session : unit.sessions) {
+    if (is_stopping) return Fail(ErrorCode::kCancelled, "the job has ended");
+    Result<OpenedSession> opened = Opening(*this, session, streams).Run();
+    if (!opened) return Fail(opened);
+    sessions.push_back(std::move(*opened));
+  }
+  return sessions;
+}
+
+}  // namespace zerocloud::node

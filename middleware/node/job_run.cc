@@ -1,0 +1,182 @@
+#include "middleware/node/job_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <unordered_map>
+
+namespace zerocloud::node {
+namespace {
+
+store::ObjectPath PathOf(const job::ObjectUrl& url) {
+  return {url.account, url.container, url.object};
+}
+
+// The caller's view of what is stored.
+class StoreListing : public plan::Listing {
+ public:
+  StoreListing(store::ObjectStore& store, const store::Caller& caller)
+      : store_(store), caller_(caller) {}
+  Result<std::vector<std::string>> Containers(const std::string& account, const std::string& prefix,
+                                              std::size_t limit) override {
+    return store_.ListContainers(caller_, account, prefix, limit);
+  }
+  Result<std::vector<std::string>> Objects(const std::string& account, const std::string& container,
+                                           const std::string& prefix, std::size_t limit) override {
+    return store_.ListObjects(caller_, account, container, prefix, limit);
+  }
+
+ private:
+  store::ObjectStore& store_;
+  const store::Caller& caller_;
+};
+
+std::unexpected<Error> FailAt(const std::string& pointer, const Error& error) {
+  return Fail(error.code, fmt::format("{}: {}", pointer, error.message));
+}
+
+// Pieces one after the other.
+class SpooledBody : public http::BodySource {
+ public:
+  SpooledBody(std::shared_ptr<JobSpool> spool, std::vector<Piece> pieces)
+      : spool_(std::move(spool)), pieces_(std::move(pieces)) {}
+
+  Result<std::size_t> Read(std::span<std::byte> buffer) override {
+    while (next_ < pieces_.size()) {
+      if (offset_ < pieces_[next_].size) {
+        Result<std::size_t> got = spool_->Read(pieces_[next_], offset_, buffer);
+        if (got) offset_ += *got;
+        return got;
+      }
+      spool_->Drop(pieces_[next_]);
+      ++next_;
+      offset_ = 0;
+    }
+    return std::size_t{0};
+  }
+
+ private:
+  std::shared_ptr<JobSpool> spool_;
+  std::vector<Piece> pieces_;
+  std::size_t next_ = 0;
+  std::uint64_t offset_ = 0;
+};
+
+}  // namespace
+
+Result<void> JobRun::Prepare() {
+  StoreListing listing(store, request.caller);
+  Result<plan::Plan> expanded = plan::Expand(request.spec, request.origin, config.limits, listing);
+  if (!expanded) return Fail(expanded);
+  plan = std::move(*expanded);
+
+  std::map<job::ObjectUrl, std::shared_ptr<const loader::Image>> loaded;
+  for (job::Group& group : plan.spec.groups) {
+    if (group.program.account.empty()) group.program.account = request.origin.account;
+    const std::string pointer = group.pointer + "/exec/path";
+    if (!loaded.contains(group.program)) {
+      Result<store::OpenedObject> file = store.Open(request.caller, PathOf(group.program));
+      if (!file) return FailAt(pointer, file.error());
+      if (file->info.size > config.limits.program_bytes) {
+        return job::OverLimit(pointer + ": bytes of the program:", "program_bytes",
+                              config.limits.program_bytes, file->info.size);
+      }
+      Result<std::shared_ptr<const loader::Image>> image =
+          images.Load(file->file.get(), file->info.size);
+      if (!image) {
+        return Fail(image.error().code, fmt::format("{}: {}: {}", pointer, group.program.ToString(),
+                                                    image.error().message));
+      }
+      loaded.emplace(group.program, std::move(*image));
+    }
+    programs.push_back(loaded.at(group.program));
+  }
+
+  // Swift grants writing by container: one question each, before anything runs.
+  std::set<std::pair<std::string, std::string>> asked;
+  for (const plan::Session& session : plan.sessions) {
+    for (const plan::Binding& binding : session.bindings) {
+      if (binding.kind != plan::BindingKind::kStored) continue;
+      if (!asked.emplace(binding.object.account, binding.object.container).second) continue;
+      Result<void> may = store.CheckWritable(request.caller, PathOf(binding.object));
+      if (!may) return FailAt(binding.declared->pointer + "/path", may.error());
+    }
+  }
+  edges.resize(plan.edges.size());
+  kept.resize(plan.sessions.size());
+  return {};
+}
+
+Result<void> JobRun::Keep(std::size_t session, SessionFiles files,
+                          const runtime::SessionReport& report) {
+  std::unordered_map<std::string_view, std::uint64_t> sizes;
+  for (const runtime::ChannelUsage& usage : report.channels) sizes[usage.alias] = usage.size;
+  for (OutputFile& output : files.outputs) {
+    const std::uint64_t size = sizes[output.alias];
+    if (output.binding != nullptr && output.binding->kind == plan::BindingKind::kResponse) {
+      const std::uint64_t all = response_bytes += size;
+      if (all > config.limits.response_bytes) {
+        return job::OverLimit("bytes of all outputs without a path:", "response_bytes",
+                              config.limits.response_bytes, all);
+      }
+    }
+    Result<Piece> piece = spool->Keep(std::move(output.file), size);
+    if (!piece) return Fail(piece);
+    if (output.edge) {
+      edges[*output.edge] = std::move(*piece);
+    } else {
+      kept[session].push_back({output.binding, std::move(*piece)});
+    }
+  }
+  for (const std::size_t edge : plan.sessions[session].in) spool->Drop(edges[edge]);
+  return {};
+}
+
+Result<void> JobRun::StoreOutputs() {
+  for (;;) {
+    const std::size_t session = next_to_store++;
+    if (session >= plan.sessions.size()) return {};
+    for (KeptOutput& output : kept[session]) {
+      if (output.binding->kind != plan::BindingKind::kStored) continue;
+      if (is_stopping) return Fail(ErrorCode::kCancelled, "the job has failed already");
+      const auto fail = [&](const Error& why) {
+        return Fail(why.code, fmt::format("{}/path: cannot store {} of session {}: {}",
+                                          output.binding->declared->pointer,
+                                          output.binding->object.ToString(),
+                                          plan.sessions[session].name, why.message));
+      };
+      Result<UniqueFd> file = spool->AsFile(output.piece);
+      if (!file) return fail(file.error());
+      const store::NewObject object{PathOf(output.binding->object),
+                                    output.binding->declared->content_type,
+                                    output.binding->declared->metadata};
+      Result<store::ObjectInfo> info =
+          store.Put(request.caller, object, file->get(), output.piece.size);
+      if (!info) return fail(info.error());
+      for (StoredObject& stored : outcomes[session].stored) {
+        if (stored.device == output.binding->device) stored.etag = info->etag;
+      }
+      spool->Drop(output.piece);
+    }
+  }
+}
+
+void JobRun::TakeResponse(JobResult& result) {
+  std::vector<Piece> pieces;
+  const plan::Binding* first = nullptr;
+  for (std::vector<KeptOutput>& outputs : kept) {
+    std::ranges::sort(outputs, {}, [](const KeptOutput& output) { return output.binding->device; });
+    for (KeptOutput& output : outputs) {
+      if (output.binding->kind != plan::BindingKind::kResponse) continue;
+      if (first == nullptr) first = output.binding;
+      result.body_size += output.piece.size;
+      pieces.push_back(std::move(output.piece));
+    }
+  }
+  if (first != nullptr) result.content_type = first->declared->content_type;
+  result.body = std::make_unique<SpooledBody>(spool, std::move(pieces));
+}
+
+}  // namespace zerocloud::node

@@ -1,0 +1,104 @@
+// JobRun: one job under way, and the steps of it that block. Private to this folder.
+//
+// The engine's thread owns a JobRun. A step runs on a worker thread while the engine leaves alone
+// what the step works on; it hands its outcome back by value. Steps of one job may run at once, for
+// different sessions.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "middleware/node/engine.h"
+#include "middleware/node/image_cache.h"
+#include "middleware/node/job_result.h"
+#include "middleware/node/spool.h"
+#include "middleware/plan/plan_state.h"
+
+namespace zerocloud::node {
+
+// A file that a session writes and the engine takes when it has ended.
+struct OutputFile {
+  std::string alias;
+  UniqueFd file;
+  std::optional<std::size_t> edge;         // a spooled connection, else:
+  const plan::Binding* binding = nullptr;  // a stored or pathless output
+};
+
+// What bounds the writing to a channel, for the message when it is used up.
+struct ChannelBound {
+  std::string alias;
+  channels::ChannelLimits limits;
+  bool is_spool_bound = false;  // put_size is what was left of the spool
+};
+
+// The engine's side of a session's files.
+struct SessionFiles {
+  std::vector<OutputFile> outputs;
+  std::vector<ChannelBound> bounds;
+  UniqueFd stderr_pipe;          // read end, non-blocking; not open if stderr is an output
+  std::vector<UniqueFd> drains;  // read ends of its incoming streams
+};
+
+struct OpenedSession {
+  std::size_t session = 0;
+  runtime::SessionRequest request;
+  SessionFiles files;
+};
+
+// A pathless or stored output that was kept.
+struct KeptOutput {
+  const plan::Binding* binding = nullptr;
+  Piece piece;
+};
+
+class JobRun {
+ public:
+  JobRun(JobRequest asked, const EngineConfig& engine_config, store::ObjectStore& object_store,
+         ImageCache& image_cache, std::shared_ptr<Spool> machine_spool)
+      : request(std::move(asked)),
+        config(engine_config),
+        store(object_store),
+        images(image_cache),
+        spool(std::make_shared<JobSpool>(std::move(machine_spool), config.limits.job_spool_bytes)) {
+  }
+
+  // Steps, on worker threads.
+  Result<void> Prepare();                                           // plan, rights, programs
+  Result<std::vector<OpenedSession>> Open(const plan::Unit& unit);  // inputs, spool files
+  Result<void> Keep(std::size_t session, SessionFiles files, const runtime::SessionReport& report);
+  Result<void> StoreOutputs();  // several of these may share the work
+  // Takes the body: all kept pathless outputs in plan order.
+  void TakeResponse(JobResult& result);
+
+  const JobRequest request;
+  const EngineConfig& config;
+  store::ObjectStore& store;
+  ImageCache& images;
+  const std::shared_ptr<JobSpool> spool;  // shared with the response's body
+  const std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
+
+  // Made by Prepare(), fixed afterwards.
+  plan::Plan plan;
+  std::vector<std::shared_ptr<const loader::Image>> programs;  // of each group
+  std::vector<Piece> edges;                   // spooled, each written by one session, read by one
+  std::vector<std::vector<KeptOutput>> kept;  // of each session
+  std::atomic<std::uint64_t> response_bytes = 0;
+  std::atomic<std::size_t> next_to_store = 0;  // session
+  std::atomic<bool> is_stopping = false;       // failed or cancelled: steps give up early
+
+  // The engine's.
+  std::optional<plan::PlanState> state;
+  std::vector<SessionOutcome> outcomes;
+  std::optional<Error> error;
+  std::optional<std::size_t> failed_session;
+  std::size_t steps = 0;    // steps under way
+  std::size_t running = 0;  // sessions alive
+  bool is_storing = false;
+  std::size_t kept_stderr = 0;
+};
+
+}  // namespace zerocloud::node

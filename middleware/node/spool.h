@@ -1,0 +1,87 @@
+// Spool: bounded disk for what jobs have written and nobody has taken yet: connections between
+// sessions, outputs, response bodies. All files are unnamed, so nothing is left behind however the
+// program ends.
+//
+// Thousands of sessions leave thousands of small pieces. A piece below kPackedSize is copied into
+// one file per job, so that descriptors are bounded by what runs, not by what has run.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+
+#include "channels/base/result.h"
+#include "channels/base/unique_fd.h"
+
+namespace zerocloud::node {
+
+// The machine's spool directory and how much of it is used. Thread-safe.
+class Spool {
+ public:
+  // kNotFound or kForbidden if no file can be made in `directory`.
+  static Result<std::shared_ptr<Spool>> Open(std::string directory, std::uint64_t limit);
+
+  // An unnamed empty file, open for reading and writing.
+  [[nodiscard]] Result<UniqueFd> NewFile() const;
+
+  [[nodiscard]] std::uint64_t used() const { return used_; }
+  [[nodiscard]] std::uint64_t limit() const { return limit_; }
+
+ private:
+  friend class JobSpool;
+  Spool(std::string directory, std::uint64_t limit)
+      : directory_(std::move(directory)), limit_(limit) {}
+
+  std::string directory_;
+  std::uint64_t limit_;
+  std::atomic<std::uint64_t> used_ = 0;
+};
+
+// Bytes that were kept: a file of their own, or a range of the job's pack.
+struct Piece {
+  UniqueFd file;
+  std::uint64_t offset = 0;  // in the pack, if there is no file
+  std::uint64_t size = 0;
+};
+
+// One job's part of the spool. Thread-safe; gives everything back when destroyed.
+class JobSpool {
+ public:
+  static constexpr std::uint64_t kPackedSize = 256 * 1024;
+
+  // `limit` is the job limit job_spool_bytes.
+  JobSpool(std::shared_ptr<Spool> spool, std::uint64_t limit)
+      : spool_(std::move(spool)), limit_(limit) {}
+  JobSpool(const JobSpool&) = delete;
+  JobSpool& operator=(const JobSpool&) = delete;
+  ~JobSpool();
+
+  [[nodiscard]] Result<UniqueFd> NewFile() const { return spool_->NewFile(); }
+  // What may still be kept before a limit is hit.
+  [[nodiscard]] std::uint64_t left() const;
+
+  // Keeps bytes [0, size) of `file`, cutting off the rest. kLimitExceeded naming job_spool_bytes;
+  // kUnavailable if the machine's spool is full.
+  Result<Piece> Keep(UniqueFd file, std::uint64_t size);
+  // The piece as a file of its own, from offset 0. The piece stays kept.
+  Result<UniqueFd> AsFile(const Piece& piece);
+  // At most buffer.size() bytes at `offset`; a piece shorter than it says is kInternal.
+  Result<std::size_t> Read(const Piece& piece, std::uint64_t offset, std::span<std::byte> buffer);
+  // Gives its bytes back.
+  void Drop(Piece& piece);
+
+ private:
+  Result<void> Charge(std::uint64_t size);
+
+  std::shared_ptr<Spool> spool_;
+  std::uint64_t limit_;
+  std::atomic<std::uint64_t> used_ = 0;
+  std::mutex mutex_;
+  UniqueFd pack_;                // guarded by mutex_ until open; then never replaced
+  std::uint64_t pack_size_ = 0;  // guarded by mutex_
+};
+
+}  // namespace zerocloud::node
