@@ -82,12 +82,17 @@ class Exchange {
   virtual void Finish(std::function<void(Response)> done) = 0;
 };
 
+// The decision to leave a request to the upstream endpoint: the server sends it there as it came
+// and passes the answer back as it comes, bodies streaming both ways. 502 if there is no upstream.
+struct Forward {};
+
 // Decides on a request by its head: an answer at once (no 100 Continue is sent, the body is not
-// read) or an exchange that wants the body. Thread-safe; outlives all its exchanges.
+// read), an exchange that wants the body, or to forward it. Thread-safe; outlives all its
+// exchanges.
 class Handler {
  public:
   virtual ~Handler() = default;
-  using Begun = std::variant<Response, std::unique_ptr<Exchange>>;
+  using Begun = std::variant<Response, std::unique_ptr<Exchange>, Forward>;
   virtual Begun Begin(const RequestHead& head) = 0;
 };
 

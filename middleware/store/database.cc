@@ -34,9 +34,12 @@ void Statement::BindNull(int position) { sqlite3_bind_null(statement_, position)
 
 Result<bool> Statement::Step() {
   switch (sqlite3_step(statement_)) {
-    case SQLITE_ROW: return true;
-    case SQLITE_DONE: return false;
-    default: return std::unexpected<Error>(database_->LastError());
+    case SQLITE_ROW:
+      return true;
+    case SQLITE_DONE:
+      return false;
+    default:
+      return std::unexpected<Error>(database_->LastError());
   }
 }
 
@@ -62,8 +65,9 @@ bool Statement::IsNull(int column) const {
 
 Result<Database> Database::Open(const std::string& path, bool read_only) {
   sqlite3* handle = nullptr;
-  const int flags = (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) |
-                    SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE;
+  const int flags =
+      (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE) |
+      SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE;
   const int code = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
   Database database;
   database.handle_.reset(handle);

@@ -26,8 +26,8 @@ struct ObjectDescription {
   std::int64_t mtime_ns = 0;
   std::uint64_t inode = 0;
 
-  Timestamp timestamp;                    // of the last PUT or POST
-  std::string etag;                       // MD5 of the bytes, 32 lower-case hex digits
+  Timestamp timestamp;  // of the last PUT or POST
+  std::string etag;     // MD5 of the bytes, 32 lower-case hex digits
   std::string content_type;
   std::optional<std::int64_t> delete_at;  // seconds since 1970
   Fields headers;                         // Content-Encoding, Content-Disposition, ...

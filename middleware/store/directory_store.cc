@@ -3,14 +3,20 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 
+#include "middleware/http/text.h"
 #include "middleware/store/naming.h"
 #include "middleware/store/upload.h"
 
 namespace zerocloud::store {
 namespace {
+
+// Most bytes that one description may hold in names and values; escaped as JSON, two of them stay
+// below kMaxSidecar.
+constexpr std::size_t kMaxDescribed = 40'000;
 
 constexpr const char* kContainerSidecar = "%c";
 constexpr const char* kAccountSidecar = "%a";
@@ -41,6 +47,41 @@ std::unexpected<Error> NoObject(const ObjectPath& path) {
 std::string TemporaryName() {
   static std::atomic<std::uint64_t> counter = 0;
   return std::to_string(counter.fetch_add(1, std::memory_order_relaxed));
+}
+
+// Whether it can stand in a header field: no byte that could end it.
+bool IsFieldText(std::string_view text) {
+  return http::IsUtf8(text) && std::ranges::none_of(text, [](char c) {
+           const auto byte = static_cast<unsigned char>(c);
+           return (byte < 0x20 && c != '\t') || byte == 0x7f;
+         });
+}
+
+bool IsFieldName(std::string_view name) {
+  return !name.empty() && IsFieldText(name) && name.find_first_of(" \t:") == std::string_view::npos;
+}
+
+// The store gives descriptions back as header fields and keeps them as JSON; jobs write them too.
+Result<void> CheckDescription(const ObjectDescription& description) {
+  std::size_t bytes = description.content_type.size();
+  bool is_clean = IsFieldText(description.content_type);
+  for (const Fields* fields : {&description.headers, &description.metadata}) {
+    for (const auto& [name, value] : *fields) {
+      is_clean = is_clean && IsFieldName(name) && IsFieldText(value);
+      bytes += name.size() + value.size();
+    }
+    if (fields->size() > kMaxFields) bytes = kMaxDescribed + 1;
+  }
+  if (!is_clean) {
+    return Fail(ErrorCode::kInvalid,
+                "content type, headers and metadata must be UTF-8 without control characters");
+  }
+  if (bytes > kMaxDescribed) {
+    return Fail(ErrorCode::kInvalid,
+                "content type, headers and metadata together are longer than " +
+                    std::to_string(kMaxDescribed) + " bytes");
+  }
+  return {};
 }
 
 IndexedObject RowOf(const std::string& name, const ObjectDescription& description,
@@ -99,8 +140,7 @@ Result<std::int64_t> DirectoryStore::ReplaceSidecar(const std::string& path,
   if (options_.durability == Durability::kPower && ::fsync(file.fd()) != 0) {
     return std::unexpected<Error>(WriteError("fsync of a sidecar", errno));
   }
-  auto renamed =
-      RenameInto(temporary_.get(), file.name(), meta_.get(), path, options_.durability);
+  auto renamed = RenameInto(temporary_.get(), file.name(), meta_.get(), path, options_.durability);
   if (!renamed) return Fail(renamed);
   file.Release();
   return MtimeOf(*status);
@@ -265,6 +305,7 @@ Result<void> DirectoryStore::DeleteContainer(const ContainerKey& key) {
   }
   PruneFolders(root_.get(), path.substr(0, slash));
   if (auto removed = RemoveTree(meta_.get(), path); !removed) return removed;
+  PruneFolders(meta_.get(), path.substr(0, slash));
   return index_->Transact([&] { return index_->DeleteContainer(key); });
 }
 
@@ -277,7 +318,8 @@ Result<std::vector<ListingEntry>> DirectoryStore::ListObjects(const ContainerKey
   if (!entries) return entries;
   for (ListingEntry& entry : *entries) {
     if (entry.is_subdir || !entry.etag.empty()) continue;
-    // A file that was dropped in: its ETag is due now. Gone meanwhile: listed once more without one.
+    // A file that was dropped in: its ETag is due now. Gone meanwhile: listed once more without
+    // one.
     const auto opened = OpenObject({key.account, key.container, entry.name});
     if (opened) entry.etag = opened->description.etag;
   }
@@ -317,9 +359,8 @@ Result<DirectoryStore::Found> DirectoryStore::Find(const ObjectPath& path) {
     if (code == ErrorCode::kNotFound || code == ErrorCode::kInvalid) return found;
     return Fail(descriptions);
   }
-  const ObjectDescription* fitting =
-      FindDescription(*descriptions, static_cast<std::uint64_t>(status->st_size),
-                      MtimeOf(*status), status->st_ino);
+  const ObjectDescription* fitting = FindDescription(
+      *descriptions, static_cast<std::uint64_t>(status->st_size), MtimeOf(*status), status->st_ino);
   if (fitting != nullptr) found.description = *fitting;
   return found;
 }
@@ -329,8 +370,8 @@ Result<StoredObject> DirectoryStore::OpenObject(const ObjectPath& path) {
   auto found = Find(path);
   if (!found) return Fail(found);
   if (!found->description) {
-    // Either the object was replaced between our two opens, or nobody described this file. Under the
-    // object's lock nobody replaces it.
+    // Either the object was replaced between our two opens, or nobody described this file. Under
+    // the object's lock nobody replaces it.
     {
       const std::scoped_lock lock(LockOf(path));
       found = Find(path);
@@ -374,6 +415,12 @@ Result<ObjectDescription> DirectoryStore::Commit(std::unique_ptr<Upload> upload,
                                                  const ObjectPath& path,
                                                  const NewDescription& chosen, bool must_be_new) {
   if (auto checked = CheckNames(path); !checked) return Fail(checked);
+  ObjectDescription description;
+  description.content_type = chosen.content_type;
+  description.delete_at = chosen.delete_at;
+  description.headers = chosen.headers;
+  description.metadata = chosen.metadata;
+  if (auto checked = CheckDescription(description); !checked) return Fail(checked);
   // Outside the locks: this is what takes time.
   if (options_.durability == Durability::kPower && ::fdatasync(upload->fd()) != 0) {
     return std::unexpected<Error>(WriteError("fdatasync of the object", errno));
@@ -397,24 +444,19 @@ Result<ObjectDescription> DirectoryStore::Commit(std::unique_ptr<Upload> upload,
   if (auto set = SetMtime(upload->fd(), now.ToNanoseconds()); !set) return Fail(set);
   const auto status = StatOf(upload->fd());
   if (!status) return Fail(status);
-  ObjectDescription description;
   description.size = upload->size();
   description.mtime_ns = MtimeOf(*status);  // as the file system keeps it
   description.inode = status->st_ino;
   description.timestamp = now;
   description.etag = upload->Etag();
-  description.content_type = chosen.content_type;
-  description.delete_at = chosen.delete_at;
-  description.headers = chosen.headers;
-  description.metadata = chosen.metadata;
   descriptions.push_back(description);
 
   const std::string file_path = PathOf(path);
   const auto sidecar = ReplaceSidecar(file_path, WriteSidecar(descriptions), now);
   if (!sidecar) return Fail(sidecar);
   // The commit.
-  auto renamed = RenameInto(temporary_.get(), upload->name(), root_.get(), file_path,
-                            options_.durability);
+  auto renamed =
+      RenameInto(temporary_.get(), upload->name(), root_.get(), file_path, options_.durability);
   if (!renamed) {
     if (!old) static_cast<void>(RemoveFile(meta_.get(), file_path, Durability::kProcess));
     return Fail(renamed);
@@ -436,6 +478,7 @@ Result<void> DirectoryStore::ChangeObject(
   if (!found->description || found->description->IsExpired(now)) return NoObject(path);
   ObjectDescription description = *std::move(found->description);
   if (auto changed = change(description); !changed) return changed;
+  if (auto checked = CheckDescription(description); !checked) return checked;
   description.timestamp = now;
   const auto sidecar = ReplaceSidecar(PathOf(path), WriteSidecar({description}), now);
   if (!sidecar) return Fail(sidecar);
@@ -444,13 +487,14 @@ Result<void> DirectoryStore::ChangeObject(
 }
 
 Result<void> DirectoryStore::RemoveObject(const ObjectPath& path) {
-  const std::string file_path = PathOf(path);
+  // Beneath the container's folder, so that this is not pruned when it gets empty.
+  const auto container = OpenFolder(root_.get(), PathOf(KeyOf(path)));
+  if (!container) return Fail(container);
   // The commit.
-  if (auto removed = RemoveFile(root_.get(), file_path, options_.durability); !removed) {
-    return removed;
-  }
+  const auto removed = RemoveFile(container->get(), EncodeObject(path.object), options_.durability);
+  if (!removed) return removed;
   // What is left of it is swept away at the next start if we do not get to it.
-  static_cast<void>(RemoveFile(meta_.get(), file_path, Durability::kProcess));
+  static_cast<void>(RemoveFile(meta_.get(), PathOf(path), Durability::kProcess));
   UnindexObject(path);
   return {};
 }
@@ -465,8 +509,7 @@ Result<void> DirectoryStore::DeleteObject(const ObjectPath& path) {
     if (found.error().code == ErrorCode::kNotFound) UnindexObject(path);
     return Fail(found);
   }
-  const bool is_expired =
-      found->description && found->description->IsExpired(timestamps_.Now());
+  const bool is_expired = found->description && found->description->IsExpired(timestamps_.Now());
   if (auto removed = RemoveObject(path); !removed) return removed;
   if (is_expired) return NoObject(path);
   return {};

@@ -13,9 +13,9 @@
 // kill -9 at any moment an object is old or new. Everything else (temporary files, sidecars without
 // a file, index rows) is put right by the scan at the next start. See docs/store.md.
 //
-// No HTTP here and no rights: callers have decided that the change may be made. Thread-safe. Errors:
-// kNotFound, kConflict (container not empty, exists), kInvalid (names), kUnavailable (full disk, see
-// IsDiskFull()), kLimitExceeded (size), kInternal.
+// No HTTP here and no rights: callers have decided that the change may be made. Thread-safe.
+// Errors: kNotFound, kConflict (container not empty, exists), kInvalid (names), kUnavailable (full
+// disk, see IsDiskFull()), kLimitExceeded (size), kInternal.
 #pragma once
 
 #include <array>
@@ -51,10 +51,10 @@ struct StoreOptions {
 struct ScanReport {
   std::uint64_t containers = 0;
   std::uint64_t objects = 0;
-  std::uint64_t indexed = 0;   // rows that were missing or out of date
-  std::uint64_t unindexed = 0; // rows whose file is gone
-  std::uint64_t leftovers = 0; // temporary files and sidecars without a file, removed
-  std::uint64_t ignored = 0;   // files and folders that are not the store's (names it never makes)
+  std::uint64_t indexed = 0;    // rows that were missing or out of date
+  std::uint64_t unindexed = 0;  // rows whose file is gone
+  std::uint64_t leftovers = 0;  // temporary files and sidecars without a file, removed
+  std::uint64_t ignored = 0;    // files and folders that are not the store's (names it never makes)
   bool index_was_rebuilt = false;
 };
 
@@ -168,7 +168,7 @@ class DirectoryStore {
 
   StoreOptions options_;
   TimestampSource timestamps_;
-  UniqueFd root_;       // DIR
+  UniqueFd root_;  // DIR
   UniqueFd lock_file_;
   UniqueFd temporary_;  // DIR/.zerocloud/tmp
   UniqueFd meta_;       // DIR/.zerocloud/meta

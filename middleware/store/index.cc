@@ -106,7 +106,8 @@ Result<void> Index::Transact(const std::function<Result<void>()>& work) {
   if (auto begun = writer_.Execute("BEGIN IMMEDIATE"); !begun) return begun;
   auto result = work();
   if (result) result = writer_.Execute("COMMIT");
-  if (!result) static_cast<void>(writer_.Execute("ROLLBACK"));  // the first error is the one to tell
+  if (!result)
+    static_cast<void>(writer_.Execute("ROLLBACK"));  // the first error is the one to tell
   return result;
 }
 
@@ -124,10 +125,9 @@ Result<void> Index::PutContainer(const ContainerKey& key, Timestamp created) {
 
 Result<void> Index::DeleteContainer(const ContainerKey& key) {
   const std::scoped_lock lock(writer_mutex_);
-  for (const char* sql :
-       {"DELETE FROM objects WHERE container = "
-        "(SELECT id FROM containers WHERE account = ?1 AND name = ?2)",
-        "DELETE FROM containers WHERE account = ?1 AND name = ?2"}) {
+  for (const char* sql : {"DELETE FROM objects WHERE container = "
+                          "(SELECT id FROM containers WHERE account = ?1 AND name = ?2)",
+                          "DELETE FROM containers WHERE account = ?1 AND name = ?2"}) {
     auto statement = writer_.Prepare(sql);
     if (!statement) return Fail(statement);
     statement->BindBlob(1, key.account);
@@ -279,13 +279,12 @@ Result<std::vector<ListingEntry>> Index::ListObjects(const ContainerKey& key,
   const RowSource rows = [&](const std::string& low, const std::string& high, bool reverse,
                              const TakeRow& take) -> Result<void> {
     auto statement = reader_.Prepare(
-        reverse
-            ? "SELECT name, size, etag, content_type, timestamp FROM objects WHERE container = "
-              "(SELECT id FROM containers WHERE account = ?1 AND name = ?2) AND name >= ?3 AND "
-              "name < ?4 AND (delete_at IS NULL OR delete_at > ?5) ORDER BY name DESC"
-            : "SELECT name, size, etag, content_type, timestamp FROM objects WHERE container = "
-              "(SELECT id FROM containers WHERE account = ?1 AND name = ?2) AND name >= ?3 AND "
-              "name < ?4 AND (delete_at IS NULL OR delete_at > ?5) ORDER BY name");
+        reverse ? "SELECT name, size, etag, content_type, timestamp FROM objects WHERE container = "
+                  "(SELECT id FROM containers WHERE account = ?1 AND name = ?2) AND name >= ?3 AND "
+                  "name < ?4 AND (delete_at IS NULL OR delete_at > ?5) ORDER BY name DESC"
+                : "SELECT name, size, etag, content_type, timestamp FROM objects WHERE container = "
+                  "(SELECT id FROM containers WHERE account = ?1 AND name = ?2) AND name >= ?3 AND "
+                  "name < ?4 AND (delete_at IS NULL OR delete_at > ?5) ORDER BY name");
     if (!statement) return Fail(statement);
     statement->BindBlob(1, key.account);
     statement->BindBlob(2, key.container);

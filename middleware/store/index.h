@@ -1,6 +1,6 @@
-// The listing index: names, sizes, ETags and totals in one SQLite file, so that listings of millions
-// of objects cost what they return. It holds nothing that the tree and the sidecars do not: a lost
-// or damaged file is made anew by a scan.
+// The listing index: names, sizes, ETags and totals in one SQLite file, so that listings of
+// millions of objects cost what they return. It holds nothing that the tree and the sidecars do
+// not: a lost or damaged file is made anew by a scan.
 //
 // Thread-safe: one connection writes, another reads (WAL), each behind its own mutex.
 #pragma once

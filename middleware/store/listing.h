@@ -1,5 +1,5 @@
-// A page of a listing: what is asked for, what comes out, and the walk that turns rows in byte order
-// into entries and "subdirs". Pure but for the row source it is given.
+// A page of a listing: what is asked for, what comes out, and the walk that turns rows in byte
+// order into entries and "subdirs". Pure but for the row source it is given.
 #pragma once
 
 #include <cstdint>

@@ -2,8 +2,6 @@
 
 namespace zerocloud::store {
 
-std::string ObjectPath::ToString() const {
-  return "/" + account + "/" + container + "/" + object;
-}
+std::string ObjectPath::ToString() const { return "/" + account + "/" + container + "/" + object; }
 
 }  // namespace zerocloud::store

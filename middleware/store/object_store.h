@@ -1,9 +1,9 @@
-// ObjectStore: objects as jobs see them, whoever keeps them (the embedded store, or a Swift endpoint
-// over HTTP). Everything is done as one caller: each call is authorised with the rights that the
-// caller has at that moment, and refusals are kForbidden.
+// ObjectStore: objects as jobs see them, whoever keeps them (the embedded store, or a Swift
+// endpoint over HTTP). Everything is done as one caller: each call is authorised with the rights
+// that the caller has at that moment, and refusals are kForbidden.
 //
-// Calls block; they are made from the job engine's worker threads, never from a server's I/O thread.
-// Thread-safe: several calls may run at once.
+// Calls block; they are made from the job engine's worker threads, never from a server's I/O
+// thread. Thread-safe: several calls may run at once.
 #pragma once
 
 #include <cstdint>
@@ -31,15 +31,15 @@ struct ObjectPath {
 
 struct ObjectInfo {
   std::uint64_t size = 0;
-  std::string etag;           // MD5, 32 hex digits, no quotes
+  std::string etag;  // MD5, 32 hex digits, no quotes
   std::string content_type;
   std::string last_modified;  // X-Timestamp as Swift prints it: "1700000000.12345"
   std::map<std::string, std::string> metadata;  // names without "X-Object-Meta-"
 };
 
-// An object opened for reading. `file` is a regular file (or sealed memory file) that nobody changes
-// any more, although the object itself may be replaced or deleted meanwhile; its bytes [0, size) are
-// the object's.
+// An object opened for reading. `file` is a regular file (or sealed memory file) that nobody
+// changes any more, although the object itself may be replaced or deleted meanwhile; its bytes [0,
+// size) are the object's.
 struct OpenedObject {
   ObjectInfo info;
   UniqueFd file;

@@ -53,8 +53,7 @@ Result<std::vector<Scan::Folder>> Scan::Folders(int root, const std::string& par
   while (!pending.empty()) {
     const std::string part = std::move(pending.back());
     pending.pop_back();
-    const std::string at =
-        part.empty() ? parent : (parent.empty() ? part : JoinPath(parent, part));
+    const std::string at = part.empty() ? parent : (parent.empty() ? part : JoinPath(parent, part));
     const auto visited = ForEachEntry(
         root, at, [&](const std::string& name, const struct stat& status) -> Result<void> {
           if (parent.empty() && part.empty() && name == kOwnFolder) return {};
@@ -123,9 +122,8 @@ Result<void> Scan::ScanFolder(const ContainerKey& key, const std::string& contai
         ++report_.objects;
         object_paths_.insert(path);
         struct stat sidecar = {};
-        const bool has_sidecar =
-            sidecars && ::fstatat(sidecars->get(), file_name.c_str(), &sidecar,
-                                  AT_SYMLINK_NOFOLLOW) == 0;
+        const bool has_sidecar = sidecars && ::fstatat(sidecars->get(), file_name.c_str(), &sidecar,
+                                                       AT_SYMLINK_NOFOLLOW) == 0;
         const std::int64_t sidecar_mtime = has_sidecar ? MtimeOf(sidecar) : 0;
         const auto known = rows_.find(*name);
         if (known != rows_.end()) {
@@ -140,8 +138,8 @@ Result<void> Scan::ScanFolder(const ContainerKey& key, const std::string& contai
         ObjectDescription description = DirectoryStore::Undescribed(*name, status);
         if (has_sidecar) {
           if (const auto all = store_->ReadSidecar(JoinPath(container_path, path))) {
-            const auto* const fitting = FindDescription(*all, description.size,
-                                                        description.mtime_ns, description.inode);
+            const auto* const fitting =
+                FindDescription(*all, description.size, description.mtime_ns, description.inode);
             if (fitting != nullptr) description = *fitting;
           }
         }

@@ -17,10 +17,10 @@ struct SidecarValue {
   enum class Kind : std::uint8_t { kString, kNumber, kList, kObject };
 
   Kind kind = Kind::kString;
-  std::string text;                                     // kString
-  std::int64_t number = 0;                              // kNumber
-  std::vector<std::string> keys;                        // kObject: of `values`, in order
-  std::vector<SidecarValue> values;                     // kObject, kList
+  std::string text;                  // kString
+  std::int64_t number = 0;           // kNumber
+  std::vector<std::string> keys;     // kObject: of `values`, in order
+  std::vector<SidecarValue> values;  // kObject, kList
 
   [[nodiscard]] bool is_object() const { return kind == Kind::kObject; }
   [[nodiscard]] bool is_list() const { return kind == Kind::kList; }

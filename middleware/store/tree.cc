@@ -35,8 +35,8 @@ Result<void> SyncFolder(int folder) {
 
 Error WriteError(std::string what, int err) {
   if (err == ENOSPC || err == EDQUOT) {
-    return {ErrorCode::kUnavailable, std::string(kDiskFull) + " (" + std::move(what) +
-                                         "); free some space and try again"};
+    return {ErrorCode::kUnavailable,
+            std::string(kDiskFull) + " (" + std::move(what) + "); free some space and try again"};
   }
   if (err == EFBIG) {
     return {ErrorCode::kLimitExceeded,
@@ -67,9 +67,9 @@ Result<UniqueFd> OpenBeneathByComponents(int root, std::string_view path, int fl
     if (component.empty() || component == "..") {
       return Fail(ErrorCode::kInvalid, "opening " + Quoted(whole) + ": not a plain relative path");
     }
-    const int fd = is_last ? ::openat(at, component.c_str(), flags | O_NOFOLLOW | O_CLOEXEC, mode)
-                           : ::openat(at, component.c_str(),
-                                      O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    const int fd =
+        is_last ? ::openat(at, component.c_str(), flags | O_NOFOLLOW | O_CLOEXEC, mode)
+                : ::openat(at, component.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) return FailErrno("opening " + Quoted(whole));
     if (is_last) return UniqueFd(fd);
     folder.Reset(fd);
@@ -124,8 +124,8 @@ Result<UniqueFd> MakeFolder(int root, const std::string& path, Durability durabi
     } else if (errno != EEXIST) {
       return std::unexpected<Error>(WriteError("making folder " + Quoted(path), errno));
     }
-    const int next = ::openat(folder.get(), component.c_str(),
-                              O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    const int next =
+        ::openat(folder.get(), component.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (next < 0) return FailErrno("opening folder " + Quoted(path));
     folder.Reset(next);
     rest = slash == std::string_view::npos ? std::string_view() : rest.substr(slash + 1);
@@ -220,17 +220,15 @@ Result<void> RemoveTree(int root, const std::string& path) {
       if (handle.error().code == ErrorCode::kNotFound) continue;
       return Fail(handle);
     }
-    const auto removed =
-        ForEachEntry(root, current,
-                     [&](const std::string& name, const struct stat& status) -> Result<void> {
-                       if (S_ISDIR(status.st_mode)) {
-                         folders.push_back(JoinPath(current, name));
-                       } else if (::unlinkat(handle->get(), name.c_str(), 0) != 0 &&
-                                  errno != ENOENT) {
-                         return FailErrno("removing " + Quoted(JoinPath(current, name)));
-                       }
-                       return {};
-                     });
+    const auto removed = ForEachEntry(
+        root, current, [&](const std::string& name, const struct stat& status) -> Result<void> {
+          if (S_ISDIR(status.st_mode)) {
+            folders.push_back(JoinPath(current, name));
+          } else if (::unlinkat(handle->get(), name.c_str(), 0) != 0 && errno != ENOENT) {
+            return FailErrno("removing " + Quoted(JoinPath(current, name)));
+          }
+          return {};
+        });
     if (!removed) return removed;
   }
   for (auto folder = folders.rbegin(); folder != folders.rend(); ++folder) {

@@ -19,8 +19,8 @@ namespace zerocloud::store {
 // Whether what was written must outlive a power failure (fsync), or only the process.
 enum class Durability : bool { kProcess, kPower };
 
-// openat(2) beneath `root`. A path through or to a symbolic link is kForbidden (ELOOP); a missing one
-// kNotFound.
+// openat(2) beneath `root`. A path through or to a symbolic link is kForbidden (ELOOP); a missing
+// one kNotFound.
 Result<UniqueFd> OpenBeneath(int root, const std::string& path, int flags, mode_t mode = 0);
 
 // The same without openat2(2), for kernels and sandboxes that lack it: one openat per component.
@@ -56,8 +56,8 @@ Result<void> ForEachEntry(
 Result<struct stat> StatOf(int fd);
 Result<void> SetMtime(int fd, std::int64_t nanoseconds);
 
-// A failed write. A full disk (ENOSPC, EDQUOT) is kUnavailable and IsDiskFull(); a file size limit of
-// the process (EFBIG) is kLimitExceeded; the rest as ErrnoError().
+// A failed write. A full disk (ENOSPC, EDQUOT) is kUnavailable and IsDiskFull(); a file size limit
+// of the process (EFBIG) is kLimitExceeded; the rest as ErrnoError().
 [[nodiscard]] Error WriteError(std::string what, int err);
 [[nodiscard]] bool IsDiskFull(const Error& error);
 

@@ -35,7 +35,8 @@ Result<std::string> Md5OfFile(int fd, std::uint64_t size);
 
 class Upload {
  public:
-  // `folder` is the temporary folder's descriptor and outlives the upload; `name` is not used there.
+  // `folder` is the temporary folder's descriptor and outlives the upload; `name` is not used
+  // there.
   static Result<std::unique_ptr<Upload>> Begin(int folder, std::string name, std::uint64_t limit);
   Upload(const Upload&) = delete;
   Upload& operator=(const Upload&) = delete;

@@ -1,0 +1,315 @@
+// A front server passing requests on, in two settings: before another of our servers (whole
+// behaviour), and before a scripted upstream whose every byte the test chooses.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <functional>
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "middleware/server/server.h"
+#include "middleware/server/testing/raw_client.h"
+
+namespace zerocloud::server {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+using namespace std::chrono_literals;
+
+class ForwardEverything : public http::Handler {
+ public:
+  Begun Begin(const http::RequestHead&) override { return http::Forward{}; }
+};
+
+// A listening socket on a free port of 127.0.0.1 that serves one scripted connection after another.
+class ScriptedUpstream {
+ public:
+  using Script = std::function<void(RawClient&, int connection)>;
+
+  ScriptedUpstream(int connections, Script script)
+      : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address);
+    void* where = &address;
+    EXPECT_EQ(::bind(listener_.get(), static_cast<sockaddr*>(where), size), 0);
+    EXPECT_EQ(::listen(listener_.get(), 8), 0);
+    EXPECT_EQ(::getsockname(listener_.get(), static_cast<sockaddr*>(where), &size), 0);
+    port_ = ntohs(address.sin_port);
+    thread_ = std::thread([this, connections, script = std::move(script)] {
+      for (int i = 0; i < connections; ++i) {
+        RawClient peer(UniqueFd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)));
+        script(peer, i);
+      }
+    });
+  }
+  ~ScriptedUpstream() {
+    ::shutdown(listener_.get(), SHUT_RDWR);
+    thread_.join();
+  }
+  ScriptedUpstream(const ScriptedUpstream&) = delete;
+  ScriptedUpstream& operator=(const ScriptedUpstream&) = delete;
+
+  [[nodiscard]] std::uint16_t port() const { return port_; }
+
+ private:
+  UniqueFd listener_;
+  std::uint16_t port_ = 0;
+  std::thread thread_;
+};
+
+class ForwardingTest : public ::testing::Test {
+ protected:
+  void StartFront(std::uint16_t upstream_port, std::chrono::milliseconds response_timeout = 10s) {
+    Options options;
+    options.address.clear();
+    options.upstream = UpstreamOptions{.host = "127.0.0.1",
+                                       .port = upstream_port,
+                                       .connect_timeout = 5s,
+                                       .response_timeout = response_timeout,
+                                       .idle_timeout = 20s,
+                                       .idle_connections = 4};
+    auto server = Server::Start(std::move(options), handler_);
+    ASSERT_TRUE(server.has_value()) << server.error().message;
+    front_ = std::move(*server);
+  }
+
+  RawClient Connect() {
+    int ends[2] = {-1, -1};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    front_->Adopt(UniqueFd(ends[0]));
+    return RawClient(UniqueFd(ends[1]));
+  }
+
+  ForwardEverything handler_;
+  std::unique_ptr<Server> front_;
+};
+
+// What a scripted upstream reads: a request head (as if it were a response head).
+std::string ReadHead(RawClient& peer) {
+  const auto head = peer.Read(true);
+  return head.has_value() ? head->head : "";
+}
+
+TEST_F(ForwardingTest, PassesHeadsOnByteForByteWithoutTheHopsFields) {
+  std::string seen;
+  {
+    ScriptedUpstream upstream(1, [&seen](RawClient& peer, int) {
+      seen = ReadHead(peer);
+      peer.Send(
+          "HTTP/1.1 299 As You Wish\r\nX-oDd-Name:  two  words \r\nEmpty:\r\nSet: a\r\nSet: b\r\n"
+          "Keep-Alive: 5\r\nConnection: X-Hop\r\nX-Hop: 1\r\nContent-Length: 2\r\n\r\nok");
+    });
+    StartFront(upstream.port());
+    RawClient client = Connect();
+    client.Send(
+        "GETorHEAD_base /v1/a//./../%2f%00?q=%zz HTTP/1.1\r\nhost: original\r\nX-MiXed: V\r\n"
+        "X-Empty:\r\nConnection: keep-alive, X-Mine\r\nX-Mine: 1\r\nTE: trailers\r\n\r\n");
+    const auto response = client.Read();
+    ASSERT_TRUE(response.has_value());
+    EXPECT_THAT(response->head, StartsWith("HTTP/1.1 299 As You Wish\r\nX-oDd-Name: two  words\r\n"
+                                           "Empty: \r\nSet: a\r\nSet: b\r\nContent-Length: 2\r\n"
+                                           "X-Trans-Id: tx"));
+    EXPECT_THAT(response->head, Not(HasSubstr("Hop")));
+    EXPECT_EQ(response->body, "ok");
+  }
+  EXPECT_EQ(seen,
+            "GETorHEAD_base /v1/a//./../%2f%00?q=%zz HTTP/1.1\r\nhost: original\r\nX-MiXed: V\r\n"
+            "X-Empty: \r\n\r\n");
+}
+
+TEST_F(ForwardingTest, StreamsBodiesOfEveryFraming) {
+  const std::string big(1'000'000, 'u');
+  ScriptedUpstream upstream(1, [&big](RawClient& peer, int) {
+    std::string head = ReadHead(peer);
+    EXPECT_THAT(head, HasSubstr("Content-Length: 1000000\r\n"));
+    std::string body;
+    while (body.size() < big.size() && peer.Fill()) body += peer.Buffered();
+    EXPECT_TRUE(body == big);
+    peer.Send("HTTP/1.1 201 Created\r\nContent-Length: 1000000\r\n\r\n" + big);
+    head = ReadHead(peer);
+    EXPECT_THAT(head, HasSubstr("Transfer-Encoding: chunked\r\n"));
+    EXPECT_EQ(peer.ReadChunkedBody().value_or("?"), "abcdefg");
+    peer.Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4;x=y\r\nchun\r\n3\r\nked\r\n");
+    peer.Send("0\r\nTrailer: t\r\n\r\n");
+    ReadHead(peer);
+    peer.Send("HTTP/1.1 200 OK\r\n\r\nuntil the end");
+  });
+  StartFront(upstream.port());
+  RawClient client = Connect();
+  client.Send("PUT /o HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n" + big);
+  auto response = client.Read();
+  ASSERT_TRUE(response.has_value());
+  EXPECT_EQ(response->status, 201);
+  EXPECT_TRUE(response->body == big);
+  client.Send("PUT /o HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+  client.Send("4\r\ndefg\r\n0\r\n\r\n");
+  response = client.Read();
+  ASSERT_TRUE(response.has_value());
+  EXPECT_EQ(response->body, "chunked");
+  client.Send("GET /o HTTP/1.1\r\n\r\n");
+  response = client.Read();
+  ASSERT_TRUE(response.has_value());
+  EXPECT_EQ(response->body, "until the end");
+}
+
+TEST_F(ForwardingTest, PassesContinueEndToEnd) {
+  ScriptedUpstream upstream(2, [](RawClient& peer, int connection) {
+    EXPECT_THAT(ReadHead(peer), HasSubstr("Expect: 100-continue\r\n"));
+    if (connection == 0) {
+      peer.Send("HTTP/1.1 100 Continue\r\n\r\n");
+      EXPECT_TRUE(peer.Fill());
+      EXPECT_EQ(peer.Buffered(), "abc");
+      peer.Send("HTTP/1.1 201 Created\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    } else {
+      peer.Send("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    }
+  });
+  StartFront(upstream.port());
+  RawClient client = Connect();
+  client.Send("PUT /o HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+  EXPECT_EQ(client.Read().value_or(RawResponse{}).status, 100);
+  client.Send("abc");
+  EXPECT_EQ(client.Read().value_or(RawResponse{}).status, 201);
+  client.Send("PUT /o HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+  const auto refused = client.Read();
+  ASSERT_TRUE(refused.has_value());
+  EXPECT_EQ(refused->status, 401);
+  EXPECT_EQ(refused->headers.Get("Connection"), "close");
+}
+
+TEST_F(ForwardingTest, PassesAnEarlyAnswerBackDuringAnUpload) {
+  ScriptedUpstream upstream(1, [](RawClient& peer, int) {
+    ReadHead(peer);
+    peer.Send("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig");
+    peer.ReadAll();
+  });
+  StartFront(upstream.port());
+  RawClient client = Connect();
+  client.Send("PUT /o HTTP/1.1\r\nContent-Length: 1000000\r\n\r\nonly a start");
+  const auto response = client.Read();
+  ASSERT_TRUE(response.has_value());
+  EXPECT_EQ(response->status, 413);
+  EXPECT_EQ(response->body, "big");
+  EXPECT_EQ(response->headers.Get("Connection"), "close");
+}
+
+TEST_F(ForwardingTest, KeepsConnectionsAndReplacesThoseThatDied) {
+  ScriptedUpstream upstream(2, [](RawClient& peer, int connection) {
+    ReadHead(peer);
+    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na");
+    ReadHead(peer);
+    if (connection == 0) return;  // closes although a request has come
+    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb");
+  });
+  StartFront(upstream.port());
+  RawClient client = Connect();
+  for (const char* expected : {"a", "a", "b"}) {
+    client.Send("GET / HTTP/1.1\r\n\r\n");
+    EXPECT_EQ(client.Read().value_or(RawResponse{}).body, expected);
+  }
+}
+
+TEST_F(ForwardingTest, AnswersHeadRequestsWithoutABody) {
+  ScriptedUpstream upstream(1, [](RawClient& peer, int) {
+    ReadHead(peer);
+    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 12345\r\n\r\n");
+    ReadHead(peer);
+    peer.Send("HTTP/1.1 304 Not Modified\r\nEtag: e\r\n\r\n");
+  });
+  StartFront(upstream.port());
+  RawClient client = Connect();
+  client.Send("HEAD / HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(client.Read(true).value_or(RawResponse{}).headers.Get("Content-Length"), "12345");
+  client.Send("GET / HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(client.Read().value_or(RawResponse{}).status, 304);
+}
+
+TEST_F(ForwardingTest, TellsOfAnUpstreamThatFails) {
+  std::uint16_t dead_port = 0;
+  {
+    const ScriptedUpstream gone(0, [](RawClient&, int) {});
+    dead_port = gone.port();
+  }
+  StartFront(dead_port);
+  RawClient client = Connect();
+  client.Send("GET / HTTP/1.1\r\n\r\n");
+  auto response = client.Read();
+  ASSERT_TRUE(response.has_value());
+  EXPECT_EQ(response->status, 502);
+  EXPECT_TRUE(response->headers.Has("X-Trans-Id"));
+  EXPECT_THAT(response->body, HasSubstr("cannot be reached"));
+
+  ScriptedUpstream upstream(2, [](RawClient& peer, int connection) {
+    ReadHead(peer);
+    if (connection == 0) peer.Send("SSH-2.0-OpenSSH\r\n\r\n");
+  });
+  StartFront(upstream.port());
+  for (const char* sentence : {"did not answer with HTTP", "without an answer"}) {
+    RawClient next = Connect();
+    next.Send("GET / HTTP/1.1\r\n\r\n");
+    response = next.Read();
+    ASSERT_TRUE(response.has_value());
+    EXPECT_EQ(response->status, 502);
+    EXPECT_THAT(response->body, HasSubstr(sentence));
+  }
+}
+
+TEST_F(ForwardingTest, DoesNotWaitForeverForAnUpstream) {
+  ScriptedUpstream upstream(2, [](RawClient& peer, int) { peer.ReadAll(); });
+  StartFront(upstream.port(), 30ms);
+  RawClient get = Connect();
+  get.Send("GET / HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(get.Read().value_or(RawResponse{}).status, 504);
+  RawClient put = Connect();
+  put.Send("PUT / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc");
+  EXPECT_EQ(put.Read().value_or(RawResponse{}).status, 504);
+}
+
+TEST_F(ForwardingTest, CutsABodyThatTheUpstreamCut) {
+  ScriptedUpstream upstream(1, [](RawClient& peer, int) {
+    ReadHead(peer);
+    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+  });
+  StartFront(upstream.port());
+  RawClient client = Connect();
+  client.Send("GET / HTTP/1.1\r\n\r\n");
+  EXPECT_THAT(client.ReadAll(), ::testing::EndsWith("\r\n\r\nhalf"));
+}
+
+TEST_F(ForwardingTest, LeavesNothingBehindWhenAClientLeaves) {
+  std::string rest = "not read";
+  std::promise<void> begun;
+  {
+    ScriptedUpstream upstream(1, [&](RawClient& peer, int) {
+      ReadHead(peer);
+      begun.set_value();
+      rest = peer.ReadAll();
+    });
+    StartFront(upstream.port());
+    RawClient client = Connect();
+    client.Send("PUT /o HTTP/1.1\r\nContent-Length: 10\r\n\r\nabc");
+    begun.get_future().wait();
+    client.Close();
+  }
+  EXPECT_EQ(rest, "abc");  // then the upstream's connection was closed, too
+}
+
+TEST_F(ForwardingTest, StopCancelsWhatIsUnderWay) {
+  ScriptedUpstream upstream(1, [](RawClient& peer, int) { peer.ReadAll(); });
+  StartFront(upstream.port());
+  RawClient client = Connect();
+  client.Send("PUT / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc");
+  front_->Stop(20ms);
+  EXPECT_EQ(front_->connection_count(), 0U);
+}
+
+}  // namespace
+}  // namespace zerocloud::server

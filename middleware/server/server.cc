@@ -1,0 +1,210 @@
+#include "middleware/server/server.h"
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "middleware/server/connection.h"
+
+namespace zerocloud::server {
+
+using Tcp = net::ip::tcp;
+using Acceptor = net::basic_socket_acceptor<Tcp, Strand>;
+using boost::system::error_code;
+
+struct Server::State {
+  State(Options given, http::Handler& handler)
+      : options(std::move(given)),
+        work(net::make_work_guard(context)),
+        accept_strand(net::make_strand(context)),
+        acceptor(accept_strand) {
+    service.handler = &handler;
+    service.limits = options.limits;
+    service.on_request = options.on_request;
+    if (options.upstream.has_value()) {
+      upstream.emplace(*options.upstream);
+      service.upstream = &*upstream;
+    }
+  }
+
+  Result<void> Listen();
+  net::awaitable<void> AcceptLoop();
+  void Serve(Socket socket, std::string remote_address);
+  void Forget(std::uint64_t id);
+  std::vector<std::shared_ptr<Connection>> Connections();
+
+  Options options;
+  Service service;
+  std::optional<Upstream> upstream;
+  net::io_context context;
+  net::executor_work_guard<net::io_context::executor_type> work;
+  Strand accept_strand;
+  Acceptor acceptor;
+  std::uint16_t port = 0;
+
+  std::mutex mutex;
+  std::condition_variable all_gone;
+  std::map<std::uint64_t, std::weak_ptr<Connection>> connections;  // under mutex
+  std::uint64_t next_id = 0;                                       // under mutex
+  bool is_stopped = false;                                         // under mutex
+  std::vector<std::thread> threads;
+};
+
+Result<void> Server::State::Listen() {
+  error_code ec;
+  const auto fail = [&](const char* step) {
+    return Fail(ec == net::error::address_in_use ? ErrorCode::kConflict : ErrorCode::kInvalid,
+                "cannot " + std::string(step) + " " + options.address + ":" +
+                    std::to_string(options.port) + ": " + ec.message());
+  };
+  const auto address = net::ip::make_address(options.address, ec);
+  if (ec) return fail("understand the address");
+  const Tcp::endpoint endpoint(address, options.port);
+  acceptor.open(endpoint.protocol(), ec);
+  if (ec) return fail("open a socket for");
+  acceptor.set_option(net::socket_base::reuse_address(true), ec);
+  if (ec) return fail("prepare");
+  acceptor.bind(endpoint, ec);
+  if (ec) return fail("bind");
+  acceptor.listen(net::socket_base::max_listen_connections, ec);
+  if (ec) return fail("listen on");
+  const Tcp::endpoint bound = acceptor.local_endpoint(ec);
+  if (ec) return fail("tell the port of");
+  port = bound.port();
+  return {};
+}
+
+net::awaitable<void> Server::State::AcceptLoop() {
+  for (;;) {
+    const Strand strand = net::make_strand(context);
+    auto [ec, peer] = co_await acceptor.async_accept(strand, kAwait);
+    if (ec == net::error::operation_aborted || !acceptor.is_open()) co_return;
+    if (ec) {
+      // Out of descriptors or memory: wait for connections to end instead of spinning.
+      Timer pause(accept_strand, std::chrono::milliseconds(50));
+      co_await pause.async_wait(kAwait);
+      continue;
+    }
+    error_code ignored;
+    peer.set_option(Tcp::no_delay(true), ignored);
+    const Tcp::endpoint remote = peer.remote_endpoint(ignored);
+    Socket socket(std::move(peer));
+    Serve(std::move(socket), remote.address().to_string());
+  }
+}
+
+void Server::State::Serve(Socket socket, std::string remote_address) {
+  std::shared_ptr<Connection> connection;
+  std::uint64_t id = 0;
+  {
+    const std::lock_guard lock(mutex);
+    if (is_stopped || connections.size() >= options.limits.connections) {
+      constexpr std::string_view kFull =
+          "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\n"
+          "Connection: close\r\n\r\n";
+      error_code ignored;
+      socket.non_blocking(true, ignored);
+      socket.send(net::buffer(kFull), 0, ignored);
+      return;
+    }
+    id = next_id++;
+    const Strand strand = socket.get_executor();
+    connection =
+        std::make_shared<Connection>(std::move(socket), service, std::move(remote_address));
+    connections.emplace(id, connection);
+    net::co_spawn(
+        strand, [connection] { return connection->Run(); },
+        [this, connection, id](const std::exception_ptr&) mutable {
+          // An exception (no memory) ends this connection only. Its last owner goes first, so that
+          // Stop() returns after it was destroyed.
+          connection.reset();
+          Forget(id);
+        });
+  }
+}
+
+void Server::State::Forget(std::uint64_t id) {
+  const std::lock_guard lock(mutex);
+  connections.erase(id);
+  all_gone.notify_all();
+}
+
+std::vector<std::shared_ptr<Connection>> Server::State::Connections() {
+  std::vector<std::shared_ptr<Connection>> result;
+  const std::lock_guard lock(mutex);
+  for (const auto& [id, weak] : connections) {
+    if (auto connection = weak.lock()) result.push_back(std::move(connection));
+  }
+  return result;
+}
+
+Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+Result<std::unique_ptr<Server>> Server::Start(Options options, http::Handler& handler) {
+  auto state = std::make_unique<State>(std::move(options), handler);
+  if (!state->options.address.empty()) {
+    const Result<void> listening = state->Listen();
+    if (!listening.has_value()) return Fail(listening);
+    State* raw = state.get();
+    net::co_spawn(state->accept_strand, [raw] { return raw->AcceptLoop(); }, net::detached);
+  }
+  const std::size_t count = std::max<std::size_t>(1, state->options.threads);
+  for (std::size_t i = 0; i < count; ++i) {
+    state->threads.emplace_back([context = &state->context] { context->run(); });
+  }
+  return std::unique_ptr<Server>(new Server(std::move(state)));
+}
+
+Server::~Server() {
+  Stop(std::chrono::milliseconds(0));
+  state_->work.reset();
+  state_->context.stop();
+  for (std::thread& thread : state_->threads) thread.join();
+}
+
+std::uint16_t Server::port() const { return state_->port; }
+
+std::size_t Server::connection_count() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->connections.size();
+}
+
+void Server::Adopt(UniqueFd connection) {
+  Socket socket(net::make_strand(state_->context));
+  error_code ec;
+  socket.assign(net::generic::stream_protocol(AF_UNIX, 0), connection.get(), ec);
+  if (ec) return;
+  [[maybe_unused]] const int now_the_sockets = connection.Release();
+  state_->Serve(std::move(socket), "local");
+}
+
+void Server::Stop(std::chrono::milliseconds grace) {
+  {
+    const std::lock_guard lock(state_->mutex);
+    if (std::exchange(state_->is_stopped, true)) return;
+  }
+  state_->service.is_draining = true;
+  net::post(state_->accept_strand, [state = state_.get()] {
+    error_code ignored;
+    state->acceptor.close(ignored);
+  });
+  for (const auto& connection : state_->Connections()) connection->Drain();
+  const auto is_empty = [this] { return state_->connections.empty(); };
+  {
+    std::unique_lock lock(state_->mutex);
+    if (state_->all_gone.wait_for(lock, grace, is_empty)) return;
+  }
+  for (const auto& connection : state_->Connections()) connection->Abort();
+  std::unique_lock lock(state_->mutex);
+  state_->all_gone.wait(lock, is_empty);
+}
+
+}  // namespace zerocloud::server

@@ -1,0 +1,37 @@
+// Service: everything that `zerocloud serve` runs, put together from a configuration: the store or
+// the upstream, the job engine, and the server in front of them. Destroying it stops all of it, in
+// the order in which nobody is left calling what is gone.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "channels/base/result.h"
+#include "middleware/config/config.h"
+
+namespace zerocloud::tools {
+
+class Service {
+ public:
+  // REQUIRES: config::Check accepted it.
+  static Result<std::unique_ptr<Service>> Start(const config::Config& config, std::string version);
+
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+  ~Service();
+
+  // "127.0.0.1:43121": what is listened on, the port as the system chose it.
+  [[nodiscard]] std::string address() const;
+
+  // Lets requests under way end for at most the configured grace, then cancels them.
+  void Stop();
+
+ private:
+  struct Parts;
+  explicit Service(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace zerocloud::tools

@@ -1,0 +1,16 @@
+// A second opinion on accepted code, for tests and fuzzers: does the full decoder's view of it (its
+// operands and what they read and write, not the opcode table) keep the rules too? Written from the
+// rules, not from the verifier.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+namespace zerocloud::verifier {
+
+// Empty if the region is safe, else a sentence about the first thing that is not.
+std::string FindUnsafe(std::span<const std::byte> code, std::uint64_t base);
+
+}  // namespace zerocloud::verifier

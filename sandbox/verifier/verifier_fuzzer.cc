@@ -1,0 +1,23 @@
+// Accepted code is safe in the eyes of the full decoder; verdicts do not depend on their limit.
+#include <cstdio>
+#include <cstdlib>
+
+#include "sandbox/verifier/oracle.h"
+#include "sandbox/verifier/verifier.h"
+
+using namespace zerocloud::verifier;
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  std::vector<std::byte> code(size);
+  for (std::size_t k = 0; k < size; ++k) code[k] = std::byte{data[k]};
+  code.resize((size + kBundleSize - 1) / kBundleSize * kBundleSize, std::byte{0xCC});
+  const Options options{.isa_level = 3};
+  const bool is_accepted = Verify(code, 0x400000, options).is_accepted();
+  if (is_accepted != Verify(code, 0x400000, {.isa_level = 3, .max_violations = 1}).is_accepted())
+    std::abort();
+  if (!is_accepted) return 0;
+  const std::string unsafe = FindUnsafe(code, 0x400000);
+  if (unsafe.empty()) return 0;
+  std::fprintf(stderr, "accepted, but %s\n", unsafe.c_str());
+  std::abort();
+}
