@@ -199,7 +199,7 @@ class Engine::Core {
     ++run->steps;
     // Whoever finishes the job must be the last to hold it, or its files would outlive the answer:
     // so each of these lets go of it before it hands on.
-    workers_.Run([this, run, step = std::move(step), then = std::move(then)]() mutable {
+    workers_.Run([this, run = run, step = std::move(step), then = std::move(then)]() mutable {
       auto result = step(*run);
       Post([run = std::move(run), result = std::move(result), then = std::move(then)]() mutable {
         --run->steps;
