@@ -161,6 +161,11 @@ class ServiceTest(unittest.TestCase):
             self.assertLess(time.monotonic(), deadline, f"this never came true; open: {self.service.open_files()}")
             time.sleep(0.01)
 
+    def quiet_files(self):
+        """What is open when no connection is: the listening socket is the only socket."""
+        self.wait_until(lambda: self.service.open_files().count("socket") == 1)
+        return self.service.open_files()
+
     def put(self, path, body, headers=None, **more):
         response = self.service.request("PUT", f"/v1/{ACCOUNT}/{path}", body, headers, **more)
         self.assertEqual(response.status // 100, 2, response.body)

@@ -9,7 +9,7 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from framework.service import ACCOUNT, PROGRAM, ServiceTest  # noqa: E402
+from framework.service import ACCOUNT, PROGRAM, Service, ServiceTest  # noqa: E402
 
 
 class SwiftCommand(ServiceTest):
@@ -103,14 +103,14 @@ class Durability(ServiceTest):
         self.put("c", b"")
         self.put("c/o", b"old")
         token = self.service.token()
-        quiet = self.service.open_files()
+        quiet = self.quiet_files()
         for framing in ("Content-Length: 1000000", "Transfer-Encoding: chunked"):
             with self.service.connect() as peer:
                 peer.sendall((f"PUT /v1/{ACCOUNT}/c/o HTTP/1.1\r\nHost: h\r\nX-Auth-Token: {token}\r\n"
                               f"{framing}\r\n\r\n").encode() + b"ff\r\n" + bytes(100))
         # The next request is answered after the cut was seen or before; wait for the former.
         self.wait_until(lambda: not self.service.temporary_files())
-        self.wait_until(lambda: self.service.open_files() == quiet)
+        self.assertEqual(self.quiet_files(), quiet)
         self.assertEqual(self.get("c/o").body, b"old")
 
     def test_objects_survive_a_kill(self):
@@ -142,12 +142,43 @@ class Durability(ServiceTest):
         self.put("c", b"")
         self.put("c/o", b"x" * 100_000)
         self.get("c")
-        quiet = self.service.open_files()
+        quiet = self.quiet_files()
         for _ in range(50):
             self.get("c/o")
             self.get("c")
             self.get("c/absent")
-        self.wait_until(lambda: self.service.open_files() == quiet)
+        self.assertEqual(self.quiet_files(), quiet)
+
+
+class ThroughAFront:
+    """The same tests with a second server between client and store: nothing may change."""
+
+    def make_service(self):
+        self.store = super().make_service()
+        self.addCleanup(lambda: self.store.stop(signal.SIGKILL))
+        self.store.start()
+        return Service(self.directory, arguments=["--upstream", self.store.url])
+
+
+class FrontSwiftCommand(ThroughAFront, SwiftCommand):
+    pass
+
+
+class FrontCurl(ThroughAFront, Curl):
+    def test_tells_of_an_upstream_that_is_gone(self):
+        self.store.stop(signal.SIGKILL)
+        response = self.service.request("GET", f"/v1/{ACCOUNT}/c", authenticated=False)
+        self.assertEqual(response.status, 502)
+        self.assertTrue(response.headers["X-Trans-Id"].startswith("tx"))
+
+    def test_answers_jobs_as_the_store_would(self):
+        job = [{"name": "a", "exec": {"path": "swift://~/c/absent"}, "devices": [{"name": "stdout"}]}]
+        for service in (self.service, self.store):
+            response = service.job(job)
+            self.assertEqual(response.status, 404, response.body)
+            self.assertIn(b"/0/exec/path", response.body)
+            response = service.job(job, headers={"X-Auth-Token": "wrong"})
+            self.assertEqual(response.status, 401)
 
 
 class CommandLine(ServiceTest):

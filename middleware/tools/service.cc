@@ -3,14 +3,24 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <functional>
+#include <optional>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "middleware/execution/execution_handler.h"
+#include "middleware/node/engine.h"
+#include "middleware/node/runner.h"
 #include "middleware/server/server.h"
 #include "middleware/store/authenticator.h"
 #include "middleware/store/directory_store.h"
+#include "middleware/store/embedded_object_store.h"
 #include "middleware/store/swift_api.h"
 #include "middleware/tools/request_log.h"
+#include "middleware/upstream/curl_object_store.h"
+#include "middleware/upstream/upstream_handler.h"
 
 namespace zerocloud::tools {
 
@@ -18,10 +28,25 @@ namespace zerocloud::tools {
 struct Service::Parts {
   config::Config config;
   std::string host;
+  // With a store:
   std::unique_ptr<store::DirectoryStore> directory;
   std::unique_ptr<store::Authenticator> authenticator;
-  std::unique_ptr<http::Handler> storage;
+  // With an upstream:
+  std::unique_ptr<upstream::HttpClient> client;
+  std::optional<server::UpstreamOptions> forward_to;
+  // With either:
+  std::unique_ptr<store::Authorizer> asking_authorizer;  // null: the authenticator answers
+  std::unique_ptr<http::Handler> storage;                // what answers all that is no job
+  std::unique_ptr<store::ObjectStore> objects;           // the same storage, as jobs see it
+  std::unique_ptr<node::Runner> runner;
+  std::unique_ptr<node::Engine> engine;
+  std::unique_ptr<execution::ExecutionHandler> handler;
   std::unique_ptr<server::Server> server;
+
+  Result<void> OpenStore(const std::string& version);
+  Result<void> FindUpstream(const std::string& version);
+  Result<void> StartEngine();
+  Result<void> Listen();
 };
 
 namespace {
@@ -53,7 +78,23 @@ server::Options ServerOptions(const config::Config& config, const config::Endpoi
   return options;
 }
 
-// The section "zerocloud" of /info.
+node::EngineConfig EngineOptions(const config::Config& config) {
+  const config::EngineSection& section = config.engine;
+  const std::size_t processors = std::max(2U, std::thread::hardware_concurrency());
+  node::EngineConfig options;
+  options.slots = section.sessions_at_once != 0 ? section.sessions_at_once : processors;
+  options.workers = section.workers;
+  options.jobs = section.jobs_at_once;
+  options.programs = section.programs;
+  options.spool_directory = section.spool_directory;
+  options.spool_bytes = section.spool_bytes;
+  options.limits = config.jobs;
+  return options;
+}
+
+constexpr const char* kInfoName = "zerocloud";
+
+// That section of /info.
 std::string InfoSection(const config::Config& config, const std::string& version) {
   return fmt::format(R"({{"version": "{}", "execute": ["1.0"], "limits": {}}})", version,
                      job::LimitsToJson(config.jobs));
@@ -72,31 +113,88 @@ std::vector<store::StoreUser> StoreUsers(const config::Config& config) {
 Service::Service(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Service::~Service() = default;
 
-Result<std::unique_ptr<Service>> Service::Start(const config::Config& config, std::string version) {
-  auto parts = std::make_unique<Parts>();
-  parts->config = config;
-  const Result<config::Endpoint> endpoint = config::ParseEndpoint(config.listen);
-  if (!endpoint.has_value()) return Fail(endpoint);
-  parts->host = config.listen.substr(0, config.listen.rfind(':'));
-
+Result<void> Service::Parts::OpenStore(const std::string& version) {
   store::StoreOptions store_options;
   store_options.directory = config.store;
   store_options.max_object_size = config.storage.object_bytes;
-  auto directory = store::DirectoryStore::Open(std::move(store_options));
-  if (!directory.has_value()) return Fail(directory);
-  parts->directory = std::move(*directory);
-  auto authenticator = store::Authenticator::Create(StoreUsers(config), store::SystemWallClock());
-  if (!authenticator.has_value()) return Fail(authenticator);
-  parts->authenticator = std::move(*authenticator);
+  auto opened = store::DirectoryStore::Open(std::move(store_options));
+  if (!opened.has_value()) return Fail(opened);
+  directory = std::move(*opened);
+  auto created = store::Authenticator::Create(StoreUsers(config), store::SystemWallClock());
+  if (!created.has_value()) return Fail(created);
+  authenticator = std::move(*created);
   store::ApiOptions api_options;
-  api_options.info_sections["zerocloud"] = InfoSection(config, version);
-  api_options.version = std::move(version);
-  parts->storage = std::make_unique<store::SwiftApi>(*parts->directory, *parts->authenticator,
-                                                     std::move(api_options));
+  api_options.version = version;
+  api_options.info_sections[kInfoName] = InfoSection(config, version);
+  storage = std::make_unique<store::SwiftApi>(*directory, *authenticator, std::move(api_options));
+  objects = std::make_unique<store::EmbeddedObjectStore>(*directory, *authenticator);
+  return {};
+}
 
-  auto server = server::Server::Start(ServerOptions(config, *endpoint), *parts->storage);
-  if (!server.has_value()) return Fail(server);
-  parts->server = std::move(*server);
+Result<void> Service::Parts::FindUpstream(const std::string& version) {
+  using std::chrono::seconds;
+  const config::ProxySection& section = config.proxy;
+  const auto url = upstream::ParseUpstreamUrl(config.upstream);
+  if (!url.has_value()) return Fail(url);
+  auto started =
+      upstream::HttpClient::Start({.connect_timeout = seconds(section.connect_timeout_seconds),
+                                   .stall_timeout = seconds(section.response_timeout_seconds),
+                                   .requests_at_once = section.requests_at_once});
+  if (!started.has_value()) return Fail(started);
+  client = std::move(*started);
+  forward_to = server::UpstreamOptions{
+      .host = url->host,
+      .port = url->port,
+      .connect_timeout = seconds(section.connect_timeout_seconds),
+      .response_timeout = seconds(section.response_timeout_seconds),
+      .idle_connections = section.idle_connections,
+  };
+  storage = std::make_unique<upstream::UpstreamHandler>(*client, url->origin, kInfoName,
+                                                        InfoSection(config, version));
+  objects = std::make_unique<upstream::CurlObjectStore>(
+      *client, upstream::CurlStoreOptions{.url = url->origin,
+                                          .spool_directory = config.engine.spool_directory,
+                                          .object_bytes = config.storage.object_bytes});
+  asking_authorizer = std::make_unique<upstream::CurlAuthorizer>(*client, url->origin);
+  return {};
+}
+
+Result<void> Service::Parts::StartEngine() {
+  runner = node::MakeSandboxRunner();
+  auto started = node::Engine::Start(EngineOptions(config), *objects, *runner);
+  if (!started.has_value()) return Fail(started);
+  engine = std::move(*started);
+  store::Authorizer& authorizer =
+      asking_authorizer != nullptr ? *asking_authorizer : *authenticator;
+  const auto submit = [this](node::JobRequest request, std::function<void(node::JobResult)> done) {
+    return engine->Submit(std::move(request), std::move(done));
+  };
+  handler = std::make_unique<execution::ExecutionHandler>(*storage, authorizer, config.jobs, submit,
+                                                          config.engine.workers);
+  return {};
+}
+
+Result<void> Service::Parts::Listen() {
+  const Result<config::Endpoint> endpoint = config::ParseEndpoint(config.listen);
+  if (!endpoint.has_value()) return Fail(endpoint);
+  host = config.listen.substr(0, config.listen.rfind(':'));
+  server::Options options = ServerOptions(config, *endpoint);
+  options.upstream = forward_to;
+  auto started = server::Server::Start(std::move(options), *handler);
+  if (!started.has_value()) return Fail(started);
+  server = std::move(*started);
+  return {};
+}
+
+Result<std::unique_ptr<Service>> Service::Start(const config::Config& config,
+                                                const std::string& version) {
+  auto parts = std::make_unique<Parts>();
+  parts->config = config;
+  const Result<void> storage =
+      config.store.empty() ? parts->FindUpstream(version) : parts->OpenStore(version);
+  if (!storage.has_value()) return Fail(storage);
+  if (const auto started = parts->StartEngine(); !started.has_value()) return Fail(started);
+  if (const auto listening = parts->Listen(); !listening.has_value()) return Fail(listening);
   return std::unique_ptr<Service>(new Service(std::move(parts)));
 }
 

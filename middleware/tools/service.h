@@ -16,7 +16,8 @@ namespace zerocloud::tools {
 class Service {
  public:
   // REQUIRES: config::Check accepted it.
-  static Result<std::unique_ptr<Service>> Start(const config::Config& config, std::string version);
+  static Result<std::unique_ptr<Service>> Start(const config::Config& config,
+                                                const std::string& version);
 
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;

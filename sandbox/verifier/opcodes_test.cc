@@ -23,6 +23,7 @@ using Bytes = std::vector<std::uint8_t>;
 // One instruction, then NOPs to the end of the bundle.
 std::vector<std::byte> Bundle(const Bytes& bytes, std::size_t length) {
   std::vector<std::byte> code;
+  code.reserve(kBundleSize);
   for (std::size_t k = 0; k < length; ++k)
     code.push_back(std::byte{k < bytes.size() ? bytes[k] : std::uint8_t{0}});
   while (code.size() < kBundleSize) {

@@ -146,7 +146,7 @@ void zvm_clock_start(int64_t seconds);
 struct timespec zvm_now(void); /* of the day; one microsecond passes */
 long sys_clock_gettime(int clock, struct timespec* out);
 long sys_clock_getres(int clock, struct timespec* out);
-long sys_nanosleep(const struct timespec* wanted, struct timespec* left);
+long sys_nanosleep(const struct timespec* wanted);
 long sys_clock_nanosleep(int clock, int flags, const struct timespec* wanted);
 long sys_gettimeofday(void* out);
 long sys_time(int64_t* out);

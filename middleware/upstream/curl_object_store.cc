@@ -1,0 +1,286 @@
+#include "middleware/upstream/curl_object_store.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "middleware/http/reply.h"
+#include "middleware/http/target.h"
+#include "middleware/http/text.h"
+#include "middleware/upstream/listing_page.h"
+#include "middleware/upstream/md5.h"
+
+namespace zerocloud::upstream {
+namespace {
+
+constexpr std::string_view kMetaPrefix = "X-Object-Meta-";
+constexpr std::size_t kMaxPageBytes = 64 << 20;
+
+ClientRequest RequestAs(const store::Caller& caller, std::string method, std::string url) {
+  ClientRequest request{
+      .method = std::move(method), .url = std::move(url), .headers = {}, .on_body = {}};
+  if (!caller.token.empty()) request.headers.Add("X-Auth-Token", caller.token);
+  return request;
+}
+
+// What a status that is no success means to the author of a job.
+Error StatusError(int status, const std::string& what) {
+  const std::string told =
+      fmt::format("{}: the upstream answered {} {}", what, status, http::ReasonPhrase(status));
+  switch (status) {
+    case 401:
+    case 403:
+      return {ErrorCode::kForbidden, "you have no right to " + what};
+    case 404:
+      return {ErrorCode::kNotFound, "there is no " + what};
+    case 408:
+      return {ErrorCode::kTimeout, told};
+    case 409:
+      return {ErrorCode::kConflict, told};
+    case 413:
+      return {ErrorCode::kLimitExceeded, told};
+    case 400:
+    case 411:
+    case 412:
+      return {ErrorCode::kInvalid, told};
+    default:
+      break;
+  }
+  return {status >= 500 || status == 429 || status == 498 ? ErrorCode::kUnavailable
+                                                          : ErrorCode::kInternal,
+          told};
+}
+
+std::string Unquoted(std::string_view etag) {
+  if (etag.size() >= 2 && etag.starts_with('"') && etag.ends_with('"')) {
+    etag = etag.substr(1, etag.size() - 2);
+  }
+  return std::string(etag);
+}
+
+// Segmented objects have an ETag of their segments' ETags.
+bool IsSegmented(const http::Headers& headers) {
+  return headers.Has("X-Static-Large-Object") || headers.Has("X-Object-Manifest");
+}
+
+store::ObjectInfo InfoOf(const http::Headers& headers) {
+  store::ObjectInfo info;
+  info.size = http::ParseNumber(headers.Get("Content-Length").value_or("")).value_or(0);
+  info.etag = Unquoted(headers.Get("ETag").value_or(""));
+  info.content_type = headers.Get("Content-Type").value_or("application/octet-stream");
+  info.last_modified = headers.Get("X-Timestamp").value_or("");
+  for (const auto& [name, value] : headers) {
+    if (!http::StartsWithIgnoringCase(name, kMetaPrefix)) continue;
+    info.metadata.emplace(name.substr(kMetaPrefix.size()), value);
+  }
+  return info;
+}
+
+Result<void> WriteAll(int fd, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(fd, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return FailErrno("cannot write a download to the spool");
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+  return {};
+}
+
+std::string RandomName() {
+  std::array<unsigned char, 16> bytes{};
+  [[maybe_unused]] const ssize_t got = ::getrandom(bytes.data(), bytes.size(), 0);
+  std::string name = ".zerocloud-write-check-";
+  for (const unsigned char byte : bytes) name += fmt::format("{:02x}", byte);
+  return name;
+}
+
+}  // namespace
+
+CurlObjectStore::CurlObjectStore(HttpClient& client, CurlStoreOptions options)
+    : client_(client), options_(std::move(options)) {}
+
+std::string CurlObjectStore::UrlOf(const store::ObjectPath& path) const {
+  std::string url = options_.url + "/v1/" + http::PercentEncode(path.account, false);
+  if (!path.container.empty()) url += "/" + http::PercentEncode(path.container, false);
+  if (!path.object.empty()) url += "/" + http::PercentEncode(path.object);
+  return url;
+}
+
+Result<store::ObjectInfo> CurlObjectStore::Head(const store::Caller& caller,
+                                                const store::ObjectPath& path) {
+  const Result<ClientReply> reply = client_.Send(RequestAs(caller, "HEAD", UrlOf(path)));
+  if (!reply.has_value()) return Fail(reply);
+  if (reply->status / 100 != 2) {
+    return std::unexpected(StatusError(reply->status, "object " + path.ToString()));
+  }
+  return InfoOf(reply->headers);
+}
+
+Result<store::OpenedObject> CurlObjectStore::Open(const store::Caller& caller,
+                                                  const store::ObjectPath& path) {
+  store::OpenedObject opened;
+  opened.file.Reset(::open(options_.spool_directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (!opened.file.is_open()) {
+    return FailErrno("cannot make a file in the spool directory " + options_.spool_directory);
+  }
+  std::uint64_t size = 0;
+  Md5 md5;
+  ClientRequest request = RequestAs(caller, "GET", UrlOf(path));
+  request.on_body = [&](std::span<const std::byte> bytes) -> Result<void> {
+    size += bytes.size();
+    if (size > options_.object_bytes) {
+      return Fail(ErrorCode::kLimitExceeded,
+                  fmt::format("object {} is larger than /storage/object_bytes, {}", path.ToString(),
+                              options_.object_bytes));
+    }
+    md5.Add(bytes);
+    return WriteAll(opened.file.get(), bytes);
+  };
+  const Result<ClientReply> reply = client_.Send(request);
+  if (!reply.has_value()) return Fail(reply);
+  if (reply->status != 200) {
+    return std::unexpected(StatusError(reply->status, "object " + path.ToString()));
+  }
+  opened.info = InfoOf(reply->headers);
+  opened.info.size = size;
+  const std::string digest = md5.Hex();
+  if (!IsSegmented(reply->headers) && opened.info.etag.size() == digest.size() &&
+      !http::EqualsIgnoringCase(opened.info.etag, digest)) {
+    return Fail(ErrorCode::kUnavailable,
+                fmt::format("object {} arrived damaged: its MD5 is {}, its ETag {}",
+                            path.ToString(), digest, opened.info.etag));
+  }
+  return opened;
+}
+
+Result<std::vector<std::string>> CurlObjectStore::List(const store::Caller& caller,
+                                                       const std::string& url,
+                                                       const std::string& what,
+                                                       const std::string& prefix,
+                                                       std::size_t limit) {
+  std::vector<std::string> names;
+  for (;;) {
+    std::string text;
+    std::string page_url = url + "?format=json&prefix=" + http::PercentEncode(prefix, false);
+    if (!names.empty()) page_url += "&marker=" + http::PercentEncode(names.back(), false);
+    ClientRequest request = RequestAs(caller, "GET", std::move(page_url));
+    request.on_body = [&](std::span<const std::byte> bytes) -> Result<void> {
+      if (bytes.size() > kMaxPageBytes - text.size()) {
+        return Fail(ErrorCode::kUnavailable, "a page of the listing of " + what + " is too long");
+      }
+      const void* start = bytes.data();
+      text.append(static_cast<const char*>(start), bytes.size());
+      return {};
+    };
+    const Result<ClientReply> reply = client_.Send(request);
+    if (!reply.has_value()) return Fail(reply);
+    if (reply->status == 204) return names;
+    if (reply->status != 200) return std::unexpected(StatusError(reply->status, what));
+    Result<std::vector<std::string>> page = ParseListingPage(text);
+    if (!page.has_value()) return page;
+    // The endpoint's page size is its own affair: only an empty page is the end.
+    if (page->empty()) return names;
+    if (!names.empty() && page->front() <= names.back()) {
+      return Fail(ErrorCode::kUnavailable, "the listing of " + what + " does not go forward");
+    }
+    std::ranges::move(*page, std::back_inserter(names));
+    if (names.size() > limit) {
+      return Fail(ErrorCode::kLimitExceeded,
+                  fmt::format("the listing of {} has more than {} names", what, limit));
+    }
+  }
+}
+
+Result<std::vector<std::string>> CurlObjectStore::ListContainers(const store::Caller& caller,
+                                                                 const std::string& account,
+                                                                 const std::string& prefix,
+                                                                 std::size_t limit) {
+  return List(caller, UrlOf({account, {}, {}}), "account " + account, prefix, limit);
+}
+
+Result<std::vector<std::string>> CurlObjectStore::ListObjects(const store::Caller& caller,
+                                                              const std::string& account,
+                                                              const std::string& container,
+                                                              const std::string& prefix,
+                                                              std::size_t limit) {
+  return List(caller, UrlOf({account, container, {}}),
+              fmt::format("container /{}/{}", account, container), prefix, limit);
+}
+
+Result<void> CurlObjectStore::CheckWritable(const store::Caller& caller,
+                                            const store::ObjectPath& path) {
+  const std::string container = fmt::format("container /{}/{}", path.account, path.container);
+  const std::string url = UrlOf({path.account, path.container, RandomName()});
+  ClientRequest request = RequestAs(caller, "PUT", url);
+  request.headers.Add("Content-Length", "0");
+  request.headers.Add("ETag", "00000000000000000000000000000000");
+  const Result<ClientReply> reply = client_.Send(request);
+  if (!reply.has_value()) return Fail(reply);
+  if (reply->status == 422) return {};
+  if (reply->status / 100 == 2) {
+    // An endpoint that does not compare ETags: it is writable, and holds our name now.
+    const Result<ClientReply> removed = client_.Send(RequestAs(caller, "DELETE", url));
+    return removed.has_value() ? Result<void>() : Fail(removed);
+  }
+  return std::unexpected(StatusError(reply->status, container));
+}
+
+Result<store::ObjectInfo> CurlObjectStore::Put(const store::Caller& caller,
+                                               const store::NewObject& object, int file,
+                                               std::uint64_t size) {
+  const Result<std::string> digest = Md5OfFile(file, size);
+  if (!digest.has_value()) return Fail(digest);
+  ClientRequest request = RequestAs(caller, "PUT", UrlOf(object.path));
+  request.headers.Add("ETag", *digest);
+  request.headers.Add("Content-Type", object.content_type.empty() ? "application/octet-stream"
+                                                                  : object.content_type);
+  for (const auto& [name, value] : object.metadata) {
+    request.headers.Add(std::string(kMetaPrefix) + name, value);
+  }
+  request.upload_file = file;
+  request.upload_size = size;
+  const Result<ClientReply> reply = client_.Send(request);
+  if (!reply.has_value()) return Fail(reply);
+  if (reply->status == 422) {
+    return Fail(ErrorCode::kUnavailable,
+                "object " + object.path.ToString() + " arrived damaged at the upstream");
+  }
+  if (reply->status / 100 != 2) {
+    return std::unexpected(StatusError(reply->status, "object " + object.path.ToString()));
+  }
+  store::ObjectInfo info;
+  info.size = size;
+  info.etag = *digest;
+  info.content_type = object.content_type;
+  info.metadata = object.metadata;
+  return info;
+}
+
+std::expected<store::Caller, http::Response> CurlAuthorizer::AuthorizeJob(
+    const http::RequestHead& head, const std::string& account) {
+  store::Caller caller{.account = account, .user = {}, .token = {}};
+  auto token = head.headers.Get("X-Auth-Token");
+  if (!token.has_value()) token = head.headers.Get("X-Storage-Token");
+  caller.token = token.value_or("");
+  const std::string url = url_ + "/v1/" + http::PercentEncode(account, false);
+  const Result<ClientReply> reply = client_.Send(RequestAs(caller, "HEAD", url));
+  if (!reply.has_value()) {
+    const int status = reply.error().code == ErrorCode::kTimeout ? 504 : 502;
+    return std::unexpected(http::TextResponse(status, reply.error().message));
+  }
+  if (reply->status / 100 == 2) return caller;
+  http::Response refusal = http::TextResponse(
+      reply->status, fmt::format("The upstream does not let you into account {}: {} {}.", account,
+                                 reply->status, http::ReasonPhrase(reply->status)));
+  const auto challenge = reply->headers.Get("WWW-Authenticate");
+  if (challenge.has_value()) refusal.headers.Add("Www-Authenticate", *challenge);
+  return std::unexpected(std::move(refusal));
+}
+
+}  // namespace zerocloud::upstream

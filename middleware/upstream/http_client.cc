@@ -1,0 +1,273 @@
+#include "middleware/upstream/http_client.h"
+
+#include <curl/curl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <future>
+#include <map>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "middleware/http/text.h"
+
+namespace zerocloud::upstream {
+namespace {
+
+struct EasyDeleter {
+  void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
+};
+struct ListDeleter {
+  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+};
+
+// One request under way: what curl's callbacks need.
+struct Transfer {
+  const ClientRequest* request = nullptr;
+  std::unique_ptr<CURL, EasyDeleter> easy;
+  std::unique_ptr<curl_slist, ListDeleter> fields;
+  std::array<char, CURL_ERROR_SIZE> message{};
+  ClientReply reply;
+  std::uint64_t uploaded = 0;
+  std::optional<Error> objection;  // what on_body said
+  std::promise<CURLcode> ended;
+};
+
+std::size_t OnHeader(char* bytes, std::size_t size, std::size_t count, void* user) {
+  auto& reply = static_cast<Transfer*>(user)->reply;
+  const std::string_view line(bytes, size * count);
+  if (line.starts_with("HTTP/")) {
+    reply.headers = {};  // an interim answer went before
+  } else if (const std::size_t colon = line.find(':'); colon != std::string_view::npos) {
+    std::string_view value = line.substr(colon + 1);
+    while (!value.empty() && (value.back() == '\r' || value.back() == '\n')) value.remove_suffix(1);
+    reply.headers.Add(line.substr(0, colon), http::Trim(value));
+  }
+  return size * count;
+}
+
+std::size_t OnBody(char* bytes, std::size_t size, std::size_t count, void* user) {
+  auto& transfer = *static_cast<Transfer*>(user);
+  const std::size_t length = size * count;
+  long status = 0;
+  curl_easy_getinfo(transfer.easy.get(), CURLINFO_RESPONSE_CODE, &status);
+  if (!transfer.request->on_body || status / 100 != 2) return length;
+  const void* start = bytes;
+  const Result<void> taken =
+      transfer.request->on_body({static_cast<const std::byte*>(start), length});
+  if (taken.has_value()) return length;
+  transfer.objection = taken.error();
+  return CURL_WRITEFUNC_ERROR;
+}
+
+std::size_t OnUpload(char* space, std::size_t size, std::size_t count, void* user) {
+  auto& transfer = *static_cast<Transfer*>(user);
+  const std::uint64_t left = transfer.request->upload_size - transfer.uploaded;
+  const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(left, size * count));
+  const ssize_t got =
+      ::pread(transfer.request->upload_file, space, wanted, static_cast<off_t>(transfer.uploaded));
+  if (got < 0 || (got == 0 && wanted > 0)) {
+    transfer.objection = Error{ErrorCode::kInternal, "the file to upload cannot be read"};
+    return CURL_READFUNC_ABORT;
+  }
+  transfer.uploaded += static_cast<std::uint64_t>(got);
+  return static_cast<std::size_t>(got);
+}
+
+int OnSeek(void* user, curl_off_t offset, int origin) {
+  if (origin != SEEK_SET || offset < 0) return CURL_SEEKFUNC_FAIL;
+  static_cast<Transfer*>(user)->uploaded = static_cast<std::uint64_t>(offset);
+  return CURL_SEEKFUNC_OK;
+}
+
+Error ErrorOf(const Transfer& transfer, CURLcode code) {
+  if (transfer.objection.has_value()) return *transfer.objection;
+  const std::string detail =
+      transfer.message[0] != '\0' ? transfer.message.data() : curl_easy_strerror(code);
+  const std::string what =
+      transfer.request->method + " " + transfer.request->url + " failed: " + detail;
+  switch (code) {
+    case CURLE_OPERATION_TIMEDOUT:
+      return {ErrorCode::kTimeout, what};
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_GOT_NOTHING:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+      return {ErrorCode::kUnavailable, what};
+    default:
+      return {ErrorCode::kInternal, what};
+  }
+}
+
+}  // namespace
+
+struct HttpClient::State {
+  explicit State(ClientOptions given) : options(given) {}
+
+  Result<void> Prepare(Transfer& transfer) const;
+  void Loop();
+  void TakeQueued();
+  void FinishDone();
+
+  const ClientOptions options;
+  CURLM* multi = nullptr;
+  std::mutex mutex;
+  std::vector<Transfer*> queued;      // under mutex
+  bool is_closing = false;            // under mutex
+  std::map<CURL*, Transfer*> active;  // the thread's own
+  std::thread thread;
+};
+
+Result<void> HttpClient::State::Prepare(Transfer& transfer) const {
+  const ClientRequest& request = *transfer.request;
+  transfer.easy.reset(curl_easy_init());
+  CURL* easy = transfer.easy.get();
+  if (easy == nullptr) return Fail(ErrorCode::kUnavailable, "no memory for an HTTP request");
+  curl_slist* list = nullptr;
+  const auto add = [&list](const std::string& line) {
+    curl_slist* grown = curl_slist_append(list, line.c_str());
+    if (grown != nullptr) list = grown;
+    return grown != nullptr;
+  };
+  bool is_complete = true;
+  for (const auto& [name, value] : request.headers) {
+    if ((name + value).find_first_of("\r\n") != std::string::npos || name.empty()) {
+      curl_slist_free_all(list);
+      return Fail(ErrorCode::kInvalid,
+                  "the header field " + http::ToLower(name.substr(0, 40)) + " holds a line break");
+    }
+    // curl's notation: "Name;" is a field without a value, "Name:" would remove it.
+    is_complete = is_complete && add(value.empty() ? name + ";" : name + ": " + value);
+  }
+  constexpr std::uint64_t kWorthAsking = 1 << 20;
+  if (request.upload_size < kWorthAsking) is_complete = is_complete && add("Expect:");
+  transfer.fields.reset(list);
+  if (!is_complete) return Fail(ErrorCode::kUnavailable, "no memory for an HTTP request");
+
+  const auto stall_seconds = static_cast<long>(options.stall_timeout.count());
+  curl_easy_setopt(easy, CURLOPT_URL, request.url.c_str());
+  curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);  // ".." can be an object's name
+  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(easy, CURLOPT_PROXY, "");  // whatever the environment says
+  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list);
+  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer.message.data());
+  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
+                   static_cast<long>(options.connect_timeout.count()));
+  curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+  curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, stall_seconds);
+  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, OnHeader);
+  curl_easy_setopt(easy, CURLOPT_HEADERDATA, &transfer);
+  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, OnBody);
+  curl_easy_setopt(easy, CURLOPT_WRITEDATA, &transfer);
+  if (request.upload_file >= 0) {
+    curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+    curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(request.upload_size));
+    curl_easy_setopt(easy, CURLOPT_READFUNCTION, OnUpload);
+    curl_easy_setopt(easy, CURLOPT_READDATA, &transfer);
+    curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, OnSeek);
+    curl_easy_setopt(easy, CURLOPT_SEEKDATA, &transfer);
+  }
+  if (request.method == "HEAD") curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+  curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request.method.c_str());
+  return {};
+}
+
+void HttpClient::State::TakeQueued() {
+  std::vector<Transfer*> taken;
+  {
+    const std::lock_guard lock(mutex);
+    taken.swap(queued);
+  }
+  for (Transfer* transfer : taken) {
+    CURL* easy = transfer->easy.get();
+    if (curl_multi_add_handle(multi, easy) == CURLM_OK) {
+      active.emplace(easy, transfer);
+    } else {
+      transfer->ended.set_value(CURLE_OUT_OF_MEMORY);
+    }
+  }
+}
+
+void HttpClient::State::FinishDone() {
+  int left = 0;
+  while (const CURLMsg* message = curl_multi_info_read(multi, &left)) {
+    if (message->msg != CURLMSG_DONE) continue;
+    CURL* easy = message->easy_handle;
+    const CURLcode code = message->data.result;  // gone with the next call
+    const auto found = active.find(easy);
+    if (found == active.end()) continue;
+    Transfer* transfer = found->second;
+    active.erase(found);
+    curl_multi_remove_handle(multi, easy);
+    // The caller may destroy the transfer from here on.
+    transfer->ended.set_value(code);
+  }
+}
+
+void HttpClient::State::Loop() {
+  for (;;) {
+    {
+      const std::lock_guard lock(mutex);
+      if (is_closing) return;
+    }
+    TakeQueued();
+    int running = 0;
+    curl_multi_perform(multi, &running);
+    FinishDone();
+    curl_multi_poll(multi, nullptr, 0, 1000, nullptr);
+  }
+}
+
+HttpClient::HttpClient(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+Result<std::unique_ptr<HttpClient>> HttpClient::Start(ClientOptions options) {
+  static const CURLcode kGlobal = curl_global_init(CURL_GLOBAL_DEFAULT);
+  auto state = std::make_unique<State>(options);
+  if (kGlobal == CURLE_OK) state->multi = curl_multi_init();
+  if (state->multi == nullptr) return Fail(ErrorCode::kInternal, "libcurl cannot be started");
+  const auto at_once = static_cast<long>(options.requests_at_once);
+  curl_multi_setopt(state->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, at_once);
+  curl_multi_setopt(state->multi, CURLMOPT_MAXCONNECTS, at_once);
+  state->thread = std::thread([raw = state.get()] { raw->Loop(); });
+  return std::unique_ptr<HttpClient>(new HttpClient(std::move(state)));
+}
+
+HttpClient::~HttpClient() {
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->is_closing = true;
+  }
+  curl_multi_wakeup(state_->multi);
+  state_->thread.join();
+  curl_multi_cleanup(state_->multi);
+}
+
+Result<ClientReply> HttpClient::Send(const ClientRequest& request) {
+  Transfer transfer;
+  transfer.request = &request;
+  const Result<void> prepared = state_->Prepare(transfer);
+  if (!prepared.has_value()) return Fail(prepared);
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->queued.push_back(&transfer);
+  }
+  curl_multi_wakeup(state_->multi);
+  const CURLcode code = transfer.ended.get_future().get();
+  if (code != CURLE_OK) return std::unexpected(ErrorOf(transfer, code));
+  long status = 0;
+  curl_easy_getinfo(transfer.easy.get(), CURLINFO_RESPONSE_CODE, &status);
+  transfer.reply.status = static_cast<int>(status);
+  return std::move(transfer.reply);
+}
+
+}  // namespace zerocloud::upstream

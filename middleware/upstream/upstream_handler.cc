@@ -1,0 +1,133 @@
+#include "middleware/upstream/upstream_handler.h"
+
+#include <algorithm>
+#include <charconv>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+#include "middleware/http/reply.h"
+#include "middleware/http/text.h"
+
+namespace zerocloud::upstream {
+namespace {
+
+constexpr std::size_t kMaxInfoBytes = 1 << 20;
+
+std::string_view TrimLines(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const std::size_t start = std::min(text.find_first_not_of(kSpace), text.size());
+  return text.substr(start, text.find_last_not_of(kSpace) + 1 - start);
+}
+
+struct Pending {
+  std::mutex mutex;
+  std::function<void(http::Response)> done;  // null: the client has gone
+};
+
+}  // namespace
+
+Result<UpstreamUrl> ParseUpstreamUrl(std::string_view url) {
+  const auto fail = [url](std::string_view why) {
+    return Fail(ErrorCode::kInvalid, "/upstream: \"" + std::string(url) + "\" " + std::string(why));
+  };
+  std::string_view rest = url;
+  if (http::StartsWithIgnoringCase(rest, "https://")) {
+    return fail(
+        "is not http: requests are passed on without TLS, so put it on a network you trust.");
+  }
+  if (!http::StartsWithIgnoringCase(rest, "http://")) return fail("does not begin with http://.");
+  rest.remove_prefix(std::string_view("http://").size());
+  if (rest.ends_with('/')) rest.remove_suffix(1);
+  if (rest.empty() || rest.find_first_of("/?#@ \t\r\n") != std::string_view::npos) {
+    return fail("must be http://host:port and nothing after it.");
+  }
+  UpstreamUrl parsed;
+  parsed.origin = "http://" + std::string(rest);
+  std::string_view port;
+  if (rest.starts_with('[')) {
+    const std::size_t end = rest.find(']');
+    if (end == std::string_view::npos) return fail("has no ']'.");
+    parsed.host = rest.substr(1, end - 1);
+    port = rest.substr(end + 1);
+  } else {
+    const std::size_t colon = std::min(rest.find(':'), rest.size());
+    parsed.host = rest.substr(0, colon);
+    port = rest.substr(colon);
+  }
+  if (parsed.host.empty()) return fail("has no host.");
+  if (port.empty()) return parsed;
+  const auto [end, error] =
+      std::from_chars(port.data() + 1, port.data() + port.size(), parsed.port);
+  const bool is_port = port.front() == ':' && error == std::errc() &&
+                       end == port.data() + port.size() && parsed.port != 0;
+  if (!is_port) return fail("has no port from 1 to 65535 after the host.");
+  return parsed;
+}
+
+class UpstreamHandler::InfoExchange : public http::Exchange {
+ public:
+  InfoExchange(UpstreamHandler& handler, http::Headers headers)
+      : handler_(handler), headers_(std::move(headers)) {}
+  InfoExchange(const InfoExchange&) = delete;
+  InfoExchange& operator=(const InfoExchange&) = delete;
+  ~InfoExchange() override {
+    const std::lock_guard lock(pending_->mutex);
+    pending_->done = nullptr;
+  }
+
+  Result<void> Write(std::span<const std::byte>) override { return {}; }
+  void Finish(std::function<void(http::Response)> done) override {
+    pending_->done = std::move(done);
+    handler_.workers_.Run([handler = &handler_, pending = pending_, headers = std::move(headers_)] {
+      http::Response response = handler->Info(headers);
+      const std::lock_guard lock(pending->mutex);
+      if (pending->done) std::exchange(pending->done, nullptr)(std::move(response));
+    });
+  }
+
+ private:
+  UpstreamHandler& handler_;
+  http::Headers headers_;
+  std::shared_ptr<Pending> pending_ = std::make_shared<Pending>();
+};
+
+http::Response UpstreamHandler::Info(const http::Headers& headers) {
+  std::string text;
+  ClientRequest request{.method = "GET", .url = origin_ + "/info", .headers = {}, .on_body = {}};
+  // What decides about CORS; nothing else about /info depends on the request.
+  if (const auto origin = headers.Get("Origin")) request.headers.Add("Origin", *origin);
+  request.on_body = [&text](std::span<const std::byte> bytes) -> Result<void> {
+    if (bytes.size() > kMaxInfoBytes - text.size()) {
+      return Fail(ErrorCode::kUnavailable, "The upstream's /info is too long.");
+    }
+    const void* start = bytes.data();
+    text.append(static_cast<const char*>(start), bytes.size());
+    return {};
+  };
+  const Result<ClientReply> reply = client_.Send(request);
+  if (!reply.has_value()) {
+    const int status = reply.error().code == ErrorCode::kTimeout ? 504 : 502;
+    return http::TextResponse(status, reply.error().message);
+  }
+  http::Response response;
+  response.headers.Add("Content-Type", "application/json; charset=UTF-8");
+  const std::string_view trimmed = TrimLines(text);
+  if (reply->status != 200 || !trimmed.ends_with('}')) {
+    // An endpoint without /info is still one that jobs can use.
+    response.text = "{\"" + name_ + "\": " + section_ + "}";
+    return response;
+  }
+  const std::string_view head = TrimLines(trimmed.substr(0, trimmed.size() - 1));
+  response.text =
+      std::string(head) + (head == "{" ? "\"" : ", \"") + name_ + "\": " + section_ + "}";
+  return response;
+}
+
+http::Handler::Begun UpstreamHandler::Begin(const http::RequestHead& head) {
+  const bool is_info = head.target == "/info" && (head.method == "GET" || head.method == "HEAD");
+  if (!is_info) return http::Forward{};
+  return std::make_unique<InfoExchange>(*this, head.headers);
+}
+
+}  // namespace zerocloud::upstream

@@ -1,0 +1,50 @@
+// UpstreamHandler: leaves every request to the upstream, but for GET /info, to whose answer it adds
+// a section. ParseUpstreamUrl: where that upstream is.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "channels/base/result.h"
+#include "middleware/http/message.h"
+#include "middleware/node/worker_pool.h"
+#include "middleware/upstream/http_client.h"
+
+namespace zerocloud::upstream {
+
+struct UpstreamUrl {
+  std::string host;
+  std::uint16_t port = 80;
+  std::string origin;  // "http://host:port", what paths are appended to
+};
+
+// "http://host[:port][/]". kInvalid with a sentence; https is refused, since requests are passed on
+// without TLS.
+Result<UpstreamUrl> ParseUpstreamUrl(std::string_view url);
+
+class UpstreamHandler : public http::Handler {
+ public:
+  // `section` is JSON text, to stand in /info under `name`. `client` outlives the handler.
+  UpstreamHandler(HttpClient& client, std::string origin, std::string name, std::string section)
+      : client_(client),
+        origin_(std::move(origin)),
+        name_(std::move(name)),
+        section_(std::move(section)),
+        workers_(1) {}
+
+  Begun Begin(const http::RequestHead& head) override;
+
+ private:
+  class InfoExchange;
+
+  http::Response Info(const http::Headers& headers);
+
+  HttpClient& client_;
+  const std::string origin_;
+  const std::string name_;
+  const std::string section_;
+  node::WorkerPool workers_;  // last: its thread ends before what it uses
+};
+
+}  // namespace zerocloud::upstream

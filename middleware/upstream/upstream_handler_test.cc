@@ -1,0 +1,89 @@
+#include "middleware/upstream/upstream_handler.h"
+
+#include <gtest/gtest.h>
+
+#include <future>
+#include <memory>
+#include <string>
+
+#include "middleware/http/reply.h"
+#include "middleware/server/server.h"
+
+namespace zerocloud::upstream {
+namespace {
+
+class Endpoint : public http::Handler {
+ public:
+  Begun Begin(const http::RequestHead&) override { return http::TextResponse(status, text); }
+  int status = 200;
+  std::string text;
+};
+
+class UpstreamHandlerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto server = server::Server::Start({}, endpoint_);
+    ASSERT_TRUE(server.has_value());
+    server_ = std::move(*server);
+    auto client = HttpClient::Start({});
+    ASSERT_TRUE(client.has_value());
+    client_ = std::move(*client);
+    handler_ = std::make_unique<UpstreamHandler>(
+        *client_, "http://127.0.0.1:" + std::to_string(server_->port()), "zerocloud", "{\"a\": 1}");
+  }
+
+  http::Response Info() {
+    http::RequestHead head;
+    head.method = "GET";
+    head.target = "/info";
+    auto begun = handler_->Begin(head);
+    auto& exchange = std::get<std::unique_ptr<http::Exchange>>(begun);
+    std::promise<http::Response> promise;
+    exchange->Finish(
+        [&promise](http::Response response) { promise.set_value(std::move(response)); });
+    return promise.get_future().get();
+  }
+
+  Endpoint endpoint_;
+  std::unique_ptr<server::Server> server_;
+  std::unique_ptr<HttpClient> client_;
+  std::unique_ptr<UpstreamHandler> handler_;
+};
+
+TEST_F(UpstreamHandlerTest, LeavesRequestsToTheUpstream) {
+  http::RequestHead head;
+  head.method = "GET";
+  head.target = "/v1/a";
+  EXPECT_TRUE(std::holds_alternative<http::Forward>(handler_->Begin(head)));
+}
+
+TEST_F(UpstreamHandlerTest, AddsItsSectionToInfo) {
+  endpoint_.text = R"({"swift": {"version": "2"}})";
+  EXPECT_EQ(Info().text, R"({"swift": {"version": "2"}, "zerocloud": {"a": 1}})");
+  endpoint_.text = "{ }";
+  EXPECT_EQ(Info().text, R"({"zerocloud": {"a": 1}})");
+}
+
+TEST_F(UpstreamHandlerTest, HasItsSectionWithoutTheUpstreams) {
+  endpoint_.status = 404;
+  endpoint_.text = "no";
+  EXPECT_EQ(Info().text, R"({"zerocloud": {"a": 1}})");
+  server_.reset();
+  EXPECT_EQ(Info().status, 502);
+}
+
+TEST(UpstreamUrl, IsHttpHostAndPort) {
+  EXPECT_EQ(ParseUpstreamUrl("http://swift:8080").value().port, 8080);
+  EXPECT_EQ(ParseUpstreamUrl("http://swift:8080/").value().origin, "http://swift:8080");
+  EXPECT_EQ(ParseUpstreamUrl("HTTP://10.0.0.1").value().port, 80);
+  EXPECT_EQ(ParseUpstreamUrl("http://[::1]:81").value().host, "::1");
+  for (const char* wrong :
+       {"", "swift:8080", "https://swift", "http://", "http:///", "http://:80", "http://a:0",
+        "http://a:65536", "http://a:80x", "http://a/v1", "http://u@a", "http://a?b", "http://[::1",
+        "http://[::1]x", "http://a b"}) {
+    EXPECT_FALSE(ParseUpstreamUrl(wrong).has_value()) << wrong;
+  }
+}
+
+}  // namespace
+}  // namespace zerocloud::upstream
