@@ -269,8 +269,8 @@ TEST_F(EngineTest, DestroyingTheEngineEndsItsJobs) {
   runner.WaitForHanging(1);
   std::thread closing([&] { engine.reset(); });
   EXPECT_EQ(promise.get_future().get().error->code, ErrorCode::kCancelled);
-  handle.release();  // NOLINT(bugprone-unused-return-value): its engine is gone
   closing.join();
+  handle.reset();
 }
 
 TEST_F(EngineTest, GangRunsAtOnceThoughSlotsAreFewer) {
