@@ -20,6 +20,7 @@ endif()
 
 find_package(Threads REQUIRED)
 find_package(GTest REQUIRED)
+find_package(benchmark REQUIRED)
 
 # What all our C++ is compiled with. Freestanding code (the session launcher) takes only the
 # warnings and sets its own flags.
@@ -84,8 +85,25 @@ function(zc_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${ZEROCLOUD_TEST_DIRECTORY}")
   target_link_libraries(${name} PRIVATE zerocloud_flags GTest::gtest GTest::gmock GTest::gtest_main
     ${arg_DEPS})
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
-    PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}" ENVIRONMENT "${arg_ENV}")
+  set(properties TIMEOUT ${arg_TIMEOUT})
+  if(arg_LABELS)
+    list(APPEND properties LABELS "${arg_LABELS}")
+  endif()
+  if(arg_ENV)
+    list(APPEND properties ENVIRONMENT "${arg_ENV}")
+  endif()
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES ${properties})
+endfunction()
+
+# zc_benchmark(NAME SOURCES x_bench.cc [DEPS ...]): a Google Benchmark program with its own main; run by
+# integration-tests/bench/run. Not made where its figures would mean nothing.
+function(zc_benchmark name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+  if(ZEROCLOUD_SANITIZE OR ZEROCLOUD_FUZZ OR NOT BUILD_TESTING)
+    return()
+  endif()
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE zerocloud_flags benchmark::benchmark ${arg_DEPS})
 endfunction()
 
 # zc_fuzzer(NAME SOURCES x_fuzzer.cc [DEPS ...]): built only with the fuzz preset.

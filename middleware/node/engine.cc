@@ -126,7 +126,7 @@ std::string ReadTail(int fd, std::uint64_t size, std::uint64_t limit) {
 
 }  // namespace
 
-class Engine::Core {
+class Engine::Core : public std::enable_shared_from_this<Engine::Core> {
  public:
   Core(EngineConfig config, store::ObjectStore& store, Runner& runner, std::shared_ptr<Spool> spool,
        UniqueFd epoll, UniqueFd wakeup)
@@ -144,7 +144,10 @@ class Engine::Core {
   }
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
-  ~Core() {
+  ~Core() = default;
+  // Cancels all jobs, and waits until their `done`s have returned. Afterwards only Cancel() and
+  // Post() are called, by handles that are still there, and do nothing.
+  void Close() {
     Post([this] {
       is_closing_ = true;
       std::vector<JobId> ids;
@@ -152,6 +155,7 @@ class Engine::Core {
       for (const JobId id : ids) Cancel(id);
     });
     thread_.join();
+    WaitUntilIdle();
   }
 
   std::unique_ptr<JobHandle> Submit(JobRequest request, std::function<void(JobResult)> done);
@@ -199,7 +203,7 @@ class Engine::Core {
     ++run->steps;
     // Whoever finishes the job must be the last to hold it, or its files would outlive the answer:
     // so each of these lets go of it before it hands on.
-    workers_.Run([this, run, step = std::move(step), then = std::move(then)]() mutable {
+    workers_.Run([this, run = run, step = std::move(step), then = std::move(then)]() mutable {
       auto result = step(*run);
       Post([run = std::move(run), result = std::move(result), then = std::move(then)]() mutable {
         --run->steps;
@@ -255,17 +259,17 @@ namespace {
 
 class Handle : public JobHandle {
  public:
-  Handle(Engine::Core& core, JobId id, std::shared_ptr<Completion> completion)
-      : core_(core), id_(id), completion_(std::move(completion)) {}
+  Handle(std::shared_ptr<Engine::Core> core, JobId id, std::shared_ptr<Completion> completion)
+      : core_(std::move(core)), id_(id), completion_(std::move(completion)) {}
   ~Handle() override {
     completion_->Cancel();
-    core_.Post([&core = core_, id = id_] { core.Cancel(id); });
+    core_->Post([core = core_.get(), id = id_] { core->Cancel(id); });
   }
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
 
  private:
-  Engine::Core& core_;
+  std::shared_ptr<Engine::Core> core_;
   JobId id_;
   std::shared_ptr<Completion> completion_;
 };
@@ -278,7 +282,7 @@ std::unique_ptr<JobHandle> Engine::Core::Submit(JobRequest request,
   auto completion = std::make_shared<Completion>(std::move(done));
   auto run = std::make_shared<JobRun>(std::move(request), config_, store_, images_, spool_);
   ++open_jobs_;
-  auto handle = std::make_unique<Handle>(*this, id, completion);
+  auto handle = std::make_unique<Handle>(shared_from_this(), id, completion);
   Post([this, id, run = std::move(run), completion = std::move(completion)]() mutable {
     Accept(id, std::move(run), std::move(completion));
   });
@@ -426,6 +430,7 @@ void Engine::Core::Opened(JobId id, const plan::Unit& unit,
                                           run.outcomes[session].name, start.error().message)},
          session);
   }
+  result->clear();  // what did not start is closed before the job can end
   for (const std::size_t session : unit.sessions.subspan(started)) {
     run.state->Finish(session, false);
     scheduler_.Release(1);
@@ -501,6 +506,7 @@ void Engine::Core::Ended(std::uint64_t live_id) {
     Fail(id, run, ExplainFailure(outcome.name, report, timeout, live.files.bounds), live.session);
     report.channels.clear();
     outcome.report = std::move(report);
+    live.files = {};  // closed before the job can end
     run.state->Finish(live.session, false);
     Schedule();
     Advance(id);
@@ -624,8 +630,8 @@ void Engine::Core::Answer(std::shared_ptr<JobRun> run, std::shared_ptr<Completio
   });
 }
 
-Engine::Engine(std::unique_ptr<Core> core) : core_(std::move(core)) {}
-Engine::~Engine() = default;
+Engine::Engine(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+Engine::~Engine() { core_->Close(); }
 
 Result<std::unique_ptr<Engine>> Engine::Start(EngineConfig config, store::ObjectStore& store,
                                               Runner& runner) {
@@ -641,7 +647,7 @@ Result<std::unique_ptr<Engine>> Engine::Start(EngineConfig config, store::Object
   UniqueFd wakeup(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!epoll.is_open() || !wakeup.is_open()) return FailErrno("cannot start the job engine");
   try {
-    return std::unique_ptr<Engine>(new Engine(std::make_unique<Core>(
+    return std::unique_ptr<Engine>(new Engine(std::make_shared<Core>(
         std::move(config), store, runner, std::move(*spool), std::move(epoll), std::move(wakeup))));
   } catch (const std::system_error& error) {
     return Fail(ErrorCode::kUnavailable,

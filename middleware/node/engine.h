@@ -59,7 +59,7 @@ class Engine {
                                                Runner& runner);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
-  // Cancels all jobs and waits for them. REQUIRES: no handle is left.
+  // Cancels all jobs and waits until their `done`s have returned. Handles may live on.
   ~Engine();
 
   // `done` is called once on a worker thread, unless the handle is destroyed before. Thread-safe.
@@ -72,8 +72,8 @@ class Engine {
   class Core;
 
  private:
-  explicit Engine(std::unique_ptr<Core> core);
-  std::unique_ptr<Core> core_;
+  explicit Engine(std::shared_ptr<Core> core);
+  std::shared_ptr<Core> core_;  // shared with handles, which may outlive the engine
 };
 
 }  // namespace zerocloud::node

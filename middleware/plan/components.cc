@@ -1,7 +1,10 @@
 #include "middleware/plan/components.h"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
+#include <queue>
+#include <utility>
 
 namespace zerocloud::plan {
 namespace {
@@ -21,8 +24,7 @@ class Search {
     for (std::size_t v = 0; v < targets_.size(); ++v) {
       if (index_[v] == kUnseen) Visit(v);
     }
-    std::ranges::reverse(components_);
-    return std::move(components_);
+    return InOrder();
   }
 
  private:
@@ -70,6 +72,39 @@ class Search {
       component.push_back(vertex);
     } while (vertex != root);
     std::ranges::sort(component);
+  }
+
+  // Of all components whose sources have been put out, the one with the smallest vertex next.
+  std::vector<std::vector<std::size_t>> InOrder() {
+    std::vector<std::size_t> component_of(targets_.size());
+    for (std::size_t c = 0; c < components_.size(); ++c) {
+      for (const std::size_t vertex : components_[c]) component_of[vertex] = c;
+    }
+    std::vector<std::size_t> sources(components_.size(), 0);  // edges from elsewhere
+    for (std::size_t v = 0; v < targets_.size(); ++v) {
+      for (const std::size_t target : targets_[v]) {
+        if (component_of[v] != component_of[target]) ++sources[component_of[target]];
+      }
+    }
+    using Entry = std::pair<std::size_t, std::size_t>;  // smallest vertex, component
+    std::priority_queue<Entry, std::vector<Entry>, std::greater<>> free;
+    for (std::size_t c = 0; c < components_.size(); ++c) {
+      if (sources[c] == 0) free.emplace(components_[c].front(), c);
+    }
+    std::vector<std::vector<std::size_t>> ordered;
+    while (!free.empty()) {
+      const std::size_t c = free.top().second;
+      free.pop();
+      for (const std::size_t vertex : components_[c]) {
+        for (const std::size_t target : targets_[vertex]) {
+          const std::size_t other = component_of[target];
+          if (other == c || --sources[other] > 0) continue;
+          free.emplace(components_[other].front(), other);
+        }
+      }
+      ordered.push_back(std::move(components_[c]));
+    }
+    return ordered;
   }
 
   const std::vector<std::vector<std::size_t>>& targets_;

@@ -7,8 +7,9 @@
 
 namespace zerocloud::plan {
 
-// `targets[v]` are the vertices that v points to. The components in topological order (sources
-// first), each with its vertices in ascending order. Does not recurse.
+// `targets[v]` are the vertices that v points to. The components in topological order
+// (sources first; where that leaves a choice, by their smallest vertex), each with its vertices in
+// ascending order. Does not recurse.
 std::vector<std::vector<std::size_t>> StronglyConnected(
     const std::vector<std::vector<std::size_t>>& targets);
 

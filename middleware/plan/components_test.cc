@@ -15,6 +15,11 @@ TEST(Components, FindsCyclesAndTheirOrder) {
   EXPECT_EQ(StronglyConnected({}), Graph{});
 }
 
+TEST(Components, KeepsTheGivenOrderWhereItMay) {
+  EXPECT_EQ(StronglyConnected({{}, {}, {}}), (Graph{{0}, {1}, {2}}));
+  EXPECT_EQ(StronglyConnected({{3}, {}, {1}, {}}), (Graph{{0}, {2}, {1}, {3}}));
+}
+
 TEST(Components, PutsSourcesBeforeTheirTargets) {
   const Graph components = StronglyConnected({{}, {0}, {1}, {0, 2}});
   EXPECT_EQ(components, (Graph{{3}, {2}, {1}, {0}}));

@@ -305,6 +305,7 @@ Result<void> DirectoryStore::DeleteContainer(const ContainerKey& key) {
   }
   PruneFolders(root_.get(), path.substr(0, slash));
   if (auto removed = RemoveTree(meta_.get(), path); !removed) return removed;
+  PruneFolders(meta_.get(), path.substr(0, slash));
   return index_->Transact([&] { return index_->DeleteContainer(key); });
 }
 

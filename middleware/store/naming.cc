@@ -19,11 +19,13 @@ void AppendEscape(std::string& out, char c) {
 // One part of a name (between slashes), escaped but not yet cut.
 std::string EscapePart(std::string_view part, bool hide_leading_dot) {
   std::string out;
+  out.reserve(part.size());
   for (std::size_t i = 0; i < part.size(); ++i) {
     const auto byte = static_cast<unsigned char>(part[i]);
     const bool is_special_dot =
         i == 0 && byte == '.' && (hide_leading_dot || part == "." || part == "..");
-    if (byte < 0x20 || byte == 0x7f || byte == '%' || is_special_dot) {
+    // A slash is in a part only below the deepest folder.
+    if (byte < 0x20 || byte == 0x7f || byte == '%' || byte == '/' || is_special_dot) {
       AppendEscape(out, part[i]);
     } else {
       out.push_back(part[i]);
@@ -43,7 +45,7 @@ std::size_t CutAt(std::string_view text) {
 }
 
 // Adds the folders of a long part to `path`; returns the rest, which fits one file name.
-std::string_view AppendContinuations(std::string& path, std::string_view escaped) {
+std::string AppendContinuations(std::string& path, std::string_view escaped) {
   while (escaped.size() > kMaxPiece) {
     const std::size_t at = CutAt(escaped);
     path.append(escaped.substr(0, at));
@@ -51,7 +53,9 @@ std::string_view AppendContinuations(std::string& path, std::string_view escaped
     path.push_back('/');
     escaped.remove_prefix(at);
   }
-  return escaped;
+  // What is left of a long row of dots must not be a "." or ".." of its own.
+  if (escaped == "." || escaped == "..") return EscapePart(escaped, false);
+  return std::string(escaped);
 }
 
 int HexValue(char c) {
@@ -109,19 +113,16 @@ Result<void> CheckObjectName(std::string_view name) {
 }
 
 std::string EncodeFolder(std::string_view name) {
-  const std::string escaped = EscapePart(name, true);
   std::string path;
-  const std::string_view last = AppendContinuations(path, escaped);
-  path.append(last);
+  path.append(AppendContinuations(path, EscapePart(name, true)));
   return path;
 }
 
 std::string EncodeObject(std::string_view name) {
   std::string path;
-  while (true) {
-    const auto slash = name.find('/');
-    const std::string escaped = EscapePart(name.substr(0, slash), false);
-    const std::string_view last = AppendContinuations(path, escaped);
+  for (std::size_t folders = 0;; ++folders) {
+    const auto slash = folders < kMaxFolders ? name.find('/') : std::string_view::npos;
+    const std::string last = AppendContinuations(path, EscapePart(name.substr(0, slash), false));
     if (slash == std::string_view::npos) {
       path.append(last.empty() ? kEmptyPart : last);
       return path;

@@ -5,9 +5,11 @@
 //   a/                a%/%-               "%-" is the empty last part
 //   50% off           50%25 off           "%XX" for '%', control bytes, and names "." and ".."
 //   <300 letters>     <240>%+/<60>        a part too long for the file system goes on in a folder
+//   a/b/.../y/z       a%/b%/.../y%2Fz     below 32 folders a slash is escaped too
 //
-// '%' is always escaped, so "%" at the end, "%-" and "%+" cannot be part of a name, and the mapping
-// is one to one: decoding accepts exactly what encoding makes. Pure.
+// (The last rule bounds what one hostile name costs.) '%' is always escaped, so "%" at the end,
+// "%-" and "%+" cannot be part of a name, and the mapping is one to one: decoding accepts exactly
+// what encoding makes. Pure.
 #pragma once
 
 #include <cstddef>
@@ -18,6 +20,9 @@
 #include "channels/base/result.h"
 
 namespace zerocloud::store {
+
+// Most folders that stand for slashes in one object's path.
+inline constexpr std::size_t kMaxFolders = 32;
 
 // In bytes of UTF-8.
 inline constexpr std::size_t kMaxAccountName = 256;

@@ -3,6 +3,7 @@
 
 #include <elf.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <span>
@@ -61,7 +62,7 @@ struct ElfBuilder {
 
   static std::vector<std::byte> Bytes(const std::string& bytes) {
     std::vector<std::byte> result(bytes.size());
-    std::memcpy(result.data(), bytes.data(), bytes.size());
+    std::ranges::transform(bytes, result.begin(), [](char c) { return static_cast<std::byte>(c); });
     return result;
   }
 

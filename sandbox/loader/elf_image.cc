@@ -170,6 +170,7 @@ class Parser {
       return Reject(fmt::format("the ZVM note asks for x86-64 level {}; there are 2 and 3",
                                 note_->isa_level));
     }
+    isa_level_ = note_->isa_level;
     return true;
   }
 
@@ -317,7 +318,7 @@ class Parser {
     ImageLayout& layout = image_.layout;
     if (layout.text_size == 0) return Reject("no segment is executable");
     layout.entry = header_.e_entry;
-    layout.isa_level = note_->isa_level;
+    layout.isa_level = isa_level_;
     if (layout.entry < layout.text_address ||
         layout.entry - layout.text_address >= layout.text_size) {
       return Reject(fmt::format("the entry point {:#x} is not in text, {:#x} to {:#x}",
@@ -335,6 +336,7 @@ class Parser {
   Elf64_Ehdr header_{};
   std::vector<Elf64_Phdr> headers_;
   std::optional<zvm_note> note_;
+  unsigned isa_level_ = 0;  // of the note
   ElfImage image_;
 };
 
@@ -386,6 +388,7 @@ std::vector<Symbol> ReadSymbols(std::span<const std::byte> file, const ImageLayo
     const std::uint64_t count = section->sh_size / sizeof(Elf64_Sym);
     for (std::uint64_t at = 0; at < count && symbols.size() < kMaxSymbols; ++at) {
       const auto entry = Read<Elf64_Sym>(file, section->sh_offset + at * sizeof(Elf64_Sym));
+      if (!entry) break;
       const unsigned type = ELF64_ST_TYPE(entry->st_info);
       if ((type != STT_FUNC && type != STT_NOTYPE) || entry->st_value < layout.text_address ||
           entry->st_value - layout.text_address >= layout.text_size) {

@@ -22,7 +22,7 @@ namespace zerocloud::runtime {
 namespace {
 
 const std::filesystem::path kSources = ZEROCLOUD_HOSTILE_SOURCES;
-const std::filesystem::path kPrograms = ZEROCLOUD_HOSTILE_PROGRAMS;
+const std::string kProgramPrefix = ZEROCLOUD_HOSTILE_PROGRAMS;
 
 struct Expectation {
   std::string outcome;
@@ -61,7 +61,7 @@ SessionChannel StandardChannel(const char* alias, channels::ChannelLimits limits
   return channel;
 }
 
-SessionReport Run(std::shared_ptr<const loader::Image> image) {
+SessionReport RunSession(std::shared_ptr<const loader::Image> image) {
   SessionRequest request;
   request.image = std::move(image);
   request.memory_size = 64 << 20;
@@ -79,7 +79,7 @@ class HostileGuest : public ::testing::TestWithParam<std::string> {};
 TEST_P(HostileGuest, EndsAsItsSourceSays) {
   const Expectation expected = ReadExpectation(kSources / GetParam());
   ASSERT_FALSE(expected.outcome.empty()) << GetParam() << " has no expect: line";
-  const auto program = kPrograms / std::filesystem::path(GetParam()).stem();
+  const std::string program = kProgramPrefix + std::filesystem::path(GetParam()).stem().string();
   const UniqueFd file(open(program.c_str(), O_RDONLY | O_CLOEXEC));
   ASSERT_TRUE(file.is_open()) << program;
   const auto bytes = loader::ReadImageFile(file.get());
@@ -95,7 +95,7 @@ TEST_P(HostileGuest, EndsAsItsSourceSays) {
   }
   auto image = loader::Image::Load(*bytes);
   ASSERT_TRUE(image) << image.error().message;
-  const SessionReport report = Run(*image);
+  const SessionReport report = RunSession(*image);
   EXPECT_EQ(ToString(report.cause), expected.outcome) << report.message;
   if (expected.outcome == "faulted") {
     EXPECT_EQ(std::to_string(report.signal), expected.detail);

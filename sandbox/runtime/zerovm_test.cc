@@ -55,6 +55,7 @@ std::string ReadAll(int fd) {
 Outcome RunZerovm(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), ZEROCLOUD_ZEROVM);
   std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
   std::array<int, 2> ends{};
@@ -108,7 +109,7 @@ class Zerovm : public testing::Test {
   void TearDown() override { std::filesystem::remove_all(directory_); }
 
   static std::string Program(const std::string& guest) {
-    return std::string("Program = ") + ZEROCLOUD_CHANNEL_GUESTS + "/" + guest;
+    return std::string("Program = ") + ZEROCLOUD_CHANNEL_GUESTS + guest;
   }
   [[nodiscard]] std::string Path(const std::string& name) const { return directory_ + "/" + name; }
   std::string Write(const std::string& name, const std::string& content) {

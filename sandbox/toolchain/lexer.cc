@@ -9,6 +9,8 @@ namespace {
 bool IsSpace(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v'; }
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
+constexpr std::size_t kMaxFileName = 4096;  // it is repeated in the output
+
 class Lexer {
  public:
   Lexer(std::string_view text, std::string_view file) {
@@ -73,6 +75,7 @@ class Lexer {
     const std::size_t close = marker.find('"', 1);
     if (close == std::string_view::npos) return;
     const std::string_view file = marker.substr(1, close - 1);
+    if (file.size() > kMaxFileName) return;
     if (out_.files.back() != file) out_.files.emplace_back(file);
     line_ = line - 1;
   }

@@ -3,8 +3,6 @@
 #include <Zydis/Decoder.h>
 #include <Zydis/Formatter.h>
 #include <fmt/format.h>
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
 
 #include <algorithm>
 #include <array>
@@ -41,6 +39,16 @@ std::string Disassemble(const Examination& examination, std::uint64_t offset) {
   return bytes + ")";
 }
 
+// A JSON string. What is not printable ASCII becomes a question mark: only a file name can have it.
+std::string Quote(std::string_view text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += 0x20 <= c && c < 0x7F ? c : '?';
+  }
+  return quoted + '"';
+}
+
 std::uint64_t AddressOf(const Examination& examination, const verifier::Violation& violation) {
   return examination.layout.text_address + violation.offset;
 }
@@ -71,42 +79,24 @@ std::string VerdictText(std::string_view file, const Examination& examination) {
 }
 
 std::string VerdictJson(std::string_view file, const Examination& examination) {
-  rapidjson::StringBuffer buffer;
-  rapidjson::Writer<rapidjson::StringBuffer> json(buffer);
-  const auto text = [&json](std::string_view key, std::string_view value) {
-    json.Key(key.data(), static_cast<rapidjson::SizeType>(key.size()));
-    json.String(value.data(), static_cast<rapidjson::SizeType>(value.size()));
-  };
-  const auto number = [&json](std::string_view key, std::uint64_t value) {
-    json.Key(key.data(), static_cast<rapidjson::SizeType>(key.size()));
-    json.Uint64(value);
-  };
-  json.StartObject();
-  text("file", file);
-  text("sha256", examination.digest);
-  json.Key("accepted");
-  json.Bool(examination.verdict.is_accepted());
-  number("isa_level", examination.layout.isa_level);
-  number("text_address", examination.layout.text_address);
-  number("text_size", examination.layout.text_size);
-  json.Key("violations");
-  json.StartArray();
+  std::string violations;
   for (const verifier::Violation& violation : examination.verdict.violations) {
     const verifier::Rule& rule = verifier::GetRule(violation.rule);
     const std::uint64_t address = AddressOf(examination, violation);
-    json.StartObject();
-    text("rule", rule.id);
-    text("name", rule.name);
-    number("offset", violation.offset);
-    number("address", address);
-    text("symbol", loader::Symbolize(examination.symbols, address));
-    text("disassembly", Disassemble(examination, violation.offset));
-    text("statement", rule.statement);
-    json.EndObject();
+    if (!violations.empty()) violations += ',';
+    fmt::format_to(std::back_inserter(violations),
+                   R"({{"rule":{},"name":{},"offset":{},"address":{},"symbol":{},"disassembly":{},)"
+                   R"("statement":{}}})",
+                   Quote(rule.id), Quote(rule.name), violation.offset, address,
+                   Quote(loader::Symbolize(examination.symbols, address)),
+                   Quote(Disassemble(examination, violation.offset)), Quote(rule.statement));
   }
-  json.EndArray();
-  json.EndObject();
-  return std::string(buffer.GetString(), buffer.GetSize()) + "\n";
+  const loader::ImageLayout& layout = examination.layout;
+  return fmt::format(R"({{"file":{},"sha256":{},"accepted":{},"isa_level":{},"text_address":{},)"
+                     R"("text_size":{},"violations":[{}]}})"
+                     "\n",
+                     Quote(file), Quote(examination.digest), examination.verdict.is_accepted(),
+                     layout.isa_level, layout.text_address, layout.text_size, violations);
 }
 
 std::string RulesText() {

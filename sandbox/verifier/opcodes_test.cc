@@ -23,6 +23,7 @@ using Bytes = std::vector<std::uint8_t>;
 // One instruction, then NOPs to the end of the bundle.
 std::vector<std::byte> Bundle(const Bytes& bytes, std::size_t length) {
   std::vector<std::byte> code;
+  code.reserve(kBundleSize);
   for (std::size_t k = 0; k < length; ++k)
     code.push_back(std::byte{k < bytes.size() ? bytes[k] : std::uint8_t{0}});
   while (code.size() < kBundleSize) {
@@ -149,18 +150,29 @@ void TryVex(Grid& grid) {
   }
 }
 
-TEST(OpcodeTable, AllowsOnlyWhatTheFullDecoderFindsSafeAndHasNoUselessRow) {
-  Grid grid;
-  TryLegacy(grid);
-  TryVex(grid);
-  grid.Expect();
+void ExpectEveryRowUsed(const Grid& grid, Encoding encoding) {
   for (const OpcodeRow& row : OpcodeRows()) {
-    // These need an instruction before them or a target: the case files have them.
+    // These need an instruction before them: the case files have them.
     if (row.action == Action::kIndirect || row.action == Action::kReturn) continue;
+    if (row.encoding != encoding) continue;
     EXPECT_TRUE(grid.rows().contains(&row))
         << "no encoding of the row for map " << static_cast<int>(row.map) << ", opcodes "
         << std::hex << int{row.first} << " to " << int{row.last} << " is accepted";
   }
+}
+
+TEST(OpcodeTable, AllowsOnlySafeLegacyFormsAndHasNoUselessRow) {
+  Grid grid;
+  TryLegacy(grid);
+  grid.Expect();
+  ExpectEveryRowUsed(grid, Encoding::kLegacy);
+}
+
+TEST(OpcodeTable, AllowsOnlySafeVexFormsAndHasNoUselessRow) {
+  Grid grid;
+  TryVex(grid);
+  grid.Expect();
+  ExpectEveryRowUsed(grid, Encoding::kVex);
 }
 
 TEST(OpcodeTable, HasNoVectorIndexedForm) {

@@ -99,7 +99,7 @@ class Inspection {
  public:
   explicit Inspection(const Decoded& decoded) : d_(decoded) {}
 
-  std::string Run() const {
+  [[nodiscard]] std::string Run() const {
     const ZydisDecodedInstruction& i = d_.instruction;
     if (i.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
         i.encoding != ZYDIS_INSTRUCTION_ENCODING_VEX) {

@@ -105,7 +105,7 @@ long sys_poll(void* fds, unsigned long count, int64_t nanoseconds) {
   }
   if (ready == 0 && nanoseconds > 0) {
     const struct timespec span = {nanoseconds / 1000000000, nanoseconds % 1000000000};
-    sys_nanosleep(&span, NULL);
+    sys_nanosleep(&span);
   }
   return ready;
 }
@@ -122,7 +122,7 @@ long sys_select(int count, void* read, void* write, void* except, int64_t nanose
   }
   if (ready == 0 && nanoseconds > 0) {
     const struct timespec span = {nanoseconds / 1000000000, nanoseconds % 1000000000};
-    sys_nanosleep(&span, NULL);
+    sys_nanosleep(&span);
   }
   return ready;
 }

@@ -173,7 +173,7 @@ static long memory_or_time_call(long number, long a, long b, long c, long d, lon
     case SYS_clock_nanosleep:
       return sys_clock_nanosleep((int)a, (int)b, P(c));
     case SYS_nanosleep:
-      return sys_nanosleep(P(a), P(b));
+      return sys_nanosleep(P(a));
     case SYS_gettimeofday:
       return sys_gettimeofday(P(a));
     case SYS_time:

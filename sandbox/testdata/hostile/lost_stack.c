@@ -2,7 +2,7 @@
 /* expect: faulted 11 */
 int main(void) {
   __asm__ volatile(
-      "xorl %esp, %esp\n\t"
+      "movl $0, %esp\n\t"
       "movl $0x10000, %eax\n\t"
       "jmp *%rax");
   return 0;

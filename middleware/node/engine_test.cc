@@ -1,0 +1,448 @@
+#include "middleware/node/engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <future>
+
+#include "middleware/node/testing/fake_runner.h"
+#include "middleware/node/testing/fake_store.h"
+
+namespace zerocloud::node {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+std::size_t CountDescriptors() {
+  std::size_t count = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    ++count;
+  }
+  return count;
+}
+
+std::string ListDescriptors() {
+  std::string list;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code ignored;
+    list += entry.path().string() + " " +
+            std::filesystem::read_symlink(entry.path(), ignored).string() + "\n";
+  }
+  return list;
+}
+
+std::string ReadAll(JobResult& result) {
+  std::string all;
+  std::string buffer(5, '\0');  // small: more reads than pieces
+  while (result.body) {
+    const std::span<char> span(buffer);
+    Result<std::size_t> got = result.body->Read(std::as_writable_bytes(span));
+    if (!got) {
+      ADD_FAILURE() << got.error().message;
+      break;
+    }
+    if (*got == 0) break;
+    all += buffer.substr(0, *got);
+  }
+  return all;
+}
+
+// A group: name, arguments for the fake, devices and more members as JSON.
+std::string G(std::string_view name, std::string_view args, std::string_view devices = "",
+              std::string_view more = "") {
+  return R"({"name": ")" + std::string(name) +
+         R"(", "exec": {"path": "swift://~/bin/p", "args": ")" + std::string(args) +
+         R"("}, "devices": [)" + std::string(devices) + "]" + std::string(more) + "}";
+}
+constexpr std::string_view kStdout = R"({"name": "stdout"})";
+
+class EngineTest : public testing::Test {
+ protected:
+  EngineTest() {
+    std::string name = testing::TempDir() + "/engine-XXXXXX";
+    directory_ = ::mkdtemp(name.data());
+    config.spool_directory = directory_;
+    config.slots = 3;
+    config.workers = 2;
+    store.objects["bin/p"] = "a program";
+    store.objects["in/a"] = "1";
+    store.objects["in/b"] = "22";
+    store.objects["in/c"] = "55555";
+  }
+  ~EngineTest() override {
+    engine.reset();
+    EXPECT_EQ(runner.alive(), 0);
+    EXPECT_TRUE(std::filesystem::is_empty(directory_)) << "files left in the spool";
+    std::filesystem::remove_all(directory_);
+  }
+
+  void Start() {
+    if (engine) return;
+    Result<std::unique_ptr<Engine>> started = Engine::Start(config, store, runner);
+    ASSERT_TRUE(started.has_value()) << started.error().message;
+    engine = std::move(*started);
+  }
+  JobRequest Request(const std::string& groups) const {
+    Result<job::JobSpec> spec = job::ParseJob("[" + groups + "]", config.limits);
+    EXPECT_TRUE(spec.has_value()) << spec.error().message;
+    return {.spec = std::move(*spec),
+            .origin = {.account = "AUTH_me", .object = std::nullopt},
+            .caller = {.account = "AUTH_me", .user = "me", .token = "t"}};
+  }
+  // Runs a job to its end and checks that it leaves nothing behind but its body.
+  JobResult Run(const std::string& groups) {
+    Start();
+    const std::size_t before = CountDescriptors();
+    std::promise<JobResult> promise;
+    const std::unique_ptr<JobHandle> handle = engine->Submit(
+        Request(groups), [&](JobResult ended) { promise.set_value(std::move(ended)); });
+    JobResult result = promise.get_future().get();
+    engine->WaitUntilIdle();
+    body = ReadAll(result);
+    EXPECT_EQ(body.size(), result.body_size);
+    result.body.reset();
+    EXPECT_EQ(engine->stats().sessions, 0U);
+    EXPECT_EQ(engine->stats().spool_bytes, 0U);
+    EXPECT_EQ(CountDescriptors(), before) << ListDescriptors();
+    return result;
+  }
+  void RunWell(const std::string& groups) {
+    const JobResult result = Run(groups);
+    EXPECT_FALSE(result.error.has_value()) << result.error->message;
+  }
+  JobResult RunBadly(const std::string& groups, ErrorCode code, const std::string& message) {
+    JobResult result = Run(groups);
+    if (!result.error) {
+      ADD_FAILURE() << "the job succeeded";
+      return result;
+    }
+    EXPECT_EQ(result.error->code, code);
+    EXPECT_THAT(result.error->message, HasSubstr(message));
+    EXPECT_EQ(result.body, nullptr);
+    return result;
+  }
+
+  EngineConfig config;
+  FakeStore store;
+  FakeRunner runner;
+  std::unique_ptr<Engine> engine;
+  std::string body;
+
+ private:
+  std::string directory_;
+};
+
+TEST_F(EngineTest, MapsAndReducesOverStoredObjects) {
+  RunWell(
+      G("map", "cat", R"({"name": "stdin", "path": "swift://~/in/*"})", R"(, "connect": ["red"])") +
+      "," + G("red", "cat", kStdout));
+  EXPECT_EQ(body, "12255555");
+}
+
+TEST_F(EngineTest, BodyIsAllPathlessOutputsInPlanOrder) {
+  RunWell(G("map", "cat", R"({"name": "input", "path": "swift://~/in/*"}, {"name": "stdout"})") +
+          "," + G("silent", "", kStdout) + "," +
+          G("both", "put:o err:e say:s",
+            R"({"name": "output"}, {"name": "stderr"}, {"name": "stdout"})"));
+  EXPECT_EQ(body, "12255555seo");
+}
+
+TEST_F(EngineTest, BodyHasTheTypeOfTheFirstOutput) {
+  EXPECT_EQ(Run(G("a", "say:x", R"({"name": "stdout", "content_type": "text/csv"})") + "," +
+                G("b", "say:x", R"({"name": "stdout", "content_type": "text/html"})"))
+                .content_type,
+            "text/csv");
+}
+
+TEST_F(EngineTest, StoresOutputsWithTypeAndMetadata) {
+  const JobResult result = Run(G("m", "cat", R"({"name": "stdin", "path": "swift://~/in/*"},
+      {"name": "stdout", "path": "swift://~/out/*.txt", "content_type": "text/x", "meta": {"K": "v"}})"));
+  EXPECT_EQ(store.objects.at("out/a.txt"), "1");
+  EXPECT_EQ(store.objects.at("out/c.txt"), "55555");
+  EXPECT_EQ(store.put.at("out/b.txt").content_type, "text/x");
+  EXPECT_EQ(store.put.at("out/b.txt").metadata.at("K"), "v");
+  ASSERT_EQ(result.sessions.size(), 3U);
+  ASSERT_EQ(result.sessions[2].stored.size(), 1U);
+  EXPECT_EQ(result.sessions[2].stored[0].size, 5U);
+  EXPECT_EQ(result.sessions[2].stored[0].etag, "etag-of-5");
+}
+
+TEST_F(EngineTest, StoresNothingUnlessEverySessionSucceeds) {
+  RunBadly(G("good", "say:x", R"({"name": "stdout", "path": "swift://~/out/good"})",
+             R"(, "connect": ["bad"])") +
+               "," + G("bad", "exit:3", R"({"name": "stdout", "path": "swift://~/out/bad"})"),
+           ErrorCode::kGuestFault, "session bad failed: exit code 3");
+  EXPECT_TRUE(store.put.empty());
+}
+
+TEST_F(EngineTest, FailureNamesSessionCauseAndStderr) {
+  const JobResult result = RunBadly(G("a", "say:x err:oops exit:7", kStdout),
+                                    ErrorCode::kGuestFault, "session a failed: exit code 7");
+  EXPECT_EQ(result.failed_session, 0U);
+  EXPECT_EQ(result.sessions[0].stderr_tail, "oops");
+  EXPECT_EQ(result.sessions[0].end, SessionEnd::kFailed);
+  RunBadly(G("a", "fault"), ErrorCode::kGuestFault,
+           "session a failed: signal 11 (SIGSEGV) at 0x401234 (main+0x14)");
+}
+
+TEST_F(EngineTest, FailureShowsTheEndOfADeclaredStderr) {
+  config.limits.stderr_tail_bytes = 4;
+  const JobResult result =
+      RunBadly(G("a", "err:0123456789 exit:1", R"({"name": "stderr", "path": "swift://~/log/e"})"),
+               ErrorCode::kGuestFault, "exit code 1");
+  EXPECT_EQ(result.sessions[0].stderr_tail, "6789");
+}
+
+TEST_F(EngineTest, KeepsOnlyTheEndOfALongStderr) {
+  config.limits.stderr_tail_bytes = 4;
+  EXPECT_EQ(Run(G("a", "err:0123456789 err:abcdefghijkl exit:1")).sessions[0].stderr_tail, "ijkl");
+}
+
+TEST_F(EngineTest, TimeoutEndsASessionAndIsNamed) {
+  RunBadly(G("a", "hang", "", R"(, "timeout": 0.02)"), ErrorCode::kTimeout,
+           "session a failed: ran longer than its timeout of 20 ms");
+}
+
+TEST_F(EngineTest, OneFailureStopsTheOthers) {
+  const JobResult result = RunBadly(
+      G("a", "hang") + "," + G("b", "hang") + "," + G("c", "exit:1") + "," + G("d", "say:never"),
+      ErrorCode::kGuestFault, "session c failed");
+  EXPECT_EQ(result.sessions[0].end, SessionEnd::kStopped);
+  EXPECT_EQ(result.sessions[1].end, SessionEnd::kStopped);
+  EXPECT_EQ(result.sessions[3].end, SessionEnd::kNotStarted);
+}
+
+TEST_F(EngineTest, ClientThatGoesAwayStopsItsSessions) {
+  Start();
+  const std::size_t before = CountDescriptors();
+  std::unique_ptr<JobHandle> handle =
+      engine->Submit(Request(G("a", "err:x hang", R"({"name": "stdin", "path": "swift://~/in/*"},
+                                      {"name": "stdout", "path": "swift://~/out/*"})")),
+                     [](JobResult) { ADD_FAILURE() << "called after the handle was destroyed"; });
+  runner.WaitForHanging(3);
+  EXPECT_EQ(engine->stats().sessions, 3U);
+  handle.reset();
+  engine->WaitUntilIdle();
+  EXPECT_EQ(runner.alive(), 0);
+  EXPECT_EQ(engine->stats().jobs, 0U);
+  EXPECT_EQ(CountDescriptors(), before);
+  EXPECT_TRUE(store.put.empty());
+}
+
+TEST_F(EngineTest, HandleMayBeDestroyedAtAnyMoment) {
+  Start();
+  for (int i = 0; i < 50; ++i) {
+    auto handle =
+        engine->Submit(Request(G("m", "cat", R"({"name": "stdin", "path": "swift://~/in/*"})",
+                                 R"(, "connect": ["r"])") +
+                               "," + G("r", "cat", kStdout)),
+                       [](JobResult) {});
+    if (i % 3 == 0) std::this_thread::yield();
+  }
+  engine->WaitUntilIdle();
+  EXPECT_EQ(engine->stats().spool_bytes, 0U);
+}
+
+TEST_F(EngineTest, CallbackMayDestroyItsHandle) {
+  Start();
+  std::unique_ptr<JobHandle> handle;
+  std::promise<void> is_set;
+  std::promise<void> is_done;
+  handle = engine->Submit(Request(G("a", "")), [&](JobResult) {
+    is_set.get_future().wait();
+    handle.reset();
+    is_done.set_value();
+  });
+  is_set.set_value();
+  is_done.get_future().wait();
+  engine->WaitUntilIdle();
+}
+
+TEST_F(EngineTest, DestroyingTheEngineEndsItsJobs) {
+  Start();
+  std::promise<JobResult> promise;
+  std::unique_ptr<JobHandle> handle = engine->Submit(
+      Request(G("a", "hang")), [&](JobResult r) { promise.set_value(std::move(r)); });
+  runner.WaitForHanging(1);
+  std::thread closing([&] { engine.reset(); });
+  EXPECT_EQ(promise.get_future().get().error->code, ErrorCode::kCancelled);
+  closing.join();
+  handle.reset();
+}
+
+TEST_F(EngineTest, GangRunsAtOnceThoughSlotsAreFewer) {
+  config.slots = 1;
+  RunWell(G("a", "out:ping take:4", kStdout, R"(, "connect": ["b"])") + "," +
+          G("b", "out:pong take:4", kStdout, R"(, "connect": ["a"])"));
+  EXPECT_EQ(body, "pongping");
+  EXPECT_EQ(runner.most_alive(), 2);
+}
+
+TEST_F(EngineTest, SlotsBoundWhatIsAlive) {
+  config.slots = 2;
+  RunWell(G("a", "name", kStdout, R"(, "count": 20)"));
+  EXPECT_EQ(runner.starts(), 20);
+  EXPECT_LE(runner.most_alive(), 2);
+}
+
+TEST_F(EngineTest, WriterSurvivesAReaderThatEndsFirst) {
+  RunWell(G("reader", "", "", R"(, "connect": ["writer"])") + "," +
+          G("writer", "flood:1000000 say:done", kStdout, R"(, "connect": ["reader"])"));
+  EXPECT_EQ(body, "done");
+}
+
+TEST_F(EngineTest, ConnectionsOfAllSizesArrive) {
+  // Empty, packed in one file with others, and a file of its own.
+  for (const int size : {0, 1000, 300'000}) {
+    RunWell(G("w", "flood:" + std::to_string(size), "", R"(, "count": 3, "connect": ["r"])") + "," +
+            G("r", "cat", kStdout));
+    EXPECT_EQ(body, std::string(static_cast<std::size_t>(3 * size), 'x'));
+  }
+}
+
+TEST_F(EngineTest, ManySessionsNeedFewDescriptors) {
+  for (int i = 0; i < 400; ++i) store.objects["many/" + std::to_string(1000 + i)] = "x";
+  RunWell(G("m", "cat name", R"({"name": "stdin", "path": "swift://~/many/*"}, {"name": "stdout"})",
+            R"(, "connect": ["r"])") +
+          "," +
+          G("r", "cat", R"({"name": "stdout", "path": "swift://~/out/*"})", R"(, "count": 2)"));
+  EXPECT_EQ(store.objects.at("out/r-2"), std::string(400, 'x'));
+  EXPECT_EQ(runner.loads(), 1) << "one program, verified once";
+}
+
+TEST_F(EngineTest, ProgramsAreVerifiedOnceForAllJobs) {
+  RunWell(G("a", ""));
+  RunWell(G("a", ""));
+  EXPECT_EQ(runner.loads(), 1);
+  store.objects["bin/p"] = "another program";
+  RunWell(G("a", ""));
+  EXPECT_EQ(runner.loads(), 2);
+}
+
+TEST_F(EngineTest, ObjectDeletedDuringTheJobIsNamed) {
+  runner.on_call = [this] {
+    const std::lock_guard lock(store.mutex);
+    store.objects.erase("in/b");
+  };
+  const JobResult result = RunBadly(
+      G("a", "call", R"({"name": "stdout", "path": "swift://~/out/o"})", R"(, "connect": ["b"])") +
+          "," + G("b", "cat", R"({"name": "stdin", "path": "swift://~/in/b"})"),
+      ErrorCode::kNotFound,
+      "/1/devices/0: cannot read swift://AUTH_me/in/b for session b: no such object");
+  EXPECT_EQ(result.failed_session, 1U);
+  EXPECT_TRUE(store.put.empty());
+}
+
+TEST_F(EngineTest, RefusesBeforeAnythingRuns) {
+  store.read_only = {"ro"};
+  RunBadly(G("a", "say:x", R"({"name": "stdout", "path": "swift://~/ro/o"})"),
+           ErrorCode::kForbidden, "/0/devices/0/path: you may not write");
+  RunBadly(G("a", "", R"({"name": "stdin", "path": "swift://~/in/none*"})"), ErrorCode::kInvalid,
+           "no object matches");
+  RunBadly(R"({"name": "a", "exec": {"path": "swift://~/bin/none"}})", ErrorCode::kNotFound,
+           "/0/exec/path: no such object");
+  runner.load_error = Error{ErrorCode::kRejectedCode, "V02 at offset 0x40"};
+  store.objects["bin/p"] = "hostile";
+  RunBadly(G("a", ""), ErrorCode::kRejectedCode,
+           "/0/exec/path: swift://AUTH_me/bin/p: V02 at offset 0x40");
+  EXPECT_EQ(runner.starts(), 0);
+}
+
+TEST_F(EngineTest, FullSpoolIsNamed) {
+  config.limits.job_spool_bytes = 10;
+  RunBadly(G("a", "say:0123456789abcdef", kStdout), ErrorCode::kLimitExceeded,
+           "what was left of job_spool_bytes is 10");
+  // Each alone fits; together they do not.
+  RunBadly(G("a", "say:01234567", kStdout, R"(, "count": 3)"), ErrorCode::kLimitExceeded,
+           "job_spool_bytes");
+}
+
+TEST_F(EngineTest, FullMachineSpoolIsUnavailable) {
+  config.spool_bytes = 10;
+  RunBadly(G("a", "say:012345", kStdout) + "," + G("b", "hang", "", R"(, "timeout": 0.01)"),
+           ErrorCode::kTimeout, "session b");
+  const JobResult result = Run(G("a", "say:01234567", kStdout, R"(, "count": 3)"));
+  EXPECT_THAT(result.error->message, testing::AnyOf(HasSubstr("the machine's spool is full"),
+                                                    HasSubstr("job_spool_bytes")));
+}
+
+TEST_F(EngineTest, ResponseLimitIsNamed) {
+  config.limits.response_bytes = 10;
+  RunBadly(G("a", "say:01234567", kStdout, R"(, "count": 2)"), ErrorCode::kLimitExceeded,
+           "the limit response_bytes is 10");
+}
+
+TEST_F(EngineTest, InputLargerThanAChannelIsRefused) {
+  config.limits.channel_bytes = 4;
+  RunBadly(G("a", "cat", R"({"name": "stdin", "path": "swift://~/in/c"})"),
+           ErrorCode::kLimitExceeded, "the limit channel_bytes is 4");
+}
+
+TEST_F(EngineTest, FailedPutFailsTheJob) {
+  store.unstorable = {"out/o"};
+  RunBadly(G("a", "say:x", R"({"name": "stdout", "path": "swift://~/out/o"})"),
+           ErrorCode::kUnavailable,
+           "/0/devices/0/path: cannot store swift://AUTH_me/out/o of session a: disk full");
+}
+
+TEST_F(EngineTest, SessionThatCannotStartFailsTheWholeGang) {
+  runner.starts_left = 2;
+  const JobResult result =
+      RunBadly(G("a", "hang", "", R"(, "count": 3, "connect": ["a"])"), ErrorCode::kUnavailable,
+               "session a-3 could not start: out of processes");
+  EXPECT_EQ(result.sessions[0].end, SessionEnd::kStopped);
+  EXPECT_EQ(result.sessions[2].end, SessionEnd::kNotStarted);
+}
+
+TEST_F(EngineTest, TooManyJobsAreUnavailable) {
+  config.jobs = 1;
+  Start();
+  const std::unique_ptr<JobHandle> first =
+      engine->Submit(Request(G("a", "hang")), [](JobResult) {});
+  runner.WaitForHanging(1);
+  std::promise<JobResult> promise;
+  const std::unique_ptr<JobHandle> second =
+      engine->Submit(Request(G("a", "")), [&](JobResult r) { promise.set_value(std::move(r)); });
+  const JobResult result = promise.get_future().get();
+  EXPECT_EQ(result.error->code, ErrorCode::kUnavailable);
+  EXPECT_THAT(result.error->message, StartsWith("1 jobs are waiting or running already"));
+}
+
+TEST_F(EngineTest, JobsDoNotWaitForEachOther) {
+  Start();
+  const std::unique_ptr<JobHandle> slow =
+      engine->Submit(Request(G("a", "hang") + "," + G("b", "hang")), [](JobResult) {});
+  runner.WaitForHanging(2);
+  std::promise<JobResult> promise;
+  const std::unique_ptr<JobHandle> quick = engine->Submit(
+      Request(G("a", "say:x", kStdout)), [&](JobResult r) { promise.set_value(std::move(r)); });
+  EXPECT_FALSE(promise.get_future().get().error.has_value());
+}
+
+TEST_F(EngineTest, SessionsLearnWhoTheyAre) {
+  RunWell(R"({"name": "m", "exec": {"path": "swift://~/bin/p", "args": "nvram \"err:a b\"",
+              "env": {"K": "v,w", "SCRIPT_NAME": "mine"}},
+              "devices": [{"name": "stdin", "path": "swift://~/in/c*"}, {"name": "stdout"}]})");
+  EXPECT_THAT(body, StartsWith("[args]\nargs=m-1 nvram err:a\\x20b\n[env]\n"));
+  EXPECT_THAT(body, HasSubstr("name=K,value=v\\x2cw\n"));
+  EXPECT_THAT(body, HasSubstr("name=SCRIPT_NAME,value=m-1\n"));
+  EXPECT_THAT(body, HasSubstr("name=SESSION_COUNT,value=1\n"));
+  EXPECT_THAT(body, HasSubstr("name=LOCAL_PATH_INFO,value=/AUTH_me/in/c\n"));
+  EXPECT_THAT(body, HasSubstr("name=LOCAL_CONTENT_LENGTH,value=5\n"));
+}
+
+TEST_F(EngineTest, LongEnvironmentIsRefused) {
+  config.limits.nvram_bytes = 50;
+  RunBadly(G("a", ""), ErrorCode::kLimitExceeded, "the limit nvram_bytes is 50");
+}
+
+TEST_F(EngineTest, SpoolDirectoryMustExist) {
+  config.spool_directory = "/nonexistent";
+  EXPECT_EQ(Engine::Start(config, store, runner).error().code, ErrorCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace zerocloud::node

@@ -1,0 +1,95 @@
+// An ObjectStore in memory for engine tests. Thread-safe.
+#pragma once
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <functional>
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+
+#include "middleware/store/object_store.h"
+
+namespace zerocloud::node {
+
+class FakeStore : public store::ObjectStore {
+ public:
+  // "container/object" -> bytes; all of one account.
+  std::map<std::string, std::string> objects;
+  std::map<std::string, store::NewObject> put;  // what Put was given
+  std::set<std::string> read_only;              // containers
+  std::set<std::string> unstorable;             // objects whose Put fails
+  std::mutex mutex;                             // over all of the above
+
+  Result<store::ObjectInfo> Head(const store::Caller&, const store::ObjectPath& path) override {
+    const std::lock_guard lock(mutex);
+    const auto found = objects.find(Key(path));
+    if (found == objects.end()) return Fail(ErrorCode::kNotFound, "no such object");
+    return Info(found->second);
+  }
+  Result<store::OpenedObject> Open(const store::Caller&, const store::ObjectPath& path) override {
+    const std::lock_guard lock(mutex);
+    const auto found = objects.find(Key(path));
+    if (found == objects.end()) return Fail(ErrorCode::kNotFound, "no such object");
+    UniqueFd file(::memfd_create("object", MFD_CLOEXEC));
+    const std::string& bytes = found->second;
+    if (::pwrite(file.get(), bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
+      return FailErrno("memfd");
+    }
+    return store::OpenedObject{Info(bytes), std::move(file)};
+  }
+  Result<std::vector<std::string>> ListContainers(const store::Caller&, const std::string&,
+                                                  const std::string& prefix, std::size_t) override {
+    const std::lock_guard lock(mutex);
+    std::set<std::string> names;
+    for (const auto& [key, bytes] : objects) {
+      const std::string container = key.substr(0, key.find('/'));
+      if (container.starts_with(prefix)) names.insert(container);
+    }
+    return std::vector<std::string>(names.begin(), names.end());
+  }
+  Result<std::vector<std::string>> ListObjects(const store::Caller&, const std::string&,
+                                               const std::string& container,
+                                               const std::string& prefix, std::size_t) override {
+    const std::lock_guard lock(mutex);
+    std::vector<std::string> names;
+    for (const auto& [key, bytes] : objects) {
+      if (key.starts_with(container + "/" + prefix))
+        names.push_back(key.substr(container.size() + 1));
+    }
+    return names;
+  }
+  Result<void> CheckWritable(const store::Caller&, const store::ObjectPath& path) override {
+    const std::lock_guard lock(mutex);
+    if (read_only.contains(path.container)) return Fail(ErrorCode::kForbidden, "you may not write");
+    return {};
+  }
+  Result<store::ObjectInfo> Put(const store::Caller&, const store::NewObject& object, int file,
+                                std::uint64_t size) override {
+    std::string bytes(size, '\0');
+    if (::pread(file, bytes.data(), size, 0) != static_cast<ssize_t>(size)) {
+      return FailErrno("pread");
+    }
+    const std::lock_guard lock(mutex);
+    if (unstorable.contains(Key(object.path))) return Fail(ErrorCode::kUnavailable, "disk full");
+    put[Key(object.path)] = object;
+    objects[Key(object.path)] = bytes;
+    return Info(bytes);
+  }
+
+ private:
+  static std::string Key(const store::ObjectPath& path) {
+    return path.container + "/" + path.object;
+  }
+  static store::ObjectInfo Info(const std::string& bytes) {
+    store::ObjectInfo info;
+    info.size = bytes.size();
+    info.etag = "etag-of-" + std::to_string(bytes.size());
+    info.content_type = "text/x-fake";
+    return info;
+  }
+};
+
+}  // namespace zerocloud::node
