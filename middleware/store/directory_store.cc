@@ -157,7 +157,9 @@ Result<AccountInfo> DirectoryStore::HeadAccount(const std::string& account) {
   if (!description) return Fail(description);
   auto totals = index_->TotalsOf(account);
   if (!totals) return Fail(totals);
-  return AccountInfo{description->value_or(FolderDescription{}), *totals};
+  // An account that nobody described is as old as its oldest container.
+  const FolderDescription undescribed{totals->oldest, totals->oldest, {}};
+  return AccountInfo{description->value_or(undescribed), *totals};
 }
 
 Result<void> DirectoryStore::ChangeAccount(const std::string& account,
