@@ -14,7 +14,7 @@
 
 #include "posix.h"
 
-#define MAX_CHANNELS 1024
+#define MAX_CHANNELS 10914 /* as many as a manifest may have: kMaxChannels of the host */
 #define FIRST_INODE 1000 /* channels count from here; devices and directories stay below */
 
 static char kinds[MAX_CHANNELS]; /* of nvram's [mapping]: 'p'ipe, 'c'har, 'f'ile; 0: by type */
