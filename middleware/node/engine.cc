@@ -585,7 +585,7 @@ Engine::~Engine() { core_->Close(); }
 
 Result<std::unique_ptr<Engine>> Engine::Start(EngineConfig config, store::ObjectStore& store,
                                               Runner& runner) {
-  const std::size_t files = RaiseFileLimit() / 2;  // a session being started needs them twice
+  const std::size_t files = RaiseFileLimit() / 4 * 3;  // the rest is the store's and the server's
   Result<std::shared_ptr<Spool>> spool = Spool::Open(config.spool_directory, config.spool_bytes);
   if (!spool) return Fail(spool);
   UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
