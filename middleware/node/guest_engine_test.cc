@@ -60,7 +60,7 @@ class GuestEngineTest : public testing::Test {
     std::filesystem::remove_all(directory_);
   }
 
-  JobRequest Request(const std::string& groups) const {
+  [[nodiscard]] JobRequest Request(const std::string& groups) const {
     Result<job::JobSpec> spec = job::ParseJob("[" + groups + "]", config.limits);
     EXPECT_TRUE(spec.has_value()) << spec.error().message;
     return {.spec = std::move(*spec),
@@ -95,7 +95,7 @@ class GuestEngineTest : public testing::Test {
   }
   void RunWell(const std::string& groups) {
     const JobResult result = Run(groups);
-    EXPECT_FALSE(result.error.has_value()) << result.error->message;
+    EXPECT_FALSE(result.error.has_value()) << result.error.value_or(Error{}).message;
   }
   JobResult RunBadly(const std::string& groups, ErrorCode code, const std::string& message) {
     RunWell(G("warm", ""));
@@ -104,8 +104,8 @@ class GuestEngineTest : public testing::Test {
       ADD_FAILURE() << "the job succeeded";
       return result;
     }
-    EXPECT_EQ(result.error->code, code) << result.error->message;
-    EXPECT_THAT(result.error->message, HasSubstr(message));
+    EXPECT_EQ(result.error.value_or(Error{}).code, code) << result.error.value_or(Error{}).message;
+    EXPECT_THAT(result.error.value_or(Error{}).message, HasSubstr(message));
     return result;
   }
 
@@ -133,7 +133,7 @@ TEST_F(GuestEngineTest, ReadsInputAtRandomAndStoresOutputs) {
       "m", "cat put 3 def put 0 abc",
       R"({"name": "input", "path": "swift://~/in/*"}, {"name": "output", "path": "swift://~/out/*.o"},
                {"name": "stdout", "path": "swift://~/out/*.s"})"));
-  ASSERT_FALSE(result.error.has_value()) << result.error->message;
+  ASSERT_FALSE(result.error.has_value()) << result.error.value_or(Error{}).message;
   EXPECT_EQ(store.objects.at("out/a.o"), "abcdef");
   EXPECT_EQ(store.objects.at("out/b.s"), "two\n");
   EXPECT_EQ(result.sessions[0].usage.disk_written_bytes, 10U);
