@@ -154,11 +154,12 @@ class ServiceTest(unittest.TestCase):
     def make_service(self):
         return Service(self.directory, settings=self.settings)
 
-    def wait_until(self, condition, seconds=30):
+    def wait_until(self, condition, seconds=30, describe=None):
         """What the other process does next cannot be waited for in any other way."""
+        describe = describe or self.service.open_files
         deadline = time.monotonic() + seconds
         while not condition():
-            self.assertLess(time.monotonic(), deadline, f"this never came true; open: {self.service.open_files()}")
+            self.assertLess(time.monotonic(), deadline, f"this never came true; open: {describe()}")
             time.sleep(0.01)
 
     def quiet_files(self):
