@@ -125,11 +125,15 @@ class Service:
         """The process ids of all descendants."""
         found, todo = [], [self.process.pid]
         while todo:
-            parent = todo.pop()
-            for task in pathlib.Path(f"/proc/{parent}/task").glob("*/children"):
+            tasks = pathlib.Path(f"/proc/{todo.pop()}/task")
+            try:
+                threads = list(tasks.iterdir())
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # ended meanwhile
+            for thread in threads:
                 try:
-                    mine = [int(pid) for pid in task.read_text().split()]
-                except FileNotFoundError:
+                    mine = [int(pid) for pid in (thread / "children").read_text().split()]
+                except (FileNotFoundError, ProcessLookupError):
                     continue
                 found += mine
                 todo += mine

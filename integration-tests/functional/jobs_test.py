@@ -1,6 +1,7 @@
 """Jobs that succeed, through real clients: what sessions get, where their outputs go, and that many
 of them share a small machine."""
 
+import http.client
 import json
 import os
 import pathlib
@@ -73,6 +74,11 @@ class Inputs(JobTest):
             self.assertIn(f"env HARD={env['HARD']}\n", body)
             self.assertIn("env EMPTY=\n", body)
             self.assertIn("env SESSION_NAME=g\n", body)
+
+    def test_thousands_of_arguments_arrive(self):
+        args = [str(i % 10) for i in range(2048)]  # as many as args_bytes allows
+        body = self.succeed([group("g", "show", args, ["stdout"])]).decode()
+        self.assertEqual(re.findall(r"^arg [1-9]\d* (.*)$", body, re.M), args)
 
     def test_a_session_knows_its_object(self):
         self.put("in/known.txt", b"12345", {"Content-Type": "text/x-known"})
@@ -158,7 +164,6 @@ class Outputs(JobTest):
         self.assertEqual(first["network_out_bytes"], 1000)
         self.assertEqual(second["network_in_bytes"], 1000)
         self.assertEqual(second["out_bytes"], 2000)
-        self.assertEqual(first["in_bytes"] - 1000, second["in_bytes"] - 1000)
         self.assertEqual(second["stored"], [{"device": "output", "path": f"swift://{ACCOUNT}/out/o",
                                              "bytes": 1000, "etag": self.etag("out/o")}])
         self.assertEqual(report["body"], "x" * 1000)
@@ -242,8 +247,8 @@ class Connections(JobTest):
         self.assertIn("a-2 heard c-3", heard)
         self.assertIn("b heard c-1", heard)
 
-    def test_a_reducer_hears_more_mappers_than_can_be_open_at_once_elsewhere(self):
-        mappers = 1500
+    def test_a_reducer_hears_thousands_of_mappers(self):
+        mappers = 1500  # more than a process may have open files elsewhere
         body = self.succeed([group("m", "pour", "8 /dev/out/r", connect=["r"], count=mappers),
                              group("r", "gather", devices=["stdout"])])
         self.assertEqual(body.count(b"\n"), mappers)
@@ -257,7 +262,7 @@ class SmallMachine(JobTest):
         most, done = [0], threading.Event()
 
         def watch():
-            while not done.is_set():
+            while not done.wait(0.001):
                 most[0] = max(most[0], len(self.service.children()))
         watcher = threading.Thread(target=watch)
         watcher.start()
@@ -301,10 +306,19 @@ class SmallMachine(JobTest):
 
 
 class WhileAJobRuns(JobTest):
-    def start(self, document, target=f"/v1/{ACCOUNT}"):
-        """Posts a job on a thread; returns the thread and a list that will hold the response."""
+    settings = ("/server/stop_grace_seconds=1",)
+
+    def start(self, document):
+        """Posts a job on a thread; returns the thread and a list that will hold the response, or
+        nothing if the server goes."""
         answer = []
-        thread = threading.Thread(target=lambda: answer.append(self.run_job(document, target=target)))
+
+        def post():
+            try:
+                answer.append(self.run_job(document))
+            except (http.client.HTTPException, ConnectionError):
+                pass
+        thread = threading.Thread(target=post)
         thread.start()
         self.wait_until(self.service.children)
         return thread, answer

@@ -25,7 +25,7 @@ int main(int argc, char **argv) {
     }
   }
   if (is_late) {
-    for (volatile unsigned long i = 0; i < 2000000000UL; ++i) continue;
+    for (volatile unsigned long i = 0; i < 1000000000UL; ++i) continue;
   }
   size_t got;
   while ((got = fread(buffer, 1, sizeof buffer, from)) > 0) {
