@@ -85,8 +85,14 @@ function(zc_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${ZEROCLOUD_TEST_DIRECTORY}")
   target_link_libraries(${name} PRIVATE zerocloud_flags GTest::gtest GTest::gmock GTest::gtest_main
     ${arg_DEPS})
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60
-    PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}" ENVIRONMENT "${arg_ENV}")
+  set(properties TIMEOUT ${arg_TIMEOUT})
+  if(arg_LABELS)
+    list(APPEND properties LABELS "${arg_LABELS}")
+  endif()
+  if(arg_ENV)
+    list(APPEND properties ENVIRONMENT "${arg_ENV}")
+  endif()
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES ${properties})
 endfunction()
 
 # zc_benchmark(NAME SOURCES x_bench.cc [DEPS ...]): a Google Benchmark program with its own main; run by

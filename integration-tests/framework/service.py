@@ -125,11 +125,15 @@ class Service:
         """The process ids of all descendants."""
         found, todo = [], [self.process.pid]
         while todo:
-            parent = todo.pop()
-            for task in pathlib.Path(f"/proc/{parent}/task").glob("*/children"):
+            tasks = pathlib.Path(f"/proc/{todo.pop()}/task")
+            try:
+                threads = list(tasks.iterdir())
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # ended meanwhile
+            for thread in threads:
                 try:
-                    mine = [int(pid) for pid in task.read_text().split()]
-                except FileNotFoundError:
+                    mine = [int(pid) for pid in (thread / "children").read_text().split()]
+                except (FileNotFoundError, ProcessLookupError):
                     continue
                 found += mine
                 todo += mine
@@ -154,11 +158,12 @@ class ServiceTest(unittest.TestCase):
     def make_service(self):
         return Service(self.directory, settings=self.settings)
 
-    def wait_until(self, condition, seconds=30):
+    def wait_until(self, condition, seconds=30, describe=None):
         """What the other process does next cannot be waited for in any other way."""
+        describe = describe or self.service.open_files
         deadline = time.monotonic() + seconds
         while not condition():
-            self.assertLess(time.monotonic(), deadline, f"this never came true; open: {self.service.open_files()}")
+            self.assertLess(time.monotonic(), deadline, f"this never came true; open: {describe()}")
             time.sleep(0.01)
 
     def quiet_files(self):

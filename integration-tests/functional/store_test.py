@@ -1,6 +1,7 @@
 """The embedded store through real clients: the swift command, curl, and raw sockets."""
 
 import hashlib
+import json
 import os
 import pathlib
 import signal
@@ -190,6 +191,15 @@ class CommandLine(ServiceTest):
                                   check=False, cwd=self.directory)
             self.assertNotEqual(done.returncode, 0)
             self.assertIn(sentence, done.stderr)
+
+    def test_accepts_the_sample_configurations(self):
+        for sample in sorted((pathlib.Path(__file__).parents[2] / "swift-config").glob("*.json")):
+            done = subprocess.run([PROGRAM, "serve", "--config", sample, "--check-config"],
+                                  capture_output=True, timeout=60, check=True)
+            in_force = json.loads(done.stdout)
+            for key, value in json.loads(sample.read_text()).items():
+                if not isinstance(value, (dict, list)):
+                    self.assertEqual(in_force[key], value)
 
     def test_refuses_a_directory_that_is_served_already(self):
         done = subprocess.run([PROGRAM, "serve", "--listen", "127.0.0.1:0", "--store",

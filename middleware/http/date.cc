@@ -11,9 +11,9 @@
 namespace zerocloud::http {
 namespace {
 
-constexpr std::array<std::string_view, 12> kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-constexpr std::array<std::string_view, 7> kDays = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+constexpr std::array<const char*, 12> kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                                 "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+constexpr std::array<const char*, 7> kDays = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 constexpr std::int64_t kLastSecond = 253402300799;  // 9999-12-31T23:59:59
 
 std::optional<std::int64_t> ParseTime(std::string_view text) {
@@ -32,7 +32,8 @@ std::optional<std::int64_t> Join(std::string_view day, std::string_view month,
                                  std::string_view year, std::string_view time) {
   const auto day_number = ParseNumber(day);
   auto year_number = ParseNumber(year);
-  const auto found = std::ranges::find(kMonths, month);
+  const auto found =
+      std::ranges::find(kMonths, month, [](const char* name) { return std::string_view(name); });
   const auto seconds = ParseTime(time);
   if (!day_number || *day_number > 31 || !year_number || found == kMonths.end() || !seconds) {
     return std::nullopt;
@@ -57,11 +58,11 @@ std::string FormatDate(std::int64_t seconds) {
   const std::chrono::year_month_day ymd(date);
   const std::chrono::weekday weekday(date);
   std::array<char, 48> text{};
-  std::snprintf(text.data(), text.size(), "%.3s, %02u %.3s %04d %02d:%02d:%02d GMT",
-                kDays[weekday.c_encoding()].data(), static_cast<unsigned>(ymd.day()),
-                kMonths[static_cast<unsigned>(ymd.month()) - 1].data(),
-                static_cast<int>(ymd.year()), static_cast<int>(rest / 3600),
-                static_cast<int>(rest / 60 % 60), static_cast<int>(rest % 60));
+  std::snprintf(text.data(), text.size(), "%s, %02u %s %04d %02d:%02d:%02d GMT",
+                kDays[weekday.c_encoding()], static_cast<unsigned>(ymd.day()),
+                kMonths[static_cast<unsigned>(ymd.month()) - 1], static_cast<int>(ymd.year()),
+                static_cast<int>(rest / 3600), static_cast<int>(rest / 60 % 60),
+                static_cast<int>(rest % 60));
   return text.data();
 }
 

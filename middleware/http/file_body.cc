@@ -40,10 +40,11 @@ MultipartBody::MultipartBody(std::shared_ptr<UniqueFd> file, const std::vector<B
   bool is_first = true;
   for (const ByteRange& range : ranges) {
     Part part;
-    part.text = (is_first ? "--" : "\r\n--") + boundary + "\r\nContent-Type: " + content_type +
-                "\r\nContent-Range: bytes " + std::to_string(range.offset) + "-" +
-                std::to_string(range.offset + range.length - 1) + "/" + std::to_string(file_size) +
-                "\r\n\r\n";
+    part.text = is_first ? "--" : "\r\n--";
+    part.text.append(boundary).append("\r\nContent-Type: ").append(content_type);
+    part.text.append("\r\nContent-Range: bytes ").append(std::to_string(range.offset));
+    part.text.append("-").append(std::to_string(range.offset + range.length - 1));
+    part.text.append("/").append(std::to_string(file_size)).append("\r\n\r\n");
     part.offset = range.offset;
     part.length = range.length;
     parts_.push_back(std::move(part));

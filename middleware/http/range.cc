@@ -8,40 +8,44 @@
 namespace zerocloud::http {
 namespace {
 
-// One range as it was written: "first-", "first-last" or "-suffix".
+// One range as it was written: "first-last", "first-" (last is the greatest number), or "-length".
 struct Spec {
-  std::optional<std::uint64_t> first;
-  std::optional<std::uint64_t> last;
+  bool is_suffix = false;
+  std::uint64_t first = 0;
+  std::uint64_t last = UINT64_MAX;
+  std::uint64_t length = 0;  // of a suffix
 };
 
 std::optional<Spec> ParseSpec(std::string_view text) {
   const auto dash = text.find('-');
   if (dash == std::string_view::npos) return std::nullopt;
-  const std::string_view first = Trim(text.substr(0, dash));
-  const std::string_view last = Trim(text.substr(dash + 1));
+  const std::string_view first_text = Trim(text.substr(0, dash));
+  const std::string_view last_text = Trim(text.substr(dash + 1));
+  const auto first = ParseNumber(first_text);
+  const auto last = ParseNumber(last_text);
   Spec spec;
-  if (!first.empty()) {
-    spec.first = ParseNumber(first);
-    if (!spec.first) return std::nullopt;
+  if (first_text.empty()) {
+    if (!last) return std::nullopt;
+    spec.is_suffix = true;
+    spec.length = *last;
+    return spec;
   }
-  if (!last.empty()) {
-    spec.last = ParseNumber(last);
-    if (!spec.last) return std::nullopt;
-  }
-  if (!spec.first && !spec.last) return std::nullopt;
-  if (spec.first && spec.last && *spec.last < *spec.first) return std::nullopt;
+  if (!first) return std::nullopt;
+  spec.first = *first;
+  if (last_text.empty()) return spec;
+  if (!last || *last < *first) return std::nullopt;
+  spec.last = *last;
   return spec;
 }
 
 std::optional<ByteRange> Resolve(const Spec& spec, std::uint64_t size) {
-  if (!spec.first) {
-    const std::uint64_t length = std::min(*spec.last, size);
+  if (spec.is_suffix) {
+    const std::uint64_t length = std::min(spec.length, size);
     if (length == 0) return std::nullopt;
     return ByteRange{size - length, length};
   }
-  if (*spec.first >= size) return std::nullopt;
-  const std::uint64_t last = std::min(spec.last.value_or(size - 1), size - 1);
-  return ByteRange{*spec.first, last - *spec.first + 1};
+  if (spec.first >= size) return std::nullopt;
+  return ByteRange{spec.first, std::min(spec.last, size - 1) - spec.first + 1};
 }
 
 bool OverlapsTooMuch(std::vector<ByteRange> ranges) {
@@ -71,7 +75,7 @@ RangeRequest ParseRange(std::string_view field, std::uint64_t size) {
     if (++count > kMaxRanges) return {RangeRequest::Kind::kUnsatisfiable, {}};
     if (const auto range = Resolve(*spec, size)) request.ranges.push_back(*range);
     // The last N bytes of an empty representation are the whole of it.
-    if (!spec->first && *spec->last > 0 && size == 0) suffix_of_nothing = true;
+    if (spec->is_suffix && spec->length > 0 && size == 0) suffix_of_nothing = true;
     if (comma == std::string_view::npos) break;
     field.remove_prefix(comma + 1);
   }

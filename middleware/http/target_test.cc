@@ -62,8 +62,7 @@ TEST(Target, NothingIsNormalised) {
 TEST(Target, NulBadUtf8AndMissingNamesAreRefused) {
   for (const char* bad : {"/v1/a/c/%00", "/v1/a/c/%ff", "/v1", "/v1/", "/v1//c/o", "/v1/a//o"}) {
     const auto result = ParseStoragePath(bad);
-    ASSERT_TRUE(result.has_value()) << bad;
-    EXPECT_FALSE(result->has_value()) << bad;
+    EXPECT_TRUE(result && !*result) << bad;
   }
 }
 

@@ -183,7 +183,6 @@ void WriteSession(Json& json, const SessionOutcome& session) {
     json.Number("out_bytes", usage.disk_written_bytes + usage.network_written_bytes);
     json.Number("network_in_bytes", usage.network_read_bytes);
     json.Number("network_out_bytes", usage.network_written_bytes);
-    json.Number("peak_memory_bytes", report.peak_memory);
   }
   if (!session.stored.empty()) {
     json.Key("stored");

@@ -88,6 +88,7 @@ void Write(DirectoryStore& store, Shared& shared, int writer, std::uint64_t seed
   auto store = DirectoryStore::Open(options);
   if (!store) std::_Exit(6);
   std::vector<std::thread> writers;
+  writers.reserve(kWriters);
   for (int writer = 0; writer < kWriters; ++writer) {
     writers.emplace_back(
         [&, writer] { Write(**store, shared, writer, seed + static_cast<std::uint64_t>(writer)); });
@@ -107,6 +108,7 @@ class CrashTest : public StoreTest {
       return;
     }
     ASSERT_EQ(get.status, 200) << get.body;
+    ASSERT_TRUE(get.headers.Has("X-Object-Meta-Version")) << name << " lost its metadata";
     const int meta = std::stoi(get.Header("X-Object-Meta-Version"));
     const bool is_old = meta == intent.done_meta;
     EXPECT_TRUE(is_old || meta == intent.next_meta) << name;

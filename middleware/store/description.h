@@ -48,7 +48,7 @@ struct FolderDescription {
 };
 
 // Longest sidecar that is read. Two descriptions with all that the HTTP side lets through fit.
-inline constexpr std::size_t kMaxSidecar = 512 * 1024;
+inline constexpr std::size_t kMaxSidecar = 512UL * 1024;
 // Most descriptions in one sidecar, and most fields in one map.
 inline constexpr std::size_t kMaxDescriptions = 4;
 inline constexpr std::size_t kMaxFields = 512;

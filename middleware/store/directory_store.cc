@@ -84,20 +84,6 @@ Result<void> CheckDescription(const ObjectDescription& description) {
   return {};
 }
 
-IndexedObject RowOf(const std::string& name, const ObjectDescription& description,
-                    std::int64_t sidecar_mtime_ns) {
-  IndexedObject row;
-  row.name = name;
-  row.size = description.size;
-  row.etag = description.etag;
-  row.content_type = description.content_type;
-  row.timestamp = description.timestamp;
-  row.delete_at = description.delete_at;
-  row.data_mtime_ns = description.mtime_ns;
-  row.sidecar_mtime_ns = sidecar_mtime_ns;
-  return row;
-}
-
 }  // namespace
 
 std::string DirectoryStore::PathOf(const ContainerKey& key) {
@@ -171,7 +157,9 @@ Result<AccountInfo> DirectoryStore::HeadAccount(const std::string& account) {
   if (!description) return Fail(description);
   auto totals = index_->TotalsOf(account);
   if (!totals) return Fail(totals);
-  return AccountInfo{description->value_or(FolderDescription{}), *totals};
+  // An account that nobody described is as old as its oldest container.
+  const FolderDescription undescribed{totals->oldest, totals->oldest, {}};
+  return AccountInfo{description->value_or(undescribed), *totals};
 }
 
 Result<void> DirectoryStore::ChangeAccount(const std::string& account,
@@ -215,7 +203,7 @@ Result<FolderDescription> DirectoryStore::DescribeUnlocked(const ContainerKey& k
   }
   auto description = ReadFolderSidecar(JoinPath(PathOf(key), kContainerSidecar));
   if (!description) return Fail(description);
-  if (*description) return **std::move(description);
+  if (std::optional<FolderDescription>& known = *description; known) return *std::move(known);
   // Somebody made the folder by hand.
   const auto status = StatOf(folder->get());
   if (!status) return Fail(status);
@@ -380,11 +368,12 @@ Result<StoredObject> DirectoryStore::OpenObject(const ObjectPath& path) {
     if (!found->description) {
       auto adopted = Adopt(path, *found);
       if (!adopted) return Fail(adopted);
-      found->description = *std::move(adopted);
+      return StoredObject{*std::move(adopted), std::move(found->file)};
     }
   }
-  if (found->description->IsExpired(timestamps_.Now())) return NoObject(path);
-  return StoredObject{*std::move(found->description), std::move(found->file)};
+  if (found->IsExpired(timestamps_.Now())) return NoObject(path);
+  return StoredObject{std::move(found->description).value_or(ObjectDescription{}),
+                      std::move(found->file)};
 }
 
 Result<ObjectDescription> DirectoryStore::Adopt(const ObjectPath& path, const Found& found) {
@@ -434,11 +423,10 @@ Result<ObjectDescription> DirectoryStore::Commit(std::unique_ptr<Upload> upload,
   auto old = Find(path);
   if (!old && old.error().code != ErrorCode::kNotFound) return Fail(old);
   if (old) {
-    const bool is_expired = old->description && old->description->IsExpired(now);
-    if (must_be_new && !is_expired) {
+    if (must_be_new && !old->IsExpired(now)) {
       return Fail(ErrorCode::kConflict, "the object '" + path.object + "' exists already");
     }
-    if (old->description) descriptions.push_back(*std::move(old->description));
+    if (auto& known = old->description; known) descriptions.push_back(*std::move(known));
   }
 
   if (auto set = SetMtime(upload->fd(), now.ToNanoseconds()); !set) return Fail(set);
@@ -475,8 +463,9 @@ Result<void> DirectoryStore::ChangeObject(
   auto found = Find(path);
   if (!found) return Fail(found);
   const Timestamp now = timestamps_.Next();
-  if (!found->description || found->description->IsExpired(now)) return NoObject(path);
-  ObjectDescription description = *std::move(found->description);
+  std::optional<ObjectDescription>& known = found->description;
+  if (!known || known->IsExpired(now)) return NoObject(path);
+  ObjectDescription description = *std::move(known);
   if (auto changed = change(description); !changed) return changed;
   if (auto checked = CheckDescription(description); !checked) return checked;
   description.timestamp = now;
@@ -491,7 +480,7 @@ Result<void> DirectoryStore::RemoveObject(const ObjectPath& path) {
   const auto container = OpenFolder(root_.get(), PathOf(KeyOf(path)));
   if (!container) return Fail(container);
   // The commit.
-  const auto removed = RemoveFile(container->get(), EncodeObject(path.object), options_.durability);
+  auto removed = RemoveFile(container->get(), EncodeObject(path.object), options_.durability);
   if (!removed) return removed;
   // What is left of it is swept away at the next start if we do not get to it.
   static_cast<void>(RemoveFile(meta_.get(), PathOf(path), Durability::kProcess));
@@ -509,81 +498,9 @@ Result<void> DirectoryStore::DeleteObject(const ObjectPath& path) {
     if (found.error().code == ErrorCode::kNotFound) UnindexObject(path);
     return Fail(found);
   }
-  const bool is_expired = found->description && found->description->IsExpired(timestamps_.Now());
+  const bool is_expired = found->IsExpired(timestamps_.Now());
   if (auto removed = RemoveObject(path); !removed) return removed;
   if (is_expired) return NoObject(path);
-  return {};
-}
-
-// ---- the index follows
-
-void DirectoryStore::IndexObject(const ObjectPath& path, const ObjectDescription& description,
-                                 std::int64_t sidecar_mtime_ns) {
-  const auto row = RowOf(path.object, description, sidecar_mtime_ns);
-  if (!index_->PutObject(KeyOf(path), row)) {
-    const std::scoped_lock lock(unindexed_mutex_);
-    unindexed_.insert(path);
-  }
-}
-
-void DirectoryStore::UnindexObject(const ObjectPath& path) {
-  if (!index_->DeleteObject(KeyOf(path), path.object)) {
-    const std::scoped_lock lock(unindexed_mutex_);
-    unindexed_.insert(path);
-  }
-}
-
-Result<void> DirectoryStore::CatchUp() {
-  while (true) {
-    std::optional<ObjectPath> path;
-    {
-      const std::scoped_lock lock(unindexed_mutex_);
-      if (unindexed_.empty()) return {};
-      path = *unindexed_.begin();
-    }
-    if (auto indexed = Reindex(*path); !indexed) return indexed;
-    const std::scoped_lock lock(unindexed_mutex_);
-    unindexed_.erase(*path);
-  }
-}
-
-Result<void> DirectoryStore::Reindex(const ObjectPath& path) {
-  const std::shared_lock container_lock(LockOf(KeyOf(path)));
-  const std::scoped_lock lock(LockOf(path));
-  if (auto exists = RequireContainer(KeyOf(path)); !exists) {
-    return exists.error().code == ErrorCode::kNotFound ? Result<void>() : exists;
-  }
-  const auto description = DescribeUnlocked(KeyOf(path));
-  if (!description) return Fail(description);
-  if (auto put = index_->PutContainer(KeyOf(path), description->created); !put) return put;
-  const auto found = Find(path);
-  if (!found) {
-    if (found.error().code != ErrorCode::kNotFound) return Fail(found);
-    return index_->DeleteObject(KeyOf(path), path.object);
-  }
-  const ObjectDescription object =
-      found->description ? *found->description : Undescribed(path.object, found->status);
-  return index_->PutObject(KeyOf(path), RowOf(path.object, object, 0));
-}
-
-Result<void> DirectoryStore::ReapExpired(const ContainerKey& key) {
-  if (auto caught_up = CatchUp(); !caught_up) return caught_up;
-  constexpr std::size_t kBatch = 10'000;
-  const auto expired = index_->Expired(key, timestamps_.Now(), kBatch);
-  if (!expired) return Fail(expired);
-  for (const std::string& name : *expired) {
-    const ObjectPath path{key.account, key.container, name};
-    const std::shared_lock container_lock(LockOf(key));
-    const std::scoped_lock lock(LockOf(path));
-    const auto found = Find(path);
-    if (!found) {
-      UnindexObject(path);
-      continue;
-    }
-    // Written anew since it was listed?
-    if (!found->description || !found->description->IsExpired(timestamps_.Now())) continue;
-    if (auto removed = RemoveObject(path); !removed) return removed;
-  }
   return {};
 }
 

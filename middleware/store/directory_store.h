@@ -128,6 +128,10 @@ class DirectoryStore {
     UniqueFd file;
     struct stat status = {};
     std::optional<ObjectDescription> description;
+
+    [[nodiscard]] bool IsExpired(Timestamp now) const {
+      return description && description->IsExpired(now);
+    }
   };
 
   static ContainerKey KeyOf(const ObjectPath& path) { return {path.account, path.container}; }
@@ -154,7 +158,11 @@ class DirectoryStore {
   // The default description of such a file, without its ETag.
   static ObjectDescription Undescribed(const std::string& name, const struct stat& status);
 
-  // The index follows the tree: a failure is remembered and tried again before the next listing.
+  static IndexedObject RowOf(const std::string& name, const ObjectDescription& description,
+                             std::int64_t sidecar_mtime_ns);
+
+  // catch_up.cc. The index follows the tree: a failure is remembered and tried again before the
+  // next listing.
   void IndexObject(const ObjectPath& path, const ObjectDescription& description,
                    std::int64_t sidecar_mtime_ns);
   void UnindexObject(const ObjectPath& path);

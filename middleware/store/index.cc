@@ -180,13 +180,15 @@ Result<void> Index::DeleteObject(const ContainerKey& key, const std::string& nam
 Result<AccountTotals> Index::TotalsOf(const std::string& account) {
   const std::scoped_lock lock(reader_mutex_);
   auto statement = reader_.Prepare(
-      "SELECT COUNT(*), TOTAL(objects), TOTAL(bytes) FROM containers WHERE account = ?1");
+      "SELECT COUNT(*), TOTAL(objects), TOTAL(bytes), IFNULL(MIN(created), 0) FROM containers "
+      "WHERE account = ?1");
   if (!statement) return Fail(statement);
   statement->BindBlob(1, account);
   if (auto row = statement->Step(); !row) return Fail(row);
   return AccountTotals{static_cast<std::uint64_t>(statement->Integer(0)),
                        static_cast<std::uint64_t>(statement->Integer(1)),
-                       static_cast<std::uint64_t>(statement->Integer(2))};
+                       static_cast<std::uint64_t>(statement->Integer(2)),
+                       Timestamp{statement->Integer(3)}};
 }
 
 Result<ContainerTotals> Index::TotalsOf(const ContainerKey& key) {

@@ -41,6 +41,7 @@ struct AccountTotals {
   std::uint64_t containers = 0;
   std::uint64_t objects = 0;
   std::uint64_t bytes = 0;
+  Timestamp oldest;  // of its containers; 0 without any
 };
 
 struct ContainerKey {

@@ -288,8 +288,9 @@ http::Handler::Begun BeginPut(const SwiftRequest& request) {
     return http::TextResponse(
         411, "A PUT needs Content-Length or Transfer-Encoding: chunked, also for an empty body.");
   }
-  if (head.content_length.value_or(0) > request.store->max_object_size()) {
-    return http::TextResponse(413, "The body has " + std::to_string(*head.content_length) +
+  const std::uint64_t announced = head.content_length.value_or(0);
+  if (announced > request.store->max_object_size()) {
+    return http::TextResponse(413, "The body has " + std::to_string(announced) +
                                        " bytes; max_file_size is " +
                                        std::to_string(request.store->max_object_size()) + ".");
   }

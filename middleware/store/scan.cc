@@ -81,7 +81,7 @@ Result<void> Scan::ScanContainer(const ContainerKey& key, const std::string& pat
   // A damaged description must not keep the store from starting; requests will say so.
   const Timestamp created = described ? described->created : Timestamp{};
   if (auto put = store_->index_->PutContainer(key, created); !put) return put;
-  const auto loaded = store_->index_->ForEachObject(
+  auto loaded = store_->index_->ForEachObject(
       key, [&](IndexedObject row) { rows_.emplace(row.name, std::move(row)); });
   if (!loaded) return loaded;
 
@@ -143,15 +143,7 @@ Result<void> Scan::ScanFolder(const ContainerKey& key, const std::string& contai
             if (fitting != nullptr) description = *fitting;
           }
         }
-        IndexedObject row;
-        row.name = *std::move(name);
-        row.size = description.size;
-        row.etag = description.etag;
-        row.content_type = description.content_type;
-        row.timestamp = description.timestamp;
-        row.delete_at = description.delete_at;
-        row.data_mtime_ns = description.mtime_ns;
-        row.sidecar_mtime_ns = sidecar_mtime;
+        const auto row = DirectoryStore::RowOf(*name, description, sidecar_mtime);
         return store_->index_->PutObject(key, row);
       });
 }

@@ -44,6 +44,7 @@ TEST_F(SwiftFolder, TotalsCountObjectsAndBytes) {
   EXPECT_EQ(head.Header("X-Account-Container-Count"), "2");
   EXPECT_EQ(head.Header("X-Account-Object-Count"), "2");
   EXPECT_EQ(head.Header("X-Account-Bytes-Used"), "4");
+  EXPECT_EQ(head.Header("X-Timestamp"), "1700000000.00000");
 }
 
 TEST_F(SwiftFolder, EmptyListingsAre204AsTextAnd200AsJson) {

@@ -37,7 +37,7 @@ namespace {
 // Gives the first `size` bytes of a file to `take`, piece by piece.
 template <typename Take>
 Result<void> ForEachPiece(int fd, std::uint64_t size, const Take& take) {
-  std::vector<std::byte> buffer(std::min<std::uint64_t>(size, 256 * 1024));
+  std::vector<std::byte> buffer(std::min<std::uint64_t>(size, 256UL * 1024));
   for (std::uint64_t offset = 0; offset < size;) {
     const std::size_t wanted = std::min<std::uint64_t>(buffer.size(), size - offset);
     const ssize_t got = ::pread(fd, buffer.data(), wanted, static_cast<off_t>(offset));

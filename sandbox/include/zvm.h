@@ -53,22 +53,22 @@ struct ZVMChannel {
   int64_t size;                 /* bytes at start; 0 when the channel is sequential both ways */
   uint32_t type;                /* enum AccessType */
   uint32_t reserved;
-  const char *name; /* the alias, "/dev/stdin"; NUL-terminated */
+  const char* name; /* the alias, "/dev/stdin"; NUL-terminated */
 };
 
 /* At ZVM_MANIFEST_ADDRESS for the whole run. Read it through MANIFEST. */
 struct UserManifest {
   uint32_t abi_version;  /* ZVM_ABI_VERSION */
   uint32_t channel_size; /* sizeof(struct ZVMChannel) of the host */
-  void *heap_ptr;        /* first byte of the heap, 64 KiB aligned */
+  void* heap_ptr;        /* first byte of the heap, 64 KiB aligned */
   uint64_t heap_size;    /* bytes, all of them usable from the start */
   uint64_t stack_size;   /* bytes below 4 GiB */
   int32_t channels_count;
   uint32_t reserved;
-  const struct ZVMChannel *channels;
+  const struct ZVMChannel* channels;
 };
 
-#define MANIFEST ((const struct UserManifest *)(uintptr_t)ZVM_MANIFEST_ADDRESS)
+#define MANIFEST ((const struct UserManifest*)(uintptr_t)ZVM_MANIFEST_ADDRESS)
 
 /* The ELF note that makes a file a guest program: a PT_NOTE segment with one note, name "ZVM\0",
  * type ZVM_NOTE_TYPE, descriptor struct zvm_note. */
@@ -79,18 +79,18 @@ struct zvm_note {
   uint32_t isa_level;   /* highest x86-64 level the code uses: 2 or 3 */
 };
 
-/* Reads at most size bytes at offset (ignored by a sequential channel) into buffer. Returns the bytes
- * read, 0 at the end, or a negative errno: docs/abi.md has the table. */
-int64_t zvm_pread(int32_t desc, void *buffer, int64_t size, int64_t offset);
+/* Reads at most size bytes at offset (ignored by a sequential channel) into buffer. Returns the
+ * bytes read, 0 at the end, or a negative errno: docs/abi.md has the table. */
+int64_t zvm_pread(int32_t desc, void* buffer, int64_t size, int64_t offset);
 
 /* Writes at most size bytes. Returns the bytes written or a negative errno. */
-int64_t zvm_pwrite(int32_t desc, const void *buffer, int64_t size, int64_t offset);
+int64_t zvm_pwrite(int32_t desc, const void* buffer, int64_t size, int64_t offset);
 
 /* Verifies whole pages of the heap and makes them code. */
-int32_t zvm_jail(void *buffer, uint64_t size);
+int32_t zvm_jail(void* buffer, uint64_t size);
 
 /* Makes code pages data again. */
-int32_t zvm_unjail(void *buffer, uint64_t size);
+int32_t zvm_unjail(void* buffer, uint64_t size);
 
 /* The point where later sessions start. Returns 0. */
 int32_t zvm_fork(void);

@@ -166,7 +166,6 @@ void PutSession(JsonWriter& writer, const SessionReport& session,
   PutNumber(writer, "system_time_us", Microseconds(session.system_time));
   PutNumber(writer, "user_time_us", Microseconds(session.user_time));
   PutNumber(writer, "wall_time_us", Microseconds(session.wall_time));
-  PutNumber(writer, "peak_memory", session.peak_memory);
   if (session.memory_digest) PutText(writer, "memory_digest", *session.memory_digest);
   writer.Key("channels");
   writer.StartArray();

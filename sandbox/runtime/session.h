@@ -73,7 +73,6 @@ struct SessionReport {
   std::vector<ChannelUsage> channels;
   std::optional<std::string> memory_digest;
   std::chrono::microseconds system_time{0}, user_time{0}, wall_time{0};
-  std::uint64_t peak_memory = 0;  // bytes resident
 };
 
 // A running session. Destroying it kills the process and reaps it.

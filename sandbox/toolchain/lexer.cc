@@ -9,6 +9,8 @@ namespace {
 bool IsSpace(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == '\v'; }
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
+constexpr std::size_t kMaxFileName = 4096;  // it is repeated in the output
+
 class Lexer {
  public:
   Lexer(std::string_view text, std::string_view file) {
@@ -50,7 +52,7 @@ class Lexer {
     return std::nullopt;
   }
 
-  char Peek(std::size_t ahead) const {
+  [[nodiscard]] char Peek(std::size_t ahead) const {
     return at_ + ahead < out_.text.size() ? out_.text[at_ + ahead] : '\n';
   }
 
@@ -73,6 +75,7 @@ class Lexer {
     const std::size_t close = marker.find('"', 1);
     if (close == std::string_view::npos) return;
     const std::string_view file = marker.substr(1, close - 1);
+    if (file.size() > kMaxFileName) return;
     if (out_.files.back() != file) out_.files.emplace_back(file);
     line_ = line - 1;
   }
@@ -104,7 +107,7 @@ class Lexer {
     return Where(line_) + "a string is not closed";
   }
 
-  std::string Where(std::uint32_t line) const {
+  [[nodiscard]] std::string Where(std::uint32_t line) const {
     return out_.files.back() + ":" + std::to_string(line) + ": ";
   }
 

@@ -5,7 +5,7 @@
 
 #include "words.h"
 
-static void *must_allocate(void *memory) {
+static void* must_allocate(void* memory) {
   if (memory == NULL) {
     fputs("out of memory\n", stderr);
     exit(3);
@@ -13,7 +13,7 @@ static void *must_allocate(void *memory) {
   return memory;
 }
 
-uint64_t word_hash(const char *text, size_t length) {
+uint64_t word_hash(const char* text, size_t length) {
   uint64_t hash = 14695981039346656037u; /* FNV-1a */
   for (size_t i = 0; i < length; ++i) {
     hash ^= (unsigned char)text[i];
@@ -22,16 +22,16 @@ uint64_t word_hash(const char *text, size_t length) {
   return hash;
 }
 
-static struct word *slot_of(const struct words *words, const char *text, size_t length) {
+static struct word* slot_of(const struct words* words, const char* text, size_t length) {
   size_t at = word_hash(text, length) >> 7 & (words->capacity - 1);
   for (;; at = (at + 1) & (words->capacity - 1)) {
-    struct word *slot = &words->slots[at];
+    struct word* slot = &words->slots[at];
     if (slot->text == NULL) return slot;
     if (strncmp(slot->text, text, length) == 0 && slot->text[length] == '\0') return slot;
   }
 }
 
-static void grow(struct words *words) {
+static void grow(struct words* words) {
   const struct words old = *words;
   words->capacity = old.capacity ? old.capacity * 2 : 4096;
   words->slots = must_allocate(calloc(words->capacity, sizeof *words->slots));
@@ -42,9 +42,9 @@ static void grow(struct words *words) {
   free(old.slots);
 }
 
-void words_add(struct words *words, const char *text, size_t length, uint64_t count) {
+void words_add(struct words* words, const char* text, size_t length, uint64_t count) {
   if (words->used * 4 >= words->capacity * 3) grow(words);
-  struct word *slot = slot_of(words, text, length);
+  struct word* slot = slot_of(words, text, length);
   if (slot->text == NULL) {
     slot->text = must_allocate(malloc(length + 1));
     memcpy(slot->text, text, length);
@@ -54,13 +54,13 @@ void words_add(struct words *words, const char *text, size_t length, uint64_t co
   slot->count += count;
 }
 
-int words_add_stream(struct words *words, FILE *in, const char *name) {
-  char *line = NULL;
+int words_add_stream(struct words* words, FILE* in, const char* name) {
+  char* line = NULL;
   size_t room = 0;
   ssize_t length;
   while ((length = getline(&line, &room, in)) > 0) {
-    char *tab = memchr(line, '\t', (size_t)length);
-    char *end = NULL;
+    char* tab = memchr(line, '\t', (size_t)length);
+    char* end = NULL;
     const unsigned long long count = tab ? strtoull(tab + 1, &end, 10) : 0;
     if (count == 0 || *end != '\n') {
       fprintf(stderr, "%s: not a count: %.80s\n", name, line);
@@ -77,8 +77,8 @@ int words_add_stream(struct words *words, FILE *in, const char *name) {
   return 0;
 }
 
-struct word *words_sorted(const struct words *words, int (*compare)(const void *, const void *)) {
-  struct word *sorted = must_allocate(malloc((words->used + 1) * sizeof *sorted));
+struct word* words_sorted(const struct words* words, int (*compare)(const void*, const void*)) {
+  struct word* sorted = must_allocate(malloc((words->used + 1) * sizeof *sorted));
   size_t n = 0;
   for (size_t i = 0; i < words->capacity; ++i) {
     if (words->slots[i].text != NULL) sorted[n++] = words->slots[i];
@@ -87,25 +87,25 @@ struct word *words_sorted(const struct words *words, int (*compare)(const void *
   return sorted;
 }
 
-int by_text(const void *a, const void *b) {
-  return strcmp(((const struct word *)a)->text, ((const struct word *)b)->text);
+int by_text(const void* a, const void* b) {
+  return strcmp(((const struct word*)a)->text, ((const struct word*)b)->text);
 }
 
-int by_count(const void *a, const void *b) {
+int by_count(const void* a, const void* b) {
   const struct word *left = a, *right = b;
   if (left->count != right->count) return left->count < right->count ? 1 : -1;
   return by_text(a, b);
 }
 
-static int by_name(const void *a, const void *b) {
-  return strcmp(*(char *const *)a, *(char *const *)b);
+static int by_name(const void* a, const void* b) {
+  return strcmp(*(char* const*)a, *(char* const*)b);
 }
 
-struct paths paths_in(const char *directory, const char *prefix) {
+struct paths paths_in(const char* directory, const char* prefix) {
   struct paths paths = {NULL, 0};
-  DIR *entries = opendir(directory);
+  DIR* entries = opendir(directory);
   if (entries == NULL) return paths;
-  const struct dirent *entry;
+  const struct dirent* entry;
   while ((entry = readdir(entries)) != NULL) {
     if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0) continue;
     const size_t size = strlen(directory) + strlen(entry->d_name) + 2;

@@ -6,9 +6,9 @@
 
 static int is_letter(int c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
-static int count_words(struct words *words, FILE *in) {
+static int count_words(struct words* words, FILE* in) {
   static char buffer[1 << 16];
-  char *word = NULL;
+  char* word = NULL;
   size_t length = 0, room = 0, got;
   while ((got = fread(buffer, 1, sizeof buffer, in)) > 0) {
     for (size_t i = 0; i < got; ++i) {
@@ -32,7 +32,7 @@ static int count_words(struct words *words, FILE *in) {
 }
 
 int main(void) {
-  FILE *in = fopen("/dev/input", "r");
+  FILE* in = fopen("/dev/input", "r");
   struct words words = {NULL, 0, 0};
   if (in == NULL || count_words(&words, in) != 0) {
     perror("/dev/input");
@@ -43,7 +43,7 @@ int main(void) {
     fputs("map: no reducer is connected\n", stderr);
     return 1;
   }
-  FILE **out = calloc(reducers.count, sizeof *out);
+  FILE** out = calloc(reducers.count, sizeof *out);
   for (size_t i = 0; i < reducers.count; ++i) {
     out[i] = fopen(reducers.names[i], "w");
     if (out[i] == NULL) {
@@ -51,7 +51,7 @@ int main(void) {
       return 1;
     }
   }
-  struct word *sorted = words_sorted(&words, by_text);
+  struct word* sorted = words_sorted(&words, by_text);
   for (size_t i = 0; i < words.used; ++i) {
     const uint64_t hash = word_hash(sorted[i].text, strlen(sorted[i].text));
     fprintf(out[hash % reducers.count], "%s\t%llu\n", sorted[i].text,

@@ -3,11 +3,11 @@
 
 #include "words.h"
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   struct words words = {NULL, 0, 0};
   const struct paths mappers = paths_in("/dev/in", "map");
   for (size_t i = 0; i < mappers.count; ++i) {
-    FILE *in = fopen(mappers.names[i], "r");
+    FILE* in = fopen(mappers.names[i], "r");
     if (in == NULL) {
       perror(mappers.names[i]);
       return 1;
@@ -15,13 +15,13 @@ int main(int argc, char **argv) {
     if (words_add_stream(&words, in, mappers.names[i]) != 0) return 1;
     fclose(in);
   }
-  FILE *out = fopen("/dev/output", "w");
+  FILE* out = fopen("/dev/output", "w");
   if (out == NULL) {
     perror("/dev/output");
     return 1;
   }
   uint64_t total = 0;
-  struct word *sorted = words_sorted(&words, by_text);
+  struct word* sorted = words_sorted(&words, by_text);
   for (size_t i = 0; i < words.used; ++i) {
     fprintf(out, "%s\t%llu\n", sorted[i].text, (unsigned long long)sorted[i].count);
     total += sorted[i].count;

@@ -4,8 +4,8 @@
 
 #include "words.h"
 
-static int add_file(struct words *words, const char *name) {
-  FILE *in = fopen(name, "r");
+static int add_file(struct words* words, const char* name) {
+  FILE* in = fopen(name, "r");
   if (in == NULL) {
     perror(name);
     return -1;
@@ -15,7 +15,7 @@ static int add_file(struct words *words, const char *name) {
   return result;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   const long wanted = argc > 1 ? strtol(argv[1], NULL, 10) : 10;
   struct words words = {NULL, 0, 0};
   const struct paths senders = paths_in("/dev/in", "");
@@ -28,12 +28,12 @@ int main(int argc, char **argv) {
   if (sources == 0 && add_file(&words, "/dev/input") != 0) return 1;
 
   const struct paths next = paths_in("/dev/out", "top");
-  FILE *out = next.count > 0 ? fopen(next.names[0], "w") : stdout;
+  FILE* out = next.count > 0 ? fopen(next.names[0], "w") : stdout;
   if (out == NULL) {
     perror(next.names[0]);
     return 1;
   }
-  struct word *sorted = words_sorted(&words, by_count);
+  struct word* sorted = words_sorted(&words, by_count);
   for (size_t i = 0; i < words.used && i < (size_t)wanted; ++i) {
     fprintf(out, "%s\t%llu\n", sorted[i].text, (unsigned long long)sorted[i].count);
   }

@@ -10,37 +10,37 @@
 #include <stdio.h>
 
 struct word {
-  char *text; /* NUL-terminated */
+  char* text; /* NUL-terminated */
   uint64_t count;
 };
 
 struct words {
-  struct word *slots; /* open addressing; text == NULL is free */
+  struct word* slots; /* open addressing; text == NULL is free */
   size_t capacity;    /* a power of two */
   size_t used;
 };
 
 /* The same for every session, so that each word has one reducer. */
-uint64_t word_hash(const char *text, size_t length);
+uint64_t word_hash(const char* text, size_t length);
 
 /* Adds to the count of a word: the combiner. Ends the program when memory is out. */
-void words_add(struct words *words, const char *text, size_t length, uint64_t count);
+void words_add(struct words* words, const char* text, size_t length, uint64_t count);
 
 /* Adds every line of a stream; returns 0, or -1 after a message on a line that is not a count. */
-int words_add_stream(struct words *words, FILE *in, const char *name);
+int words_add_stream(struct words* words, FILE* in, const char* name);
 
 /* The words as an array of `words->used`, sorted by `compare`; the caller frees it. */
-struct word *words_sorted(const struct words *words, int (*compare)(const void *, const void *));
+struct word* words_sorted(const struct words* words, int (*compare)(const void*, const void*));
 
 /* Orders for words_sorted: by text; by falling count, then by text. */
-int by_text(const void *a, const void *b);
-int by_count(const void *a, const void *b);
+int by_text(const void* a, const void* b);
+int by_count(const void* a, const void* b);
 
 /* The names in a directory that begin with a prefix, as whole paths in byte order. */
 struct paths {
-  char **names;
+  char** names;
   size_t count;
 };
-struct paths paths_in(const char *directory, const char *prefix);
+struct paths paths_in(const char* directory, const char* prefix);
 
 #endif /* WORDS_H_ */

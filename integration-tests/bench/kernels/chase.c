@@ -2,16 +2,16 @@
 #include "kernel.h"
 
 struct node {
-  struct node *next;
+  struct node* next;
   uint64_t value, unused[6]; /* a cache line */
 };
 
 enum { kNodes = 1 << 16 };
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   const long work = kernel_work(argc, argv);
-  struct node *nodes = calloc(kNodes, sizeof *nodes);
-  uint32_t *order = malloc(kNodes * sizeof *order);
+  struct node* nodes = calloc(kNodes, sizeof *nodes);
+  uint32_t* order = malloc(kNodes * sizeof *order);
   if (nodes == NULL || order == NULL) return 3;
   uint64_t seed = 3;
   for (uint32_t i = 0; i < kNodes; ++i) order[i] = i;
@@ -25,7 +25,7 @@ int main(int argc, char **argv) {
     nodes[i].value = kernel_random(&seed);
   }
   uint64_t sum = 0;
-  const struct node *at = nodes;
+  const struct node* at = nodes;
   for (long i = 0; i < work; ++i) {
     sum += at->value;
     at = at->next;

@@ -10,7 +10,7 @@ static NOINLINE uint32_t crc(uint32_t sum) {
   return ~sum;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   const long work = kernel_work(argc, argv);
   for (uint32_t i = 0; i < 256; ++i) {
     table[i] = i;

@@ -4,22 +4,22 @@
 #include "kernel.h"
 
 struct entry {
-  struct entry *next;
+  struct entry* next;
   unsigned count;
   char word[];
 };
 
 enum { kBuckets = 1 << 14 };
-static struct entry *buckets[kBuckets];
+static struct entry* buckets[kBuckets];
 
-static NOINLINE uint32_t hash(const char *word) {
+static NOINLINE uint32_t hash(const char* word) {
   uint32_t h = 2166136261u;
   for (; *word != '\0'; ++word) h = (h ^ (unsigned char)*word) * 16777619u;
   return h;
 }
 
-static NOINLINE void count(const char *word) {
-  struct entry **at = &buckets[hash(word) % kBuckets];
+static NOINLINE void count(const char* word) {
+  struct entry** at = &buckets[hash(word) % kBuckets];
   for (; *at != NULL; at = &(*at)->next) {
     if (strcmp((*at)->word, word) == 0) {
       ++(*at)->count;
@@ -34,7 +34,7 @@ static NOINLINE void count(const char *word) {
   memcpy((*at)->word, word, size);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   const long work = kernel_work(argc, argv);
   uint64_t seed = 11;
   for (long i = 0; i < work; ++i) {
@@ -50,7 +50,7 @@ int main(int argc, char **argv) {
   }
   unsigned long words = 0, most = 0;
   for (int i = 0; i < kBuckets; ++i) {
-    for (const struct entry *e = buckets[i]; e != NULL; e = e->next) {
+    for (const struct entry* e = buckets[i]; e != NULL; e = e->next) {
       ++words;
       if (e->count > most) most = e->count;
     }

@@ -8,7 +8,8 @@ static unsigned char board[kSize][kSize], next[kSize][kSize];
 
 static NOINLINE void generation(void) {
   for (unsigned y = 0; y < kSize; ++y) {
-    const unsigned char *up = board[(y - 1) % kSize], *at = board[y], *down = board[(y + 1) % kSize];
+    const unsigned char *up = board[(y - 1) % kSize], *at = board[y],
+                        *down = board[(y + 1) % kSize];
     for (unsigned x = 0; x < kSize; ++x) {
       const unsigned left = (x - 1) % kSize, right = (x + 1) % kSize;
       const int around =
@@ -19,7 +20,7 @@ static NOINLINE void generation(void) {
   memcpy(board, next, sizeof board);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   const long work = kernel_work(argc, argv);
   uint64_t seed = 17;
   for (int y = 0; y < kSize; ++y) {

@@ -13,7 +13,7 @@ static NOINLINE int steps(double cx, double cy) {
   return n;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   const long work = kernel_work(argc, argv);
   unsigned long sum = 0;
   for (long i = 0; i < work; ++i) {

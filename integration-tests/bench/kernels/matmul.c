@@ -14,7 +14,7 @@ static NOINLINE void multiply(void) {
   }
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   const long work = kernel_work(argc, argv);
   uint64_t seed = 1;
   for (int i = 0; i < kSize; ++i) {

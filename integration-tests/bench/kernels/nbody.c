@@ -30,7 +30,7 @@ static NOINLINE void step(double dt) {
   }
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   const long work = kernel_work(argc, argv);
   for (int i = 0; i < kBodies; ++i) {
     const double distance = 1 + 3 * i;

@@ -5,15 +5,15 @@ struct record {
   uint32_t key, index;
 };
 
-static int by_key(const void *a, const void *b) {
+static int by_key(const void* a, const void* b) {
   const struct record *left = a, *right = b;
   if (left->key != right->key) return left->key < right->key ? -1 : 1;
   return left->index < right->index ? -1 : left->index > right->index;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   const long work = kernel_work(argc, argv);
-  struct record *records = malloc((size_t)work * sizeof *records);
+  struct record* records = malloc((size_t)work * sizeof *records);
   if (records == NULL) return 3;
   uint64_t seed = 7;
   for (long i = 0; i < work; ++i) {

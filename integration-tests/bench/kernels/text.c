@@ -3,7 +3,7 @@
 
 #include "kernel.h"
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   const long work = kernel_work(argc, argv);
   uint64_t seed = 23, sum = 0;
   for (long i = 0; i < work; ++i) {
@@ -14,8 +14,9 @@ int main(int argc, char **argv) {
                  bits & 1 ? "odd" : "even", (unsigned)(bits >> 32), (long long)(bits >> 20),
                  (unsigned)(bits % 97));
     memcpy(copy, line, (size_t)length + 1);
-    char *rest = NULL;
-    for (char *field = strtok_r(copy, ",", &rest); field != NULL; field = strtok_r(NULL, ",", &rest)) {
+    char* rest = NULL;
+    for (char* field = strtok_r(copy, ",", &rest); field != NULL;
+         field = strtok_r(NULL, ",", &rest)) {
       sum = sum * 31 + strlen(field) + strtoul(field, NULL, 16);
     }
     if (strstr(line, "7,a field") != NULL) sum += (unsigned long)length;

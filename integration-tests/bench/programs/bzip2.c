@@ -7,7 +7,7 @@
 enum { kSize = 1 << 20 };
 static char text[kSize], restored[kSize], packed[kSize + kSize / 8];
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   const long work = kernel_work(argc, argv);
   generate_text(text, kSize);
   unsigned long sum = 0;

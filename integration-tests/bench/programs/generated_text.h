@@ -4,7 +4,7 @@
 
 #include "kernel.h"
 
-static inline void generate_text(char *out, size_t size) {
+static inline void generate_text(char* out, size_t size) {
   uint64_t seed = 29;
   size_t at = 0;
   while (at < size) {

@@ -1,21 +1,19 @@
-/* The channels that the manifest gives, as files; and /dev, the directory that they and the devices
- * are in.
+/* The channels that the manifest gives, as files.
  *
  * A channel that is sequential for reading has no read position, and so for writing; a random one
  * is read and written where the file's position is. What is written to a channel with sequential
  * put goes to its end. The host counts and limits; its errno comes back as it is. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include "posix.h"
 
-#define MAX_CHANNELS 10914 /* as many as a manifest may have: kMaxChannels of the host */
-#define FIRST_INODE 1000 /* channels count from here; devices and directories stay below */
+#define MAX_CHANNELS 16384 /* the host has fewer */
+#define STANDARD 3         /* these come first; the others are in byte order of their aliases */
+#define FIRST_INODE 1000   /* of channels; devices and /dev are below */
 
 static char kinds[MAX_CHANNELS]; /* of nvram's [mapping]: 'p'ipe, 'c'har, 'f'ile; 0: by type */
 static int64_t written_to[MAX_CHANNELS]; /* highest end of what was written */
@@ -40,12 +38,38 @@ static bool random_get(const struct ZVMChannel* c) { return c->type & RGetSPut; 
 static bool random_put(const struct ZVMChannel* c) { return c->type & SGetRPut; }
 static bool sequential(const struct ZVMChannel* c) { return c->type == SGetSPut; }
 
+/* The first channel after the standard ones whose alias is not below `alias`. */
+static int lower_bound(const char* alias) {
+  int low = count() < STANDARD ? count() : STANDARD, high = count();
+  while (low < high) {
+    const int middle = low + (high - low) / 2;
+    if (strcmp(get(middle)->name, alias) < 0)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
 int zvm_find_channel(const char* alias) {
-  for (int i = 0; i < count(); ++i) {
+  for (int i = 0; i < STANDARD && i < count(); ++i) {
     if (strcmp(get(i)->name, alias) == 0) return i;
   }
-  return -1;
+  const int found = lower_bound(alias);
+  return found < count() && strcmp(get(found)->name, alias) == 0 ? found : -1;
 }
+
+int zvm_channels_below(const char* path) {
+  char first[ZVM_PATH_MAX + 1];
+  const size_t length = strlen(path);
+  memcpy(first, path, length);
+  memcpy(first + length, "/", 2);
+  const int found = lower_bound(first);
+  return found < count() && strncmp(get(found)->name, first, length + 1) == 0 ? found : -1;
+}
+
+int zvm_channel_count(void) { return count(); }
+const char* zvm_channel_name(int channel) { return get(channel)->name; }
 
 void zvm_map_channel(const char* alias, const char* mode) {
   const int channel = zvm_find_channel(alias);
@@ -76,7 +100,7 @@ static long channel_write(struct file* file, const void* buffer, size_t size, in
   return n;
 }
 
-static void fill_stat(int channel, struct kernel_stat* out) {
+void zvm_channel_stat(int channel, struct kernel_stat* out) {
   const struct ZVMChannel* c = get(channel);
   unsigned kind = sequential(c) ? S_IFIFO : S_IFBLK;
   if (kinds[channel] == 'p') kind = S_IFIFO;
@@ -93,7 +117,7 @@ static void fill_stat(int channel, struct kernel_stat* out) {
 }
 
 static long channel_stat(struct file* file, struct kernel_stat* out) {
-  fill_stat(file->channel, out);
+  zvm_channel_stat(file->channel, out);
   return 0;
 }
 
@@ -137,104 +161,6 @@ long zvm_read_channel(int channel, char* buffer, size_t limit) {
   return (long)done;
 }
 
-/* --- /dev --- */
-
-bool zvm_is_dev_path(const char* path) {
-  return strcmp(path, "/dev") == 0 || strncmp(path, "/dev/", 5) == 0 || zvm_find_channel(path) >= 0;
-}
-
-static int find_device(const char* path) {
-  if (strncmp(path, "/dev/", 5) != 0) return -1;
-  for (int i = 0; i < zvm_device_count(); ++i) {
-    if (strcmp(path + 5, zvm_device_name(i)) == 0) return i;
-  }
-  return -1;
-}
-
-/* "/dev" itself, and every name that a channel's alias has before one of its slashes. */
-static bool is_directory(const char* path) {
-  const size_t length = strlen(path);
-  if (strcmp(path, "/dev") == 0) return true;
-  for (int i = 0; i < count(); ++i) {
-    if (strncmp(get(i)->name, path, length) == 0 && get(i)->name[length] == '/') return true;
-  }
-  return false;
-}
-
-static void directory_stat(const char* path, struct kernel_stat* out) {
-  uint64_t inode = 200; /* of /dev; a hash of the name for what is below it */
-  for (const char* c = path + 4; *c != '\0'; ++c) inode = inode * 31 + (unsigned char)*c;
-  out->st_dev = makedev(8, 1);
-  out->st_ino = inode;
-  out->st_nlink = 2;
-  out->st_mode = S_IFDIR | 0555;
-  out->st_uid = out->st_gid = 1000;
-  out->st_blksize = 4096;
-}
-
-/* The name below `directory` that starts at `name`: its length, and whether more levels follow. */
-static size_t child_length(const char* name, bool* deeper) {
-  const size_t length = strcspn(name, "/");
-  *deeper = name[length] == '/';
-  return length;
-}
-
-/* Entries are numbered: "." and "..", then channels, then devices. A channel in a sub-directory
- * that an earlier one has named already gives none, so `index` is looked for from the start each
- * time. */
-static int dev_entry(struct file* file, size_t index, const char** name, uint64_t* inode,
-                     unsigned char* type) {
-  static char child[256];
-  const size_t length = strlen(file->path);
-  *inode = 200;
-  *type = DT_DIR;
-  if (index < 2) {
-    *name = index == 0 ? "." : "..";
-    return 1;
-  }
-  index -= 2;
-  char last[256] = "";
-  for (int i = 0; i < count(); ++i) {
-    const char* alias = get(i)->name;
-    if (strncmp(alias, file->path, length) != 0 || alias[length] != '/') continue;
-    bool deeper;
-    const size_t n = child_length(alias + length + 1, &deeper);
-    if (n == 0 || n >= sizeof child) continue;
-    memcpy(child, alias + length + 1, n);
-    child[n] = '\0';
-    if (deeper && strcmp(child, last) == 0) continue; /* aliases are in byte order */
-    if (deeper) memcpy(last, child, n + 1);
-    if (index-- > 0) continue;
-    *name = child;
-    *inode = FIRST_INODE + (unsigned)i;
-    if (!deeper) {
-      struct kernel_stat found = {0};
-      fill_stat(i, &found);
-      *type = (unsigned char)(found.st_mode >> 12);
-    }
-    return 1;
-  }
-  if (strcmp(file->path, "/dev") != 0) return 0;
-  for (int device = 0; device < zvm_device_count(); ++device) {
-    char path[32] = "/dev/";
-    strcat(path, zvm_device_name(device));
-    if (zvm_find_channel(path) >= 0 || index-- > 0) continue;
-    *name = zvm_device_name(device);
-    *inode = 100 + (unsigned)device;
-    *type = DT_CHR;
-    return 1;
-  }
-  return 0;
-}
-
-static long dev_directory_stat(struct file* file, struct kernel_stat* out) {
-  directory_stat(file->path, out);
-  return 0;
-}
-
-static const struct file_operations dev_directory_operations = {.stat = dev_directory_stat,
-                                                                .entry = dev_entry};
-
 static long may_open(int channel, int flags) {
   const struct ZVMChannel* c = get(channel);
   const int mode = flags & O_ACCMODE;
@@ -248,41 +174,11 @@ static long may_open(int channel, int flags) {
   return 0;
 }
 
-long zvm_dev_open(const char* path, int flags, struct file** out) {
-  const int channel = zvm_find_channel(path);
-  if (channel >= 0) {
-    const long error = may_open(channel, flags);
-    if (error < 0) return error;
-    *out = zvm_new_file(&random_operations, flags);
-    if (*out != NULL) fill_file(*out, channel, flags);
-    return *out == NULL ? -ENOMEM : 0;
-  }
-  const int device = find_device(path);
-  if (device >= 0) {
-    if (flags & O_DIRECTORY) return -ENOTDIR;
-    *out = zvm_device_file(device, flags);
-    return *out == NULL ? -ENOMEM : 0;
-  }
-  if (!is_directory(path)) return flags & O_CREAT ? -EACCES : -ENOENT;
-  if ((flags & O_ACCMODE) != O_RDONLY) return -EISDIR;
-  *out = zvm_new_file(&dev_directory_operations, flags);
-  if (*out == NULL || ((*out)->path = strdup(path)) == NULL) {
-    free(*out);
-    return -ENOMEM;
-  }
-  return 0;
-}
-
-long zvm_dev_stat(const char* path, struct kernel_stat* out) {
-  const int channel = zvm_find_channel(path);
-  const int device = find_device(path);
-  if (channel >= 0)
-    fill_stat(channel, out);
-  else if (device >= 0)
-    zvm_device_stat(device, out);
-  else if (is_directory(path))
-    directory_stat(path, out);
-  else
-    return -ENOENT;
+long zvm_channel_open(int channel, int flags, struct file** out) {
+  const long error = may_open(channel, flags);
+  if (error < 0) return error;
+  *out = zvm_new_file(&random_operations, flags);
+  if (*out == NULL) return -ENOMEM;
+  fill_file(*out, channel, flags);
   return 0;
 }

@@ -47,6 +47,7 @@ static void release(struct file* file) {
   if (--file->references > 0) return;
   if (file->operations->close != NULL) file->operations->close(file);
   free(file->path);
+  free(file->listing);
   free(file);
 }
 
@@ -212,7 +213,8 @@ long sys_getdents(int fd, void* buffer, size_t size) {
     const char* name;
     uint64_t inode;
     unsigned char type;
-    if (!file->operations->entry(file, (size_t)file->position, &name, &inode, &type)) break;
+    int64_t cursor = file->position;
+    if (!file->operations->entry(file, &cursor, &name, &inode, &type)) break;
     const size_t length = strlen(name) + 1;
     const size_t record = (offsetof(struct dirent, d_name) + length + 7) & ~(size_t)7;
     if (record > size - used) {
@@ -221,7 +223,7 @@ long sys_getdents(int fd, void* buffer, size_t size) {
     }
     struct dirent* entry = (struct dirent*)(out + used);
     entry->d_ino = inode;
-    entry->d_off = ++file->position;
+    entry->d_off = file->position = cursor;
     entry->d_reclen = (unsigned short)record;
     entry->d_type = type;
     memcpy(entry->d_name, name, length);

@@ -226,20 +226,54 @@ static long node_truncate(struct file* file, int64_t size) { return resize(file-
 
 static void node_close(struct file* file) { drop(file->node); }
 
-static int node_entry(struct file* file, size_t index, const char** name, uint64_t* inode,
-                      unsigned char* type) {
-  const struct node* node = file->node;
-  *type = DT_DIR;
-  if (index < 2) {
-    *name = index == 0 ? "." : "..";
-    *inode = index == 0 ? node->inode : node->parent->inode;
-    return 1;
+/* One entry of a listing; the next one follows its name. Without a name: the end. */
+struct listed {
+  uint64_t inode;
+  unsigned char type;
+  char name[];
+};
+
+static size_t listed_size(const char* name) {
+  return (sizeof(struct listed) + strlen(name) + 1 + 7) & ~(size_t)7;
+}
+
+static char* put_listed(char* at, const char* name, const struct node* node) {
+  struct listed* out = (struct listed*)at;
+  out->inode = node == NULL ? 0 : node->inode;
+  out->type = node != NULL && S_ISDIR(node->mode) ? DT_DIR : DT_REG;
+  strcpy(out->name, name);
+  return at + listed_size(name);
+}
+
+/* What is in the directory now. A program that removes each entry that it is given must be given
+ * them all, so a listing does not change while it is read. */
+static char* make_listing(const struct node* node) {
+  size_t size = listed_size(".") + listed_size("..") + listed_size("");
+  for (size_t i = 0; i < node->count; ++i) size += listed_size(node->entries[i].name);
+  char* listing = malloc(size);
+  if (listing == NULL) return NULL;
+  char* at = put_listed(put_listed(listing, ".", node), "..", node->parent);
+  for (size_t i = 0; i < node->count; ++i) {
+    at = put_listed(at, node->entries[i].name, node->entries[i].node);
   }
-  if (index - 2 >= node->count) return 0;
-  const struct entry* entry = &node->entries[index - 2];
-  *name = entry->name;
-  *inode = entry->node->inode;
-  if (!S_ISDIR(entry->node->mode)) *type = DT_REG;
+  put_listed(at, "", NULL);
+  return listing;
+}
+
+/* Cursors are places in the listing. */
+static int node_entry(struct file* file, int64_t* cursor, const char** name, uint64_t* inode,
+                      unsigned char* type) {
+  if (*cursor == 0) {
+    free(file->listing);
+    file->listing = make_listing(file->node);
+  }
+  if (file->listing == NULL) return 0;
+  const struct listed* listed = (const struct listed*)(file->listing + *cursor);
+  if (listed->name[0] == '\0') return 0;
+  *name = listed->name;
+  *inode = listed->inode;
+  *type = listed->type;
+  *cursor += (int64_t)listed_size(listed->name);
   return 1;
 }
 

@@ -33,8 +33,9 @@ struct file_operations {
   long (*stat)(struct file* file, struct kernel_stat* out);
   int64_t (*size)(struct file* file); /* for SEEK_END; null: cannot seek, ESPIPE */
   long (*truncate)(struct file* file, int64_t size);
-  /* Gives the name and kind of entry number `index`; 0 when there is none, else 1. */
-  int (*entry)(struct file* file, size_t index, const char** name, uint64_t* inode,
+  /* Of a directory: gives the first entry at or after `*cursor`, a position that starts at 0, and
+   * moves the cursor behind it. 0 when there is none, else 1. */
+  int (*entry)(struct file* file, int64_t* cursor, const char** name, uint64_t* inode,
                unsigned char* type);
   void (*close)(struct file* file);
 };
@@ -49,6 +50,7 @@ struct file {
   int device;        /* devices.c */
   struct node* node; /* memfs.c */
   char* path;        /* of a directory, as opened */
+  char* listing;     /* memfs.c: what a directory held when it was first listed */
 };
 
 /* --- files.c: handles, and the calls that work on one --- */
@@ -100,15 +102,22 @@ long sys_statfs(const char* path, void* out);
 unsigned zvm_umask(void);
 
 /* --- channels.c: the channels that the manifest gives, as files --- */
-bool zvm_is_dev_path(const char* path);
-long zvm_dev_open(const char* path, int flags, struct file** out);
-long zvm_dev_stat(const char* path, struct kernel_stat* out);
 struct file* zvm_channel_file(int channel, int flags);
+long zvm_channel_open(int channel, int flags, struct file** out);
+void zvm_channel_stat(int channel, struct kernel_stat* out);
+int zvm_channel_count(void);
+const char* zvm_channel_name(int channel);
 int zvm_find_channel(const char* alias);                   /* -1: none */
+int zvm_channels_below(const char* path);                  /* the first one; -1: none */
 void zvm_map_channel(const char* alias, const char* mode); /* nvram's [mapping] */
 bool zvm_is_terminal(const struct file* file);
 /* Reads all that is left; stops at `limit`. Returns bytes or -errno. */
 long zvm_read_channel(int channel, char* buffer, size_t limit);
+
+/* --- dev.c: the directory /dev --- */
+bool zvm_is_dev_path(const char* path);
+long zvm_dev_open(const char* path, int flags, struct file** out);
+long zvm_dev_stat(const char* path, struct kernel_stat* out);
 
 /* --- devices.c: /dev/null and its like --- */
 int zvm_device_count(void);
@@ -166,6 +175,9 @@ long sys_select(int count, void* read, void* write, void* except, int64_t nanose
 _Noreturn void sys_exit(int code);
 
 /* --- nvram.c: /dev/nvram --- */
+#define NVRAM_BYTES 10240 /* what is read of it */
+/* As many arguments and variables as fit, both together: each is a byte and a blank at least. */
+#define NVRAM_STRINGS (NVRAM_BYTES / 2)
 void zvm_nvram_start(void); /* reads it, sets clock and mapping, keeps the rest */
 size_t zvm_nvram_arguments(char*** out);
 size_t zvm_nvram_environment(char*** out);

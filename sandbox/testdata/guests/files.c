@@ -132,6 +132,13 @@ int main(void) {
     snprintf(buffer, sizeof buffer, "many/%s", entry->d_name);
   }
   printf("%d entries, last %s\n", count, buffer);
+  rewinddir(directory);
+  for (struct dirent* entry; (entry = readdir(directory)) != NULL;) {
+    if (entry->d_name[0] == '.') continue;
+    snprintf(buffer, sizeof buffer, "many/%s", entry->d_name);
+    unlink(buffer);
+  }
   closedir(directory);
+  printf("emptied %s\n", result(rmdir("many")));
   return 0;
 }

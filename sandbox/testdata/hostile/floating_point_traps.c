@@ -1,12 +1,13 @@
-/* Enters the gate with traps unmasked and an x87 exception pending, and with the direction flag set:
- * trusted code runs with its own state, and gives the guest's back. */
+/* Enters the gate with traps unmasked and an x87 exception pending, and with the direction flag
+ * set: trusted code runs with its own state, and gives the guest's back. */
 /* expect: exited 0 */
 #include <zvm.h>
 int main(void) {
-  unsigned short control = 0x0340, after = 0; /* every x87 exception unmasked */
+  unsigned short control = 0x0340, after = 0;   /* every x87 exception unmasked */
   unsigned int mxcsr = 0x0000, mxcsr_after = 1; /* every SSE exception unmasked */
   __asm__ volatile("fninit\n\tfld1\n\tfldz\n\tfldcw %0" ::"m"(control));
-  __asm__ volatile("fdivrp" ::: "memory"); /* pending: the next waiting x87 instruction would trap */
+  __asm__ volatile("fdivrp" ::
+                       : "memory"); /* pending: the next waiting x87 instruction would trap */
   __asm__ volatile("ldmxcsr %0" ::"m"(mxcsr));
   __asm__ volatile("std");
   const int64_t put = zvm_pwrite(1, "x", 1, 0);

@@ -5,7 +5,7 @@
 int main(void) {
   if (malloc(1ul << 40) != NULL) return 1;
   for (int i = 0; i < 100000; ++i) {
-    void *piece = malloc(1 << 20);
+    void* piece = malloc(1 << 20);
     if (piece == NULL) return 0;
     memset(piece, i, 4096);
   }

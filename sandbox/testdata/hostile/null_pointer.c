@@ -1,3 +1,3 @@
 /* Reads through a null pointer. */
 /* expect: faulted 11 */
-int main(void) { return *(volatile int *)0; }
+int main(void) { return *(volatile int*)0; }

@@ -5,7 +5,8 @@ int main(void) {
   static uint64_t general[8];
   static uint64_t vectors[32];
   static const char text[] = "residue";
-  uint64_t number = ZVM_CALL_PWRITE, one = 1, address = (uint64_t)text, size = sizeof text, zero = 0;
+  uint64_t number = ZVM_CALL_PWRITE, one = 1, address = (uint64_t)text, size = sizeof text,
+           zero = 0;
   register uint64_t r8 __asm__("r8") = zero;
   __asm__ volatile(
       "movl $0x10000, %%eax\n\t"

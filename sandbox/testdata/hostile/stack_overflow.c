@@ -1,6 +1,6 @@
 /* Recurses for ever. */
 /* expect: faulted 11 */
-__attribute__((noinline)) static int descend(volatile int *above) {
+__attribute__((noinline)) static int descend(volatile int* above) {
   volatile int here = *above + 1;
   return descend(&here) + here;
 }
