@@ -374,6 +374,9 @@ TEST_F(EngineTest, ResponseLimitIsNamed) {
   config.limits.response_bytes = 10;
   RunBadly(G("a", "say:01234567", kStdout, R"(, "count": 2)"), ErrorCode::kLimitExceeded,
            "the limit response_bytes is 10");
+  // One session alone is stopped while it writes, before it fills the disk.
+  RunBadly(G("a", "say:0123456789abcdef", kStdout), ErrorCode::kLimitExceeded,
+           "response_bytes is 10");
 }
 
 TEST_F(EngineTest, InputLargerThanAChannelIsRefused) {

@@ -37,9 +37,7 @@ std::string Bounds(const runtime::SessionReport& report, std::span<const Channel
       const auto bound = std::ranges::find(bounds, usage.alias, &ChannelBound::alias);
       if (bound == bounds.end()) continue;
       const bool is_calls = usage.puts >= static_cast<std::uint64_t>(bound->limits.puts);
-      const std::string_view name = is_calls                ? "channel_calls"
-                                    : bound->is_spool_bound ? "what was left of job_spool_bytes"
-                                                            : "channel_bytes";
+      const std::string_view name = is_calls ? "channel_calls" : bound->name;
       text += fmt::format("; it used up what it may write to {}: {} is {}", usage.alias, name,
                           is_calls ? bound->limits.puts : bound->limits.put_size);
     }

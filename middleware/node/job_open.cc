@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <initializer_list>
 #include <map>
+#include <string_view>
 
 #include "channels/channel_parse.h"
 #include "middleware/node/job_run.h"
@@ -88,14 +90,22 @@ class Opening {
     channel.spec.limits.gets = static_cast<std::int64_t>(limits_.channel_calls);
     channel.spec.limits.get_size = static_cast<std::int64_t>(limits_.channel_bytes);
   }
-  // `bound`: bytes beyond which the spool, not the channel, ends the writing.
-  void LetWrite(SessionChannel& channel, std::uint64_t bound) {
+  // A limit on written bytes and what it is called in the answer that names it.
+  struct Bound {
+    std::uint64_t bytes = 0;
+    std::string_view name;
+  };
+  // The lowest of them and of channel_bytes ends the writing.
+  void LetWrite(SessionChannel& channel, std::initializer_list<Bound> others = {}) {
+    Bound lowest{limits_.channel_bytes, "channel_bytes"};
+    for (const Bound& other : others) {
+      if (other.bytes < lowest.bytes) lowest = other;
+    }
     channels::ChannelLimits& limits = channel.spec.limits;
     limits.puts = static_cast<std::int64_t>(limits_.channel_calls);
     // At least one byte, or the channel would not be writable at all.
-    limits.put_size = static_cast<std::int64_t>(
-        std::max<std::uint64_t>(1, std::min(limits_.channel_bytes, bound)));
-    opened_.files.bounds.push_back({channel.spec.alias, limits, bound < limits_.channel_bytes});
+    limits.put_size = static_cast<std::int64_t>(std::max<std::uint64_t>(1, lowest.bytes));
+    opened_.files.bounds.push_back({channel.spec.alias, limits, lowest.name});
   }
 
   Result<void> OpenBinding(const plan::Binding& binding) {
@@ -117,7 +127,7 @@ class Opening {
       SessionChannel& channel =
           Add(std::move(alias), AccessType::kSequentialBoth, std::move(pipe->write));
       channel.is_stream = true;
-      LetWrite(channel, limits_.channel_bytes);
+      LetWrite(channel);
       return {};
     }
     return AddNull(std::move(alias), job::IsReadable(binding.device));
@@ -131,7 +141,7 @@ class Opening {
     if (is_readable) {
       LetRead(channel);
     } else {
-      LetWrite(channel, limits_.channel_bytes);
+      LetWrite(channel);
     }
     return {};
   }
@@ -170,7 +180,10 @@ class Opening {
     if (!ours) return Fail(ours);
     SessionChannel& channel = Add(
         alias, is_random ? AccessType::kRandomBoth : AccessType::kSequentialBoth, std::move(*file));
-    LetWrite(channel, job_.spool->left());
+    const bool is_response = binding != nullptr && binding->kind == plan::BindingKind::kResponse;
+    const Bound spool{job_.spool->left(), "what was left of job_spool_bytes"};
+    const Bound response{is_response ? limits_.response_bytes : spool.bytes, "response_bytes"};
+    LetWrite(channel, {spool, response});
     opened_.files.outputs.push_back({std::move(alias), std::move(*ours), edge, binding});
     return {};
   }
@@ -206,7 +219,7 @@ class Opening {
     SessionChannel& channel =
         Add(std::move(alias), AccessType::kSequentialBoth, std::move(streams_.at(edge).write));
     channel.is_stream = true;
-    LetWrite(channel, limits_.channel_bytes);
+    LetWrite(channel);
     return {};
   }
 

@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "middleware/node/engine.h"
@@ -32,7 +33,7 @@ struct OutputFile {
 struct ChannelBound {
   std::string alias;
   channels::ChannelLimits limits;
-  bool is_spool_bound = false;  // put_size is what was left of the spool
+  std::string_view name;  // of the limit behind put_size
 };
 
 // The engine's side of a session's files.
