@@ -76,8 +76,8 @@ class Service:
     def request(self, method, target, body=None, headers=None, authenticated=True, chunked=False):
         """One request on its own connection; the response has .status, .headers and .body."""
         headers = dict(headers or {})
-        if authenticated:
-            headers.setdefault("X-Auth-Token", self.token())
+        if authenticated and "X-Auth-Token" not in headers:
+            headers["X-Auth-Token"] = self.token()
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
         try:
             connection.request(method, target, body=body, headers=headers, encode_chunked=chunked)

@@ -3,21 +3,21 @@
 #include <stdio.h>
 #include <string.h>
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   static char buffer[1 << 16];
-  FILE *to[16];
+  FILE* to[16];
   int first = 1;
   const int is_late = argc > 1 && strcmp(argv[1], "--wait") == 0;
   if (is_late) ++first;
   if (argc < first + 2 || argc - first > 16) return 2;
-  FILE *from = strcmp(argv[first], "-") == 0 ? stdin : fopen(argv[first], "r");
+  FILE* from = strcmp(argv[first], "-") == 0 ? stdin : fopen(argv[first], "r");
   if (from == NULL) {
     perror(argv[first]);
     return 1;
   }
   const int outputs = argc - first - 1;
   for (int i = 0; i < outputs; ++i) {
-    const char *name = argv[first + 1 + i];
+    const char* name = argv[first + 1 + i];
     to[i] = strcmp(name, "-") == 0 ? stdout : fopen(name, "w");
     if (to[i] == NULL) {
       perror(name);

@@ -11,17 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-__attribute__((noinline)) void touch_null(int *where) { *where = 1; }
+__attribute__((noinline)) void touch_null(int* where) { *where = 1; }
 
-int main(int argc, char **argv) {
-  const char *how = argc > 1 ? argv[1] : "";
-  const char *what = argc > 2 ? argv[2] : "0";
+int main(int argc, char** argv) {
+  const char* how = argc > 1 ? argv[1] : "";
+  const char* what = argc > 2 ? argv[2] : "0";
   puts("said before the end");
   fflush(stdout);
   if (strcmp(how, "stderr") != 0) fprintf(stderr, "about to: %s\n", how);
   if (strcmp(how, "exit") == 0) return atoi(what);
   if (strcmp(how, "null") == 0) {
-    int *volatile nowhere = NULL;
+    int* volatile nowhere = NULL;
     touch_null(nowhere);
   }
   if (strcmp(how, "trap") == 0) __builtin_trap();
@@ -33,7 +33,7 @@ int main(int argc, char **argv) {
     return 9;
   }
   if (strcmp(how, "session") == 0) {
-    const char *self = getenv("SESSION_NAME");
+    const char* self = getenv("SESSION_NAME");
     return self != NULL && strcmp(self, what) == 0 ? 5 : 0;
   }
   return 1;

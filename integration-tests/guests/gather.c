@@ -3,13 +3,13 @@
 #include <stdio.h>
 
 int main(void) {
-  DIR *entries = opendir("/dev/in");
-  const struct dirent *entry;
+  DIR* entries = opendir("/dev/in");
+  const struct dirent* entry;
   while (entries != NULL && (entry = readdir(entries)) != NULL) {
     char path[300], text[256];
     if (entry->d_name[0] == '.') continue;
     snprintf(path, sizeof path, "/dev/in/%s", entry->d_name);
-    FILE *in = fopen(path, "r");
+    FILE* in = fopen(path, "r");
     if (in == NULL) {
       perror(path);
       return 1;

@@ -8,9 +8,9 @@
 
 enum { kMessage = 64 };
 
-static int each(const char *directory, int mode, const char *self) {
-  DIR *entries = opendir(directory);
-  const struct dirent *entry;
+static int each(const char* directory, int mode, const char* self) {
+  DIR* entries = opendir(directory);
+  const struct dirent* entry;
   while (entries != NULL && (entry = readdir(entries)) != NULL) {
     char path[300], message[kMessage] = "";
     if (entry->d_name[0] == '.') continue;
@@ -31,6 +31,6 @@ static int each(const char *directory, int mode, const char *self) {
 }
 
 int main(void) {
-  const char *self = getenv("SESSION_NAME");
+  const char* self = getenv("SESSION_NAME");
   return each("/dev/out", O_WRONLY, self) || each("/dev/in", O_RDONLY, self);
 }

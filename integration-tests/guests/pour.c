@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   static uint64_t numbers[8192];
   uint64_t left = argc > 1 ? strtoull(argv[1], NULL, 10) : 0, next = 0;
-  FILE *out = argc > 2 ? fopen(argv[2], "w") : stdout;
+  FILE* out = argc > 2 ? fopen(argv[2], "w") : stdout;
   if (out == NULL) {
     perror(argv[2]);
     return 1;
