@@ -15,11 +15,11 @@
 
 static char buffer[65536];
 
-static int starts(int32_t channel, const char *prefix) {
+static int starts(int32_t channel, const char* prefix) {
   return strncmp(MANIFEST->channels[channel].name, prefix, strlen(prefix)) == 0;
 }
 
-static void write_all(const char *prefix, const char *text, int64_t size) {
+static void write_all(const char* prefix, const char* text, int64_t size) {
   for (int32_t c = 0; c < MANIFEST->channels_count; ++c) {
     if (!starts(c, prefix)) continue;
     for (int64_t done = 0; done < size;) {
@@ -58,12 +58,12 @@ static void take(int64_t size) {
   }
 }
 
-__attribute__((noinline)) void fault_here(volatile int *where) { *where = 1; }
+__attribute__((noinline)) void fault_here(volatile int* where) { *where = 1; }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
-    const char *verb = argv[i];
-    const char *next = i + 1 < argc ? argv[i + 1] : "";
+    const char* verb = argv[i];
+    const char* next = i + 1 < argc ? argv[i + 1] : "";
     if (strcmp(verb, "cat") == 0) {
       copy(0);
     } else if (strcmp(verb, "upper") == 0) {
@@ -77,7 +77,7 @@ int main(int argc, char **argv) {
     } else if (strcmp(verb, "name") == 0) {
       puts(argv[0]), fflush(stdout);
     } else if (strcmp(verb, "env") == 0) {
-      const char *value = getenv(next);
+      const char* value = getenv(next);
       puts(value != NULL ? value : "(none)"), fflush(stdout), ++i;
     } else if (strcmp(verb, "put") == 0 && i + 2 < argc) {
       for (int32_t c = 0; c < MANIFEST->channels_count; ++c) {
@@ -91,7 +91,7 @@ int main(int argc, char **argv) {
     } else if (strcmp(verb, "exit") == 0) {
       return atoi(next);
     } else if (strcmp(verb, "fault") == 0) {
-      fault_here((int *)16);
+      fault_here((int*)16);
     } else if (strcmp(verb, "loop") == 0) {
       for (volatile int forever = 1; forever;) {
       }
