@@ -7,27 +7,31 @@
 #   ./quickstart.sh --keep      leave the server running and say what to try
 #   ./quickstart.sh --texts DIR count the files text-*.txt of DIR instead
 #   ./quickstart.sh --corrupt   flip one byte of one uploaded text, to see the check fail
+#   ./quickstart.sh --bin DIR   use the programs in DIR instead of building them
 set -euo pipefail
 cd "$(dirname "$0")"
 root=$PWD
-keep= corrupt= texts=
+keep= corrupt= texts= bin=
 while [ $# -gt 0 ]; do
   case "$1" in
     --keep) keep=1 ;;
     --corrupt) corrupt=1 ;;
     --texts) texts=${2:?--texts needs a directory}; shift ;;
-    *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    --bin) bin=${2:?--bin needs a directory}; shift ;;
+    *) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2 ;;
   esac
   shift
 done
 
 say() { printf '\n== %s\n' "$*"; }
 
-say "installing packages and building"
-sh cmake/install-packages.sh
-cmake --preset release >/dev/null
-cmake --build --preset release -j "$(nproc)" --target zerocloud zvm-session guest-sysroot
-bin=$root/build/release/bin
+if [ -z "$bin" ]; then
+  say "installing packages and building"
+  sh cmake/install-packages.sh
+  cmake --preset release >/dev/null
+  cmake --build --preset release -j "$(nproc)" --target zerocloud zvm-session guest-sysroot
+  bin=$root/build/release/bin
+fi
 
 if [ -z "$texts" ]; then
   texts=$root/build/texts
@@ -111,7 +115,7 @@ say "the 20 most frequent words: a second job over the first one's outputs"
 job top
 
 say "checking against coreutils"
-cat "$texts"/text-*.txt | LC_ALL=C tr -cs 'A-Za-z' '\n' | LC_ALL=C tr 'A-Z' 'a-z' |
+for file in "$texts"/text-*.txt; do cat "$file" && echo; done | LC_ALL=C tr -cs 'A-Za-z' '\n' | LC_ALL=C tr 'A-Z' 'a-z' |
   LC_ALL=C sort | LC_ALL=C uniq -c | awk 'NF == 2 {print $2 "\t" $1}' >"$work/expected"
 for part in 1 2 3 4; do request "$storage/counts/reduce-$part.tsv"; done |
   LC_ALL=C sort -t "$(printf '\t')" -k 1,1 >"$work/counted"

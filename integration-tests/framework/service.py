@@ -19,14 +19,6 @@ USER, KEY, ACCOUNT = "test:tester", "testing", "AUTH_test"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def is_running(pid):
-    """Whether the process exists; one that ended and waits for its new parent does not."""
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 class Service:
     """One running server. `arguments` replace `--store DIRECTORY`."""
 
@@ -84,8 +76,8 @@ class Service:
     def request(self, method, target, body=None, headers=None, authenticated=True, chunked=False):
         """One request on its own connection; the response has .status, .headers and .body."""
         headers = dict(headers or {})
-        if authenticated:
-            headers.setdefault("X-Auth-Token", self.token())
+        if authenticated and "X-Auth-Token" not in headers:
+            headers["X-Auth-Token"] = self.token()
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
         try:
             connection.request(method, target, body=body, headers=headers, encode_chunked=chunked)
@@ -133,11 +125,15 @@ class Service:
         """The process ids of all descendants."""
         found, todo = [], [self.process.pid]
         while todo:
-            parent = todo.pop()
-            for task in pathlib.Path(f"/proc/{parent}/task").glob("*/children"):
+            tasks = pathlib.Path(f"/proc/{todo.pop()}/task")
+            try:
+                threads = list(tasks.iterdir())
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # ended meanwhile
+            for thread in threads:
                 try:
-                    mine = [int(pid) for pid in task.read_text().split()]
-                except FileNotFoundError:
+                    mine = [int(pid) for pid in (thread / "children").read_text().split()]
+                except (FileNotFoundError, ProcessLookupError):
                     continue
                 found += mine
                 todo += mine
@@ -162,11 +158,12 @@ class ServiceTest(unittest.TestCase):
     def make_service(self):
         return Service(self.directory, settings=self.settings)
 
-    def wait_until(self, condition, seconds=30):
+    def wait_until(self, condition, seconds=30, describe=None):
         """What the other process does next cannot be waited for in any other way."""
+        describe = describe or self.service.open_files
         deadline = time.monotonic() + seconds
         while not condition():
-            self.assertLess(time.monotonic(), deadline, "this never came true")
+            self.assertLess(time.monotonic(), deadline, f"this never came true; open: {describe()}")
             time.sleep(0.01)
 
     def quiet_files(self):

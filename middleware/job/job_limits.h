@@ -12,7 +12,7 @@
 namespace zerocloud::job {
 
 struct JobLimits {
-  std::uint64_t document_bytes = 1024 * 1024;
+  std::uint64_t document_bytes = 1024ULL * 1024;
   std::uint64_t document_depth = 16;
   std::uint64_t groups = 100;
   std::uint64_t sessions = 20'000;
@@ -36,7 +36,7 @@ struct JobLimits {
   std::uint64_t channel_calls = 0x7fffffff;
   std::uint64_t response_bytes = 1024ULL * 1024 * 1024;
   std::uint64_t job_spool_bytes = 16ULL * 1024 * 1024 * 1024;
-  std::uint64_t stderr_tail_bytes = 64 * 1024;
+  std::uint64_t stderr_tail_bytes = 64ULL * 1024;
 };
 
 // One limit as people see it.

@@ -132,13 +132,10 @@ class Parser {
 
   static Result<std::uint64_t> Count(const JsonValue& value, const std::string& pointer,
                                      std::string_view limit_name, std::uint64_t limit) {
-    if (value.whole.value_or(0) == 0) {
-      return FailAt(pointer, "this is a whole number of at least 1");
-    }
-    if (*value.whole > limit) {
-      return OverLimit(pointer + ": this is", limit_name, limit, *value.whole);
-    }
-    return *value.whole;
+    const std::uint64_t number = value.whole.value_or(0);
+    if (number == 0) return FailAt(pointer, "this is a whole number of at least 1");
+    if (number > limit) return OverLimit(pointer + ": this is", limit_name, limit, number);
+    return number;
   }
 
   // A name that becomes a file below /dev/in and an item of a comma-separated header.

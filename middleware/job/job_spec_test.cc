@@ -179,8 +179,8 @@ TEST(ParseJob, RefusesWithPointerAndSentence) {
 
 TEST(ParseJob, RefusesJsonAMegabyteDeep) {
   JobLimits limits;
-  limits.document_bytes = 8 * 1024 * 1024;
-  const std::size_t depth = 1024 * 1024;
+  limits.document_bytes = 8ULL * 1024 * 1024;
+  const std::size_t depth = 1024ULL * 1024;
   for (const std::string& open : {std::string("["), std::string(R"({"a":)")}) {
     std::string json;
     for (std::size_t i = 0; i < depth; ++i) json += open;

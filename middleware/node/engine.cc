@@ -21,8 +21,10 @@
 #include <unordered_map>
 #include <utility>
 
+#include "middleware/node/completion.h"
 #include "middleware/node/explain.h"
 #include "middleware/node/job_run.h"
+#include "middleware/node/stderr_tail.h"
 #include "middleware/node/worker_pool.h"
 #include "middleware/plan/scheduler.h"
 
@@ -34,42 +36,6 @@ using JobId = plan::Scheduler::JobId;
 
 // The stderr of sessions that succeeded is shown too, as long as it is not much.
 constexpr std::size_t kKeptStderrBytes = std::size_t{1} << 20;
-
-// Calls `done` at most once, and never after Cancel() has returned.
-class Completion {
- public:
-  explicit Completion(std::function<void(JobResult)> done) : done_(std::move(done)) {}
-
-  void Call(JobResult result) {
-    std::function<void(JobResult)> done;
-    {
-      const std::lock_guard lock(mutex_);
-      done = std::exchange(done_, nullptr);
-      if (!done) return;
-      caller_ = std::this_thread::get_id();
-    }
-    done(std::move(result));
-    done = nullptr;  // with everything it holds, before Cancel() may go on
-    {
-      const std::lock_guard lock(mutex_);
-      caller_ = {};
-    }
-    has_returned_.notify_all();
-  }
-  void Cancel() {
-    std::unique_lock lock(mutex_);
-    done_ = nullptr;
-    // `done` itself may destroy the handle.
-    if (caller_ == std::this_thread::get_id()) return;
-    has_returned_.wait(lock, [this] { return caller_ == std::thread::id(); });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable has_returned_;
-  std::function<void(JobResult)> done_;
-  std::thread::id caller_;
-};
 
 // A session that is alive.
 struct Live {
@@ -93,43 +59,26 @@ struct JobEntry {
   std::shared_ptr<Completion> completion;
 };
 
-// Reads what is there, without waiting. False at the end of the stream.
-template <typename Consume>
-bool ReadAvailable(int fd, Consume consume) {
-  std::array<char, 65536> buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init)
-  for (int i = 0; i < 16; ++i) {
-    const ssize_t got = ::read(fd, buffer.data(), buffer.size());
-    if (got > 0) {
-      consume(std::string_view(buffer.data(), static_cast<std::size_t>(got)));
-    } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
-      return false;
-    } else if (errno == EAGAIN) {
-      return true;
-    }
+// A reader of ten thousand connections has as many files open. Returns how many there may be: more
+// than the hard limit where the process has the right to raise it.
+std::size_t RaiseFileLimit() {
+  constexpr rlim_t kWanted = 1 << 20;
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return 1024;
+  if (files.rlim_max < kWanted) {
+    const rlimit wanted{kWanted, kWanted};
+    if (::setrlimit(RLIMIT_NOFILE, &wanted) == 0) return kWanted;
   }
-  return true;
-}
-
-void KeepTail(std::string& tail, std::string_view text, std::size_t limit) {
-  tail += text;
-  // Cut now and then, not for every byte.
-  if (tail.size() > 2 * limit) tail.erase(0, tail.size() - limit);
-}
-
-std::string ReadTail(int fd, std::uint64_t size, std::uint64_t limit) {
-  const std::uint64_t length = std::min(size, limit);
-  std::string tail(length, '\0');
-  const ssize_t got = ::pread(fd, tail.data(), tail.size(), static_cast<off_t>(size - length));
-  tail.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
-  return tail;
+  const rlimit most{files.rlim_max, files.rlim_max};
+  return ::setrlimit(RLIMIT_NOFILE, &most) == 0 ? most.rlim_max : files.rlim_cur;
 }
 
 }  // namespace
 
 class Engine::Core : public std::enable_shared_from_this<Engine::Core> {
  public:
-  Core(EngineConfig config, store::ObjectStore& store, Runner& runner, std::shared_ptr<Spool> spool,
-       UniqueFd epoll, UniqueFd wakeup)
+  Core(EngineConfig config, std::size_t files, store::ObjectStore& store, Runner& runner,
+       std::shared_ptr<Spool> spool, UniqueFd epoll, UniqueFd wakeup)
       : config_(std::move(config)),
         store_(store),
         runner_(runner),
@@ -137,7 +86,7 @@ class Engine::Core : public std::enable_shared_from_this<Engine::Core> {
         images_(runner, config_.programs),
         epoll_(std::move(epoll)),
         wakeup_(std::move(wakeup)),
-        scheduler_(config_.slots),
+        scheduler_(config_.slots, files),
         workers_(config_.workers) {
     Watch(wakeup_.get(), Watched::kWakeup, 0);
     thread_ = std::thread([this] { Loop(); });
@@ -151,6 +100,7 @@ class Engine::Core : public std::enable_shared_from_this<Engine::Core> {
     Post([this] {
       is_closing_ = true;
       std::vector<JobId> ids;
+      ids.reserve(jobs_.size());
       for (const auto& [id, job] : jobs_) ids.push_back(id);
       for (const JobId id : ids) Cancel(id);
     });
@@ -385,12 +335,12 @@ void Engine::Core::Prepared(JobId id, Result<void> result) {
   if (!result) {
     Fail(id, run, result.error(), std::nullopt);
   } else if (!run.error) {
-    run.state.emplace(run.plan);
+    run.state = std::make_unique<plan::PlanState>(run.plan);
     run.outcomes.resize(run.plan.sessions.size());
     for (std::size_t i = 0; i < run.outcomes.size(); ++i) {
       run.outcomes[i].name = run.plan.sessions[i].name;
     }
-    scheduler_.Add(id, *run.state);
+    scheduler_.Add(id, run.plan, *run.state);
   }
   Schedule();
   Advance(id);
@@ -433,7 +383,7 @@ void Engine::Core::Opened(JobId id, const plan::Unit& unit,
   result->clear();  // what did not start is closed before the job can end
   for (const std::size_t session : unit.sessions.subspan(started)) {
     run.state->Finish(session, false);
-    scheduler_.Release(1);
+    scheduler_.Release(run.plan.sessions[session]);
   }
   Schedule();
   Advance(id);
@@ -469,7 +419,7 @@ void Engine::Core::Ended(std::uint64_t live_id) {
   JobRun& run = *jobs_.at(id).run;
   --run.running;
   --alive_;
-  scheduler_.Release(1);
+  scheduler_.Release(run.plan.sessions[live.session]);
   Drain(id, std::move(live.files.drains));
 
   const std::uint64_t tail_limit = config_.limits.stderr_tail_bytes;
@@ -635,20 +585,16 @@ Engine::~Engine() { core_->Close(); }
 
 Result<std::unique_ptr<Engine>> Engine::Start(EngineConfig config, store::ObjectStore& store,
                                               Runner& runner) {
-  // A job of many connections has many files open; a failure shows when one cannot be opened.
-  rlimit files{};
-  if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = files.rlim_max;
-    ::setrlimit(RLIMIT_NOFILE, &files);
-  }
+  const std::size_t files = RaiseFileLimit() / 4 * 3;  // the rest is the store's and the server's
   Result<std::shared_ptr<Spool>> spool = Spool::Open(config.spool_directory, config.spool_bytes);
   if (!spool) return Fail(spool);
   UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
   UniqueFd wakeup(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!epoll.is_open() || !wakeup.is_open()) return FailErrno("cannot start the job engine");
   try {
-    return std::unique_ptr<Engine>(new Engine(std::make_shared<Core>(
-        std::move(config), store, runner, std::move(*spool), std::move(epoll), std::move(wakeup))));
+    return std::unique_ptr<Engine>(
+        new Engine(std::make_shared<Core>(std::move(config), files, store, runner,
+                                          std::move(*spool), std::move(epoll), std::move(wakeup))));
   } catch (const std::system_error& error) {
     return Fail(ErrorCode::kUnavailable,
                 fmt::format("cannot start the threads of the job engine: {}", error.what()));

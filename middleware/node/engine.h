@@ -53,7 +53,7 @@ class JobHandle {
 
 class Engine {
  public:
-  // Raises the process's soft limit of open files to the hard one. `store` and `runner` outlive the
+  // Raises the process's limit of open files as far as it may. `store` and `runner` outlive the
   // engine.
   static Result<std::unique_ptr<Engine>> Start(EngineConfig config, store::ObjectStore& store,
                                                Runner& runner);

@@ -92,7 +92,7 @@ class JobRun {
   std::atomic<bool> is_stopping = false;       // failed or cancelled: steps give up early
 
   // The engine's.
-  std::optional<plan::PlanState> state;
+  std::unique_ptr<plan::PlanState> state;  // from when it may run
   std::vector<SessionOutcome> outcomes;
   std::optional<Error> error;
   std::optional<std::size_t> failed_session;

@@ -255,8 +255,8 @@ http::Response RenderReport(JobResult& result) {
 }
 
 // One line saying why, then the end of the failed session's stderr.
-std::string ErrorText(const JobResult& result) {
-  std::string text = result.error->message + "\n";
+std::string ErrorText(const Error& error, const JobResult& result) {
+  std::string text = error.message + "\n";
   if (!result.failed_session) return text;
   const SessionOutcome& session = result.sessions[*result.failed_session];
   if (session.stderr_tail.empty()) return text;
@@ -299,7 +299,7 @@ http::Response RenderResponse(JobResult result, AnswerForm form) {
   } else if (result.error) {
     response.status = StatusOf(result.error->code);
     response.headers.Set("Content-Type", "text/plain; charset=utf-8");
-    response.text = ErrorText(result);
+    response.text = ErrorText(*result.error, result);
   } else {
     response.headers.Set("Content-Type", result.content_type);
     response.body_size = result.body_size;

@@ -24,7 +24,7 @@ AnswerForm ChooseForm(std::string_view accept);
 // The answer to a job that ran, or could not. `result` is consumed. Blocks on the spool when the
 // form is kReport; at most kReportBodyBytes of the body stand in a report.
 http::Response RenderResponse(JobResult result, AnswerForm form);
-inline constexpr std::uint64_t kReportBodyBytes = 1024 * 1024;
+inline constexpr std::uint64_t kReportBodyBytes = 1024ULL * 1024;
 
 // The answer to a job document that is none.
 http::Response RenderError(const Error& error, AnswerForm form);

@@ -105,7 +105,6 @@ TEST(RenderResponse, ListsOfManySessionsAreCutAlike) {
   const http::Response response = RenderResponse(std::move(result), AnswerForm::kPlain);
   EXPECT_EQ(Header(response, "X-Nexe-Sessions"), "10000");
   const std::string shown = Header(response, "X-Nexe-Shown");
-  const std::string names = Header(response, "X-Nexe-System");
   EXPECT_LE(Header(response, "X-Nexe-Cdr-Line").size(), 4096U);
   for (const char* list : {"X-Nexe-System", "X-Nexe-Status", "X-Nexe-Retcode", "X-Nexe-Etag"}) {
     const std::string text = Header(response, list);
@@ -115,7 +114,7 @@ TEST(RenderResponse, ListsOfManySessionsAreCutAlike) {
 
 TEST(RenderResponse, HeadersHoldNoLineBreaksOrForeignBytes) {
   JobResult result = BadJob();
-  result.error->message = "a\r\nX-Evil: 1\xc3\xa4";
+  result.error = Error{ErrorCode::kGuestFault, "a\r\nX-Evil: 1\xc3\xa4"};
   result.sessions[1].status = "x,y";
   const http::Response response = RenderResponse(std::move(result), AnswerForm::kPlain);
   EXPECT_EQ(Header(response, "X-Nexe-Error"), "a%0D%0AX-Evil: 1%C3%A4");
@@ -156,8 +155,9 @@ TEST(RenderResponse, ReportCarriesSessionsAndBody) {
 }
 
 TEST(RenderResponse, ReportCarriesOtherBytesAsBase64) {
-  const http::Response response = RenderResponse(GoodJob("\xff\x00z"), AnswerForm::kReport);
-  EXPECT_THAT(response.text, HasSubstr(R"("body_base64":"/w==")"));
+  const http::Response response =
+      RenderResponse(GoodJob(std::string("\xff\0z", 3)), AnswerForm::kReport);
+  EXPECT_THAT(response.text, HasSubstr(R"("body_base64":"/wB6")"));
 }
 
 TEST(RenderResponse, ReportShowsOnlyTheStartOfALongBody) {

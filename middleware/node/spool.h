@@ -50,7 +50,7 @@ struct Piece {
 // One job's part of the spool. Thread-safe; gives everything back when destroyed.
 class JobSpool {
  public:
-  static constexpr std::uint64_t kPackedSize = 256 * 1024;
+  static constexpr std::uint64_t kPackedSize = 256ULL * 1024;
 
   // `limit` is the job limit job_spool_bytes.
   JobSpool(std::shared_ptr<Spool> spool, std::uint64_t limit)

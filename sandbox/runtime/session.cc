@@ -50,7 +50,18 @@ Result<int> LauncherFile() {
 // What the child of clone() needs. It shares the parent's memory and must only make system calls.
 struct ChildPlan {
   int launcher;
-  std::vector<int> sources;  // descriptor i of the session is a copy of sources[i]
+  std::vector<int> sources;  // descriptor i of the session is a copy of sources[i]; all different
+  // The inverse where it matters: which i still waits for the file that is descriptor d now, for
+  // each d below sources.size(); -1 for none.
+  std::vector<int> waiting = {};
+
+  void FindWaiting() {
+    waiting.assign(sources.size(), -1);
+    for (std::size_t i = 0; i < sources.size(); ++i) {
+      const auto source = static_cast<std::size_t>(sources[i]);
+      if (source < waiting.size()) waiting[source] = static_cast<int>(i);
+    }
+  }
 };
 
 // Moves the descriptors to their places and becomes the launcher. Runs in the parent's memory while
@@ -58,25 +69,30 @@ struct ChildPlan {
 __attribute__((no_sanitize("address", "thread", "undefined"))) int RunChild(void* argument) {
   auto& plan = *static_cast<ChildPlan*>(argument);
   const int count = static_cast<int>(plan.sources.size());
-  // First out of the way whatever stands where another one must go.
-  for (int i = 0; i < count; ++i) {
-    int& source = plan.sources.data()[i];
-    if (source < count && source != i) {
-      source = static_cast<int>(syscall(SYS_fcntl, source, F_DUPFD_CLOEXEC, count));
-      if (source < 0) return 1;
-    }
-  }
-  // The launcher too: close-on-exec closes it.
+  int* const sources = plan.sources.data();
+  int* const waiting = plan.waiting.data();
   int launcher = plan.launcher;
   if (launcher < count) {
     launcher = static_cast<int>(syscall(SYS_fcntl, launcher, F_DUPFD_CLOEXEC, count));
     if (launcher < 0) return 1;
   }
+  // One after the other, moving only what stands in the way: a session may have half as many
+  // channels as there can be descriptors, or nearly all.
   for (int i = 0; i < count; ++i) {
-    const int source = plan.sources.data()[i];
-    const long result =
-        source == i ? syscall(SYS_fcntl, source, F_SETFD, 0) : syscall(SYS_dup3, source, i, 0);
-    if (result < 0) return 1;
+    if (sources[i] == i) {
+      if (syscall(SYS_fcntl, i, F_SETFD, 0) < 0) return 1;
+      continue;
+    }
+    const int displaced = waiting[i];
+    if (displaced > i) {
+      const int moved = static_cast<int>(syscall(SYS_fcntl, i, F_DUPFD_CLOEXEC, 0));
+      if (moved < 0) return 1;
+      sources[displaced] = moved;
+      if (moved < count) waiting[moved] = displaced;
+    }
+    if (syscall(SYS_dup3, sources[i], i, 0) < 0) return 1;
+    if (sources[i] < count) waiting[sources[i]] = -1;
+    syscall(SYS_close, sources[i]);
   }
   const char* const arguments[] = {"zvm-session", nullptr};
   const char* const environment[] = {nullptr};
@@ -284,8 +300,9 @@ Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(request.timeout).count();
   (*block)->cpu_seconds = static_cast<std::uint32_t>(std::min<std::int64_t>(seconds + 1, INT_MAX));
 
-  ChildPlan plan{*launcher, {block_file.get(), request.image->memory_file()}};
+  ChildPlan plan{*launcher, {block_file.get(), request.image->memory_file()}, {}};
   for (const SessionChannel& channel : request.channels) plan.sources.push_back(channel.file.get());
+  plan.FindWaiting();
   state->started = steady_clock::now();
   const Result<pid_t> pid = SpawnLauncher(plan, state->pidfd);
   if (!pid) return Fail(pid);

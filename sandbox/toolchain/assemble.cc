@@ -99,7 +99,7 @@ Result<void> RunWithInput(const std::vector<std::string>& arguments, std::string
   }
   read_end.Reset();
   std::signal(SIGPIPE, SIG_IGN);
-  const auto written = WriteAll(write_end.get(), input);
+  auto written = WriteAll(write_end.get(), input);
   write_end.Reset();
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
@@ -173,7 +173,8 @@ Result<void> Assemble(const AssembleOptions& options) {
   for (const std::string& input : inputs) {
     auto text = ReadSource(input);
     if (!text) return Fail(text);
-    source = source.empty() ? std::move(*text) : source + "\n" + *text;
+    if (!source.empty()) source += '\n';
+    source += *text;
   }
   const auto rewritten = Rewrite(source, inputs[0] == "-" ? "<stdin>" : inputs[0]);
   if (!rewritten) return Fail(rewritten);

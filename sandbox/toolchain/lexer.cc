@@ -52,7 +52,7 @@ class Lexer {
     return std::nullopt;
   }
 
-  char Peek(std::size_t ahead) const {
+  [[nodiscard]] char Peek(std::size_t ahead) const {
     return at_ + ahead < out_.text.size() ? out_.text[at_ + ahead] : '\n';
   }
 
@@ -107,7 +107,7 @@ class Lexer {
     return Where(line_) + "a string is not closed";
   }
 
-  std::string Where(std::uint32_t line) const {
+  [[nodiscard]] std::string Where(std::uint32_t line) const {
     return out_.files.back() + ":" + std::to_string(line) + ": ";
   }
 

@@ -14,6 +14,8 @@ std::string Confined(std::string_view text) {
   return out ? *out : "refused";
 }
 
+Operand Parsed(std::string_view text) { return ParseOperand(text).value_or(Operand{}); }
+
 TEST(Operand, SplitsAtCommasOutsideParentheses) {
   const auto parts = SplitOperands("8(%rax,%rbx,4), %xmm0{%k1}, $','");
   ASSERT_EQ(parts.size(), 4u);  // the comma in a character is not understood: nothing writes it so
@@ -22,16 +24,15 @@ TEST(Operand, SplitsAtCommasOutsideParentheses) {
 }
 
 TEST(Operand, KnowsRegisterImmediateAndMemory) {
-  EXPECT_EQ(ParseOperand("%st(1)")->reg, "st(1)");
-  EXPECT_EQ(ParseOperand("$-5")->displacement, "-5");
-  const auto memory = ParseOperand("*%fs:-8+4( %rax , %r12 , 8 )");
-  ASSERT_TRUE(memory);
-  EXPECT_TRUE(memory->indirect);
-  EXPECT_EQ(memory->segment, "fs");
-  EXPECT_EQ(memory->displacement, "-8+4");
-  EXPECT_EQ(memory->base, "rax");
-  EXPECT_EQ(memory->index, "r12");
-  EXPECT_EQ(memory->scale, "8");
+  EXPECT_EQ(Parsed("%st(1)").reg, "st(1)");
+  EXPECT_EQ(Parsed("$-5").displacement, "-5");
+  const Operand memory = Parsed("*%fs:-8+4( %rax , %r12 , 8 )");
+  EXPECT_TRUE(memory.indirect);
+  EXPECT_EQ(memory.segment, "fs");
+  EXPECT_EQ(memory.displacement, "-8+4");
+  EXPECT_EQ(memory.base, "rax");
+  EXPECT_EQ(memory.index, "r12");
+  EXPECT_EQ(memory.scale, "8");
   EXPECT_FALSE(ParseOperand(""));
   EXPECT_FALSE(ParseOperand("8(rax)(%rbx,%rcx,1,2)"));
 }

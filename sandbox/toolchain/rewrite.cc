@@ -334,6 +334,7 @@ class Rewriter {
       if (!instruction.repeat) Line("nop");
       return;
     }
+    if (name == "ffreep") return Line("fstp", statement_->rest);  // the documented way to pop
     if (IsStringOperation(name) && HasOnlyImplicitOperands(instruction)) return String(instruction);
     if ((name == "bsf" || name == "bsfl" || name == "bsfq") && instruction.repeat) {
       // gcc writes tzcnt like this where an older processor's bsf does as well.
@@ -457,14 +458,21 @@ class Rewriter {
       const std::string width = AtWidthOf(reg.reg, spare);
       if (width.empty()) return Problem("this register cannot be exchanged with memory");
       const std::string name(reg.reg);
-      Line("movq", "%" + std::string(spare) + ", " + std::string(kSpare));
-      Line("mov", *address + ", %" + width);
-      Line("mov", "%" + name + ", " + *address);
-      Line("mov", "%" + width + ", %" + name);
-      Line("movq", std::string(kSpare) + ", %" + std::string(spare));
+      Move("movq", "%" + std::string(spare), kSpare);
+      Move("mov", *address, "%" + width);
+      Move("mov", "%" + name, *address);
+      Move("mov", "%" + width, "%" + name);
+      Move("movq", kSpare, "%" + std::string(spare));
       uses_spare_ = true;
       return;
     }
+  }
+
+  void Move(std::string_view mnemonic, std::string_view from, std::string_view to) {
+    std::string operands(from);
+    operands += ", ";
+    operands += to;
+    Line(mnemonic, operands);
   }
 
   static bool WritesStackPointer(const Instruction& instruction) {

@@ -93,6 +93,7 @@ TEST(Rewrite, KeepsPrefixesOfStringOperationsTogether) {
 TEST(Rewrite, StripsWhatOneThreadDoesNotNeed) {
   EXPECT_EQ(Body("lock cmpxchgl %ecx, (%rdi)"), "cmpxchgl %ecx, (%edi)");
   EXPECT_EQ(Body("lock\norq $0, (%rsp)"), "orq $0, (%rsp)");
+  EXPECT_EQ(Body("ffreep %st(0)"), "fstp %st(0)");
   EXPECT_EQ(Body("mfence; pause; rep; nop; endbr64"), "");
 }
 

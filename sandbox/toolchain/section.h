@@ -21,7 +21,7 @@ class SectionTracker {
   // Follows `directive` when it is one that changes the section; false when it is another one.
   bool Follow(const Statement& directive);
 
-  const Section& current() const { return current_; }
+  [[nodiscard]] const Section& current() const { return current_; }
 
  private:
   void Enter(Section section);

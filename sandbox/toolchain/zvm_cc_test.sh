@@ -48,13 +48,30 @@ for level in -O0 -O1 -O2 -O3 -Os -Og; do
 done
 
 step "options of the machine, of code generation and of hardening"
-for options in -march=x86-64-v3 "-march=haswell -O3 -ffast-math" -fPIC -fPIE -pie -static \
+for options in -march=x86-64-v3 "-march=haswell -Ofast" -fPIC -fPIE -pie -static \
   -fstack-protector-strong "-fcf-protection=full" -fno-omit-frame-pointer -fstack-clash-protection \
   -ffunction-sections -flto -pthread "-D_FORTIFY_SOURCE=2 -O2" -mcmodel=medium -pipe -m64 -gdwarf-4 -g3 \
   -fno-plt -ftls-model=global-dynamic; do
   # shellcheck disable=SC2086 # several options
   "$compiler" -O2 $options -Iinclude main.c part.c -o with || fail "$options"
   verified with
+done
+
+step "fast floating point, for every tuning"
+cat > float.c << 'SOURCE'
+#include <math.h>
+void gather(float *a, float *b, int *i, int n) { for (int k = 0; k < n; k++) a[k] = b[i[k]]; }
+void root(float *a, float *b, int n) { for (int k = 0; k < n; k++) a[k] = 1 / sqrtf(b[k]); }
+void quotient(float *a, float *b, int n) { for (int k = 0; k < n; k++) a[k] = 1 / b[k]; }
+long double wide(long double x) { return sinl(x) + sqrtl(x) + atan2l(x, 2) + exp2l(x) + logl(x); }
+double whole(double x) { return lrint(x) + floor(x) + rint(x) + fmod(x, 3); }
+int main(void) { return 0; }
+SOURCE
+for machine in x86-64 x86-64-v2 x86-64-v3 haswell skylake znver3 alderlake; do
+  for level in -O3 -Ofast; do
+    "$compiler" $level -march=$machine float.c -o float
+    verified float
+  done
 done
 
 step "assembly: .s, preprocessed .S, standard input, with line information"

@@ -19,18 +19,16 @@
 
 #include "posix.h"
 
-#define MAX_BYTES 10240
-#define MAX_STRINGS 400 /* arguments; and variables */
 #define MAX_PAIRS 5
 
 struct pair {
   char *key, *value;
 };
 
-static char text[MAX_BYTES + 1];
-static char environment_text[MAX_BYTES]; /* "NAME=value", made of two pairs */
+static char text[NVRAM_BYTES + 1];
+static char environment_text[NVRAM_BYTES]; /* "NAME=value", made of two pairs */
 static size_t environment_used;
-static char *arguments[MAX_STRINGS], *environment[MAX_STRINGS];
+static char *arguments[NVRAM_STRINGS], *environment[NVRAM_STRINGS];
 static size_t argument_count, environment_count;
 
 static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\r'; }
@@ -65,7 +63,7 @@ static void unescape(char* s) {
 /* Words at blanks; double quotes keep blanks in one. Escapes are undone afterwards, so \x20 stays.
  */
 static void read_arguments(char* s) {
-  while (argument_count < MAX_STRINGS) {
+  while (argument_count < NVRAM_STRINGS) {
     while (is_space(*s)) ++s;
     if (*s == '\0') return;
     char* out = s;
@@ -94,7 +92,7 @@ static const char* value_of(const struct pair* pairs, int count, const char* key
 
 static void add_variable(const char* name, const char* value) {
   const size_t a = strlen(name), b = strlen(value);
-  if (environment_count == MAX_STRINGS || a + b + 2 > sizeof environment_text - environment_used)
+  if (environment_count == NVRAM_STRINGS || a + b + 2 > sizeof environment_text - environment_used)
     return;
   char* out = environment_text + environment_used;
   memcpy(out, name, a);
@@ -141,7 +139,7 @@ static void record(const char* section, char* line) {
 void zvm_nvram_start(void) {
   const int channel = zvm_find_channel("/dev/nvram");
   if (channel < 0) return;
-  const long size = zvm_read_channel(channel, text, MAX_BYTES);
+  const long size = zvm_read_channel(channel, text, NVRAM_BYTES);
   if (size <= 0) return;
   text[size] = '\0';
   const char* section = "";

@@ -175,6 +175,9 @@ long sys_select(int count, void* read, void* write, void* except, int64_t nanose
 _Noreturn void sys_exit(int code);
 
 /* --- nvram.c: /dev/nvram --- */
+#define NVRAM_BYTES 10240 /* what is read of it */
+/* As many arguments and variables as fit, both together: each is a byte and a blank at least. */
+#define NVRAM_STRINGS (NVRAM_BYTES / 2)
 void zvm_nvram_start(void); /* reads it, sets clock and mapping, keeps the rest */
 size_t zvm_nvram_arguments(char*** out);
 size_t zvm_nvram_environment(char*** out);

@@ -10,7 +10,8 @@ int main(int argc, char** argv, char** envp);
 int __libc_start_main(int (*main)(int, char**, char**), int argc, char** argv, void (*init)(void),
                       void (*fini)(void), void (*ldso)(void));
 
-#define MAX_VECTOR 1024 /* words of argv, envp and auxv; nvram's limits keep below it */
+/* Words of argv, envp and auxv. */
+#define MAX_VECTOR (NVRAM_STRINGS + 32)
 
 static uintptr_t vector[MAX_VECTOR];
 static uint64_t canary_seed[2];

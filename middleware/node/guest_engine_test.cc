@@ -1,0 +1,219 @@
+// The engine with real sessions: every test runs a verified guest in a process of its own.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <future>
+
+#include "middleware/node/engine.h"
+#include "middleware/node/testing/fake_store.h"
+
+namespace zerocloud::node {
+namespace {
+
+using testing::HasSubstr;
+
+std::size_t CountDescriptors() {
+  std::size_t count = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    ++count;
+  }
+  return count;
+}
+
+std::size_t CountChildren() {
+  std::size_t count = 0;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    std::ifstream file(task.path() / "children");
+    for (std::string pid; file >> pid;) ++count;
+  }
+  return count;
+}
+
+std::string G(std::string_view name, std::string_view args, std::string_view devices = "",
+              std::string_view more = "") {
+  return R"({"name": ")" + std::string(name) +
+         R"(", "exec": {"path": "swift://~/bin/agent", "args": ")" + std::string(args) +
+         R"("}, "devices": [)" + std::string(devices) + "]" + std::string(more) + "}";
+}
+constexpr std::string_view kStdout = R"({"name": "stdout"})";
+
+class GuestEngineTest : public testing::Test {
+ protected:
+  GuestEngineTest() {
+    std::string name = testing::TempDir() + "/engine-XXXXXX";
+    directory_ = ::mkdtemp(name.data());
+    config.spool_directory = directory_;
+    config.slots = 4;
+    std::ifstream file(ZEROCLOUD_GUEST_AGENT, std::ios::binary);
+    store.objects["bin/agent"] = std::string(std::istreambuf_iterator<char>(file), {});
+    store.objects["in/a"] = "one\n";
+    store.objects["in/b"] = "two\n";
+    store.objects["in/c"] = std::string(300'000, 'x') + "\n";
+  }
+  ~GuestEngineTest() override {
+    engine.reset();
+    EXPECT_EQ(CountChildren(), 0U);
+    EXPECT_TRUE(std::filesystem::is_empty(directory_));
+    std::filesystem::remove_all(directory_);
+  }
+
+  [[nodiscard]] JobRequest Request(const std::string& groups) const {
+    Result<job::JobSpec> spec = job::ParseJob("[" + groups + "]", config.limits);
+    EXPECT_TRUE(spec.has_value()) << spec.error().message;
+    return {.spec = std::move(*spec),
+            .origin = {.account = "AUTH_me", .object = std::nullopt},
+            .caller = {.account = "AUTH_me", .user = "me", .token = "t"}};
+  }
+  void Start() {
+    if (!engine) engine = std::move(Engine::Start(config, store, *runner).value());
+  }
+  JobResult Run(const std::string& groups) {
+    const bool is_first = !engine;
+    Start();
+    const std::size_t before = CountDescriptors();
+    std::promise<JobResult> promise;
+    const std::unique_ptr<JobHandle> handle = engine->Submit(
+        Request(groups), [&](JobResult ended) { promise.set_value(std::move(ended)); });
+    JobResult result = promise.get_future().get();
+    engine->WaitUntilIdle();
+    body.assign(result.body_size, '\0');
+    for (std::size_t done = 0; done < body.size();) {
+      const std::span<char> rest = std::span(body).subspan(done);
+      done += result.body->Read(std::as_writable_bytes(rest)).value();
+    }
+    result.body.reset();
+    EXPECT_EQ(CountChildren(), 0U);
+    EXPECT_EQ(engine->stats().spool_bytes, 0U);
+    // The first job opens what stays: the program's memory file and the launcher.
+    if (!is_first) {
+      EXPECT_EQ(CountDescriptors(), before);
+    }
+    return result;
+  }
+  void RunWell(const std::string& groups) {
+    const JobResult result = Run(groups);
+    EXPECT_FALSE(result.error.has_value()) << result.error.value_or(Error{}).message;
+  }
+  JobResult RunBadly(const std::string& groups, ErrorCode code, const std::string& message) {
+    RunWell(G("warm", ""));
+    JobResult result = Run(groups);
+    if (!result.error) {
+      ADD_FAILURE() << "the job succeeded";
+      return result;
+    }
+    EXPECT_EQ(result.error.value_or(Error{}).code, code) << result.error.value_or(Error{}).message;
+    EXPECT_THAT(result.error.value_or(Error{}).message, HasSubstr(message));
+    return result;
+  }
+
+  EngineConfig config;
+  FakeStore store;
+  std::unique_ptr<Runner> runner = MakeSandboxRunner();
+  std::unique_ptr<Engine> engine;
+  std::string body;
+
+ private:
+  std::string directory_;
+};
+
+TEST_F(GuestEngineTest, MapsAndReducesOverStoredObjects) {
+  for (int i = 0; i < 2; ++i) {
+    RunWell(G("map", "upper", R"({"name": "stdin", "path": "swift://~/in/*"})",
+              R"(, "connect": ["red"])") +
+            "," + G("red", "cat", R"({"name": "stdout"})"));
+    EXPECT_EQ(body, "ONE\nTWO\n" + std::string(300'000, 'X') + "\n");
+  }
+}
+
+TEST_F(GuestEngineTest, ReadsInputAtRandomAndStoresOutputs) {
+  const JobResult result = Run(G(
+      "m", "cat put 3 def put 0 abc",
+      R"({"name": "input", "path": "swift://~/in/*"}, {"name": "output", "path": "swift://~/out/*.o"},
+               {"name": "stdout", "path": "swift://~/out/*.s"})"));
+  ASSERT_FALSE(result.error.has_value()) << result.error.value_or(Error{}).message;
+  EXPECT_EQ(store.objects.at("out/a.o"), "abcdef");
+  EXPECT_EQ(store.objects.at("out/b.s"), "two\n");
+  EXPECT_EQ(result.sessions[0].usage.disk_written_bytes, 10U);
+}
+
+TEST_F(GuestEngineTest, GangTalksBothWays) {
+  config.slots = 1;
+  RunWell(G("a", "out ping take 4", kStdout, R"(, "connect": ["b"])") + "," +
+          G("b", "out pong take 4", kStdout, R"(, "count": 2, "connect": ["a"])"));
+  EXPECT_EQ(body, "pongpongpingping");
+}
+
+TEST_F(GuestEngineTest, WriterSurvivesAReaderThatEndsFirst) {
+  RunWell(G("reader", "", "", R"(, "connect": ["writer"])") + "," +
+          G("writer", "cat name",
+            R"({"name": "stdin", "path": "swift://~/in/c"}, {"name": "stdout"})",
+            R"(, "connect": ["reader"])"));
+}
+
+TEST_F(GuestEngineTest, SessionsLearnWhoTheyAre) {
+  RunWell(G("m", R"(name env LOCAL_PATH_INFO env SESSION_COUNT)",
+            R"({"name": "stdin", "path": "swift://~/in/*"}, {"name": "stdout"})"));
+  EXPECT_EQ(body, "m-1\n/AUTH_me/in/a\n3\nm-2\n/AUTH_me/in/b\n3\nm-3\n/AUTH_me/in/c\n3\n");
+}
+
+TEST_F(GuestEngineTest, ExitCodeAndStderrAreReported) {
+  const JobResult result = RunBadly(G("a", R"(err \"oh no\" exit 3)"), ErrorCode::kGuestFault,
+                                    "session a failed: exit code 3");
+  EXPECT_EQ(result.sessions[0].stderr_tail, "oh no");
+}
+
+TEST_F(GuestEngineTest, FaultIsReportedWithItsFunction) {
+  RunBadly(G("a", "fault"), ErrorCode::kGuestFault, "(fault_here");
+}
+
+TEST_F(GuestEngineTest, EndlessLoopEndsAtItsTimeout) {
+  RunBadly(G("a", "loop", "", R"(, "timeout": 0.2)"), ErrorCode::kTimeout,
+           "ran longer than its timeout of 200 ms");
+}
+
+TEST_F(GuestEngineTest, EndlessOutputEndsAtItsLimit) {
+  config.limits.channel_bytes = 1'000'000;
+  RunBadly(G("a", "flood", kStdout), ErrorCode::kLimitExceeded,
+           "what it may write to /dev/stdout: channel_bytes is 1000000");
+}
+
+TEST_F(GuestEngineTest, ClientThatGoesAwayStopsItsSessions) {
+  RunWell(G("warm", ""));
+  const std::size_t before = CountDescriptors();
+  {
+    const std::unique_ptr<JobHandle> handle =
+        engine->Submit(Request(G("a", "loop", "", R"(, "count": 4)")), [](JobResult) {});
+    while (engine->stats().sessions < 4) std::this_thread::yield();
+  }
+  engine->WaitUntilIdle();
+  EXPECT_EQ(CountChildren(), 0U);
+  EXPECT_EQ(CountDescriptors(), before);
+}
+
+TEST_F(GuestEngineTest, HostProgramIsRefusedWithASentence) {
+  std::ifstream file("/bin/true", std::ios::binary);
+  store.objects["bin/true"] = std::string(std::istreambuf_iterator<char>(file), {});
+  RunBadly(R"({"name": "a", "exec": {"path": "swift://~/bin/true"}})", ErrorCode::kRejectedCode,
+           "/0/exec/path: swift://AUTH_me/bin/true: ");
+}
+
+TEST_F(GuestEngineTest, TooLittleMemoryIsNamed) {
+  const JobResult result = RunBadly(G("a", "", "", R"(, "memory": 4096)"), ErrorCode::kInvalid,
+                                    "session a could not start");
+  EXPECT_EQ(result.sessions[0].end, SessionEnd::kNotStarted);
+}
+
+// Two thousand sessions through two reducers: descriptors and memory stay bounded by what runs.
+TEST_F(GuestEngineTest, ManySessionsRunInWaves) {
+  for (int i = 0; i < 2000; ++i) store.objects["many/" + std::to_string(10'000 + i)] = "x";
+  RunWell(
+      G("m", "cat", R"({"name": "stdin", "path": "swift://~/many/*"})", R"(, "connect": ["r"])") +
+      "," + G("r", "cat", kStdout, R"(, "count": 2)"));
+  EXPECT_EQ(body, std::string(4000, 'x'));
+}
+
+}  // namespace
+}  // namespace zerocloud::node
