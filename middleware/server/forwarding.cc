@@ -155,6 +155,8 @@ net::awaitable<bool> Forwarding::SendHead(bool may_reuse) {
   const std::array<net::const_buffer, 1> pieces = {net::buffer(text)};
   peer_.reset();
   peer_buffer_.clear();
+  // Beast reads as much as the buffer has room for, and it starts with 512 bytes.
+  peer_buffer_.reserve(kPieceBytes);
   if (may_reuse) peer_ = upstream_.Reuse(strand);
   is_reused_ = peer_ != nullptr;
   if (is_reused_) {
