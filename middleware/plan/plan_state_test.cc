@@ -56,8 +56,9 @@ TEST(PlanState, AGangIsOneUnit) {
   PlanState state(plan);
   EXPECT_EQ(StartAll(state), Sessions{0});
   state.Finish(0, true);
-  ASSERT_TRUE(state.Next().has_value());
-  EXPECT_EQ(state.Next()->sessions.size(), 3U);
+  const std::optional<Unit> unit = state.Next();
+  ASSERT_TRUE(unit.has_value());
+  EXPECT_EQ(unit->sessions.size(), 3U);
 }
 
 TEST(PlanState, FailedSessionCancelsWhatHasNotStarted) {
