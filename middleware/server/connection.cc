@@ -22,7 +22,7 @@ namespace bhttp = beast::http;
 using boost::system::error_code;
 using std::chrono::steady_clock;
 
-constexpr std::size_t kPieceBytes = 64 * 1024;
+constexpr std::size_t kPieceBytes = std::size_t{64} * 1024;
 
 std::string_view View(const beast::flat_buffer& buffer) {
   const auto data = buffer.data();
@@ -290,9 +290,9 @@ net::awaitable<bool> Connection::AwaitAnswer() {
     completion_.reset();
   }
   const std::lock_guard lock(completion->mutex);
-  if (is_aborted_ || !completion->answer.has_value()) co_return false;
-  request_->response = std::move(*completion->answer);
-  co_return true;
+  std::optional<http::Response>& answer = completion->answer;
+  if (!is_aborted_ && answer.has_value()) request_->response = std::move(*answer);
+  co_return !is_aborted_ && answer.has_value();
 }
 
 // Returns when the client has closed its end. Bytes that it sends ahead are kept for the next
@@ -319,9 +319,9 @@ net::awaitable<Connection::Next> Connection::Answer() {
   // A body that was not read: reading it away keeps the connection only if it is known to be short,
   // and if the client is not still waiting to be told to send it.
   const bool is_unread = request.has_body && !request.parser.is_done();
-  const bool can_drain = (!request.expects_continue || request.has_asked_for_body) &&
-                         request.head.content_length.has_value() &&
-                         *request.head.content_length <= service_.limits.drained_bytes;
+  const bool can_drain =
+      (!request.expects_continue || request.has_asked_for_body) &&
+      request.head.content_length.value_or(UINT64_MAX) <= service_.limits.drained_bytes;
   const bool keep_alive =
       request.wants_keep_alive && !service_.is_draining && (!is_unread || can_drain);
   const bool is_whole = co_await WriteResponse(keep_alive);
@@ -367,15 +367,14 @@ net::awaitable<bool> Connection::WriteBody(BodyFrame frame, std::string head) {
   http::BodySource& source = *request_->response.body;
   constexpr std::string_view kEnd = "\r\n";
   constexpr std::string_view kLastChunk = "0\r\n\r\n";
-  std::vector<std::byte> piece(static_cast<std::size_t>(
-      std::min<std::uint64_t>(2 * kPieceBytes, frame.length.value_or(kPieceBytes))));
+  const std::uint64_t total = frame.length.value_or(UINT64_MAX);
+  std::vector<std::byte> piece(
+      static_cast<std::size_t>(std::min<std::uint64_t>(2 * kPieceBytes, total)));
   std::string prefix = std::move(head);
   for (bool is_last = false; !is_last;) {
     std::span<std::byte> space(piece);
-    if (frame.framing == Framing::kLength) {
-      const std::uint64_t left = *frame.length - record.bytes_out;
-      space = space.first(static_cast<std::size_t>(std::min<std::uint64_t>(left, space.size())));
-    }
+    space = space.first(
+        static_cast<std::size_t>(std::min<std::uint64_t>(total - record.bytes_out, space.size())));
     std::size_t count = 0;
     if (!space.empty()) {
       const Result<std::size_t> read = source.Read(space);
@@ -384,11 +383,8 @@ net::awaitable<bool> Connection::WriteBody(BodyFrame frame, std::string head) {
       count = *read;
     }
     record.bytes_out += count;
-    is_last = count == 0;
-    if (frame.framing == Framing::kLength) {
-      is_last = record.bytes_out == *frame.length;
-      if (count == 0 && !is_last) co_return false;
-    }
+    is_last = count == 0 || record.bytes_out == total;
+    if (frame.framing == Framing::kLength && is_last && record.bytes_out != total) co_return false;
     const bool is_chunk = frame.framing == Framing::kChunked;
     if (is_chunk && count > 0) {
       std::array<char, 20> size{};
@@ -429,7 +425,7 @@ net::awaitable<bool> Connection::DrainBody() {
 // before it was read. So: say that nothing more comes, then read until the client has closed too.
 net::awaitable<void> Connection::LingeringClose() {
   error_code ignored;
-  stream_.socket().shutdown(net::socket_base::shutdown_send, ignored);
+  ignored = stream_.socket().shutdown(net::socket_base::shutdown_send, ignored);
   std::array<std::byte, 4096> piece{};
   std::uint64_t left = service_.limits.drained_bytes;
   stream_.expires_after(service_.limits.linger_timeout);

@@ -17,7 +17,7 @@ namespace {
 namespace bhttp = beast::http;
 using boost::system::error_code;
 
-constexpr std::size_t kPieceBytes = 64 * 1024;
+constexpr std::size_t kPieceBytes = std::size_t{64} * 1024;
 constexpr std::uint32_t kResponseHeadBytes = 256 * 1024;
 
 // Whether a field concerns one hop only: by its name, or because Connection names it.
@@ -91,7 +91,7 @@ std::string Forwarding::ResponseText(bool keep_alive, bool is_chunked) const {
   return text + "\r\n";
 }
 
-Forwarding::Outcome Forwarding::FailWith(int status, std::string sentence) {
+Forwarding::Outcome Forwarding::FailWith(int status, std::string_view sentence) {
   request_.response = http::TextResponse(status, sentence);
   return Outcome::kFailed;
 }
@@ -175,7 +175,7 @@ net::awaitable<bool> Forwarding::SendHead(bool may_reuse) {
 }
 
 net::awaitable<Forwarding::HeadWait> Forwarding::ReadHead() {
-  parser_.emplace();
+  parser_ = std::make_unique<ResponseParser>();
   parser_->header_limit(kResponseHeadBytes);
   parser_->body_limit(boost::none);
   if (request_.is_head) parser_->skip(true);

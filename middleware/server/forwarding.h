@@ -6,8 +6,8 @@
 
 #include <boost/beast/http/parser.hpp>
 #include <memory>
-#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "middleware/server/request.h"
@@ -37,9 +37,9 @@ class Forwarding {
   using ResponseParser = beast::http::response_parser<beast::http::buffer_body>;
   enum class HeadWait : std::uint8_t { kHead, kClientGone, kTimeout, kUpstreamGone, kNonsense };
 
-  std::string RequestText() const;
-  std::string ResponseText(bool keep_alive, bool is_chunked) const;
-  Outcome FailWith(int status, std::string sentence);
+  [[nodiscard]] std::string RequestText() const;
+  [[nodiscard]] std::string ResponseText(bool keep_alive, bool is_chunked) const;
+  Outcome FailWith(int status, std::string_view sentence);
   Outcome FailFor(HeadWait why);
   // Connects (or reuses), sends the head. False: request_.response says why not.
   net::awaitable<bool> SendHead(bool may_reuse);
@@ -61,7 +61,7 @@ class Forwarding {
 
   std::unique_ptr<Stream> peer_;
   beast::flat_buffer peer_buffer_;
-  std::optional<ResponseParser> parser_;
+  std::unique_ptr<ResponseParser> parser_;  // of the response head read last
   bool is_reused_ = false;
   bool is_uploaded_ = false;
   bool is_cancelled_ = false;

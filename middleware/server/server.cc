@@ -68,13 +68,13 @@ Result<void> Server::State::Listen() {
   const auto address = net::ip::make_address(options.address, ec);
   if (ec) return fail("understand the address");
   const Tcp::endpoint endpoint(address, options.port);
-  acceptor.open(endpoint.protocol(), ec);
+  ec = acceptor.open(endpoint.protocol(), ec);
   if (ec) return fail("open a socket for");
-  acceptor.set_option(net::socket_base::reuse_address(true), ec);
+  ec = acceptor.set_option(net::socket_base::reuse_address(true), ec);
   if (ec) return fail("prepare");
-  acceptor.bind(endpoint, ec);
+  ec = acceptor.bind(endpoint, ec);
   if (ec) return fail("bind");
-  acceptor.listen(net::socket_base::max_listen_connections, ec);
+  ec = acceptor.listen(net::socket_base::max_listen_connections, ec);
   if (ec) return fail("listen on");
   const Tcp::endpoint bound = acceptor.local_endpoint(ec);
   if (ec) return fail("tell the port of");
@@ -94,7 +94,7 @@ net::awaitable<void> Server::State::AcceptLoop() {
       continue;
     }
     error_code ignored;
-    peer.set_option(Tcp::no_delay(true), ignored);
+    ignored = peer.set_option(Tcp::no_delay(true), ignored);
     const Tcp::endpoint remote = peer.remote_endpoint(ignored);
     Socket socket(std::move(peer));
     Serve(std::move(socket), remote.address().to_string());
@@ -111,7 +111,7 @@ void Server::State::Serve(Socket socket, std::string remote_address) {
           "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\n"
           "Connection: close\r\n\r\n";
       error_code ignored;
-      socket.non_blocking(true, ignored);
+      ignored = socket.non_blocking(true, ignored);
       socket.send(net::buffer(kFull), 0, ignored);
       return;
     }
@@ -180,7 +180,7 @@ std::size_t Server::connection_count() const {
 void Server::Adopt(UniqueFd connection) {
   Socket socket(net::make_strand(state_->context));
   error_code ec;
-  socket.assign(net::generic::stream_protocol(AF_UNIX, 0), connection.get(), ec);
+  ec = socket.assign(net::generic::stream_protocol(AF_UNIX, 0), connection.get(), ec);
   if (ec) return;
   [[maybe_unused]] const int now_the_sockets = connection.Release();
   state_->Serve(std::move(socket), "local");
@@ -194,7 +194,7 @@ void Server::Stop(std::chrono::milliseconds grace) {
   state_->service.is_draining = true;
   net::post(state_->accept_strand, [state = state_.get()] {
     error_code ignored;
-    state->acceptor.close(ignored);
+    ignored = state->acceptor.close(ignored);
   });
   for (const auto& connection : state_->Connections()) connection->Drain();
   const auto is_empty = [this] { return state_->connections.empty(); };

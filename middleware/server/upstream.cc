@@ -43,7 +43,7 @@ std::unique_ptr<Stream> Upstream::Reuse(Strand strand) {
     if (!IsQuiet(socket.get())) continue;
     auto stream = std::make_unique<Stream>(strand);
     error_code ec;
-    stream->socket().assign(net::generic::stream_protocol(Tcp::v4()), socket.get(), ec);
+    ec = stream->socket().assign(net::generic::stream_protocol(Tcp::v4()), socket.get(), ec);
     if (ec) continue;
     [[maybe_unused]] const int now_the_streams = socket.Release();
     return stream;
@@ -67,7 +67,7 @@ net::awaitable<Upstream::Connected> Upstream::Connect(Strand strand) {
     result.error = ec == beast::error::timeout ? net::error::timed_out : ec;
     if (ec) continue;
     error_code ignored;
-    stream->socket().set_option(Tcp::no_delay(true), ignored);
+    ignored = stream->socket().set_option(Tcp::no_delay(true), ignored);
     result.stream = std::move(stream);
     co_return result;
   }
