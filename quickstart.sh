@@ -53,7 +53,7 @@ trap cleanup EXIT
 say "starting the server"
 mkdir "$work/store"
 "$bin/zerocloud" serve --store "$work/store" --listen 127.0.0.1:0 \
-  --user test:tester:testing:admin >"$work/address" 2>"$work/server.log" &
+  --user test:tester:testing:admin --set /storage/durable=0 >"$work/address" 2>"$work/server.log" &
 server=$!
 until [ -s "$work/address" ]; do
   kill -0 "$server" 2>/dev/null || { cat "$work/server.log" >&2; exit 1; }

@@ -2,7 +2,7 @@
 # Installs what is needed, builds, and runs the tests. Ends with ctest's summary line.
 #
 #   ./test.sh                 release build, every test
-#   ./test.sh --sanitizers    the hosted tests again under ASan+UBSan, then the server's under TSan
+#   ./test.sh --sanitizers    the tests again under ASan+UBSan, then under TSan
 #   ./test.sh --lint          formatting, and clang-tidy over every file
 #   ./test.sh --fuzz SECONDS  each fuzz target for that long
 set -euo pipefail
@@ -11,10 +11,11 @@ jobs=$(nproc)
 
 usage() { sed -n '2,8s/^# \{0,1\}//p' "$0"; }
 
-build() {  # build PRESET
-  cmake --preset "$1" >"build-$1.log" 2>&1 || { cat "build-$1.log"; exit 1; }
-  rm -f "build-$1.log"
-  cmake --build --preset "$1" -j "$jobs"
+build() {  # build PRESET [cmake arguments]
+  local preset=$1
+  shift
+  cmake --preset "$preset" "$@"
+  cmake --build --preset "$preset" -j "$jobs"
 }
 
 run() {  # run PRESET [ctest arguments]
@@ -30,10 +31,13 @@ case "${1:-}" in
     run release
     ;;
   --sanitizers)
-    build asan
+    # Guests are the same whatever checks the host: those of the release build.
+    build release
+    guests=-DZEROCLOUD_GUEST_SYSROOT=$PWD/build/release/zvm
+    build asan "$guests"
     run asan
-    build tsan
-    run tsan
+    build tsan "$guests"
+    run tsan -LE toolchain
     ;;
   --lint)
     git ls-files '*.cc' '*.h' '*.c' | xargs clang-format-19 --dry-run -Werror

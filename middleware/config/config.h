@@ -59,6 +59,7 @@ struct EngineSection {
 
 struct StorageSection {
   std::uint64_t object_bytes = 5ULL << 30U;
+  std::uint64_t durable = 1;
 };
 
 struct Config {

@@ -45,6 +45,9 @@ std::vector<NumberOption> MakeNumbers() {
                 "How long requests under way may go on after SIGTERM; then they are cancelled."),
       ZC_NUMBER(storage, object_bytes, "bytes", 1, kTiB,
                 "Largest object of the embedded store; Swift's own limit is 5 GiB."),
+      ZC_NUMBER(storage, durable, "", 0, 1,
+                "1: what is stored is synced before the answer and survives a power failure. 0: it "
+                "survives the end of the process at any moment, but not of the machine."),
       ZC_NUMBER(proxy, connect_timeout_seconds, "seconds", 1, 600,
                 "How long connecting to the upstream may take. Longer is 504."),
       ZC_NUMBER(proxy, response_timeout_seconds, "seconds", 1, kDay,
@@ -67,7 +70,7 @@ std::vector<NumberOption> MakeNumbers() {
   };
   for (const job::LimitDescription& limit : job::DescribeLimits()) {
     rows.push_back(
-        {"/jobs/" + std::string(limit.name), "", 1, 1000 * kTiB,
+        {"/jobs/" + std::string(limit.name), "", 1, limit.maximum,
          [field = limit.field](Config& config) -> std::uint64_t& { return config.jobs.*field; },
          limit.prose});
   }

@@ -26,7 +26,10 @@ constexpr auto kDescriptions = std::to_array<LimitDescription>({
     {"args_bytes", &JobLimits::args_bytes, "Bytes of exec.args."},
     {"env_entries", &JobLimits::env_entries, "Variables in exec.env."},
     {"nvram_bytes", &JobLimits::nvram_bytes,
-     "Bytes of /dev/nvram, which carries arguments and environment to the guest."},
+     "Bytes of /dev/nvram, which carries arguments and environment to the guest; guests read no "
+     "more "
+     "than the default.",
+     JobLimits{}.nvram_bytes},
     {"metadata_entries", &JobLimits::metadata_entries, "Entries of a device's meta, as in Swift."},
     {"metadata_bytes", &JobLimits::metadata_bytes,
      "Bytes of all names and values of a device's meta, as in Swift."},

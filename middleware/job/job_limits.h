@@ -43,7 +43,8 @@ struct JobLimits {
 struct LimitDescription {
   std::string_view name;  // the key in configuration and /info
   std::uint64_t JobLimits::* field;
-  std::string_view prose;  // one sentence: what it bounds and why
+  std::string_view prose;                              // one sentence: what it bounds and why
+  std::uint64_t maximum = std::uint64_t{1000} << 40U;  // the most that it may be set to
 };
 
 // All of them, in the order of the struct.

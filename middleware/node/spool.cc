@@ -15,7 +15,7 @@ namespace {
 // Copies [from, from + size) of one file to [to, to + size) of another.
 Result<void> Copy(int source, std::uint64_t from, int target, std::uint64_t to,
                   std::uint64_t size) {
-  std::vector<std::byte> buffer(std::min<std::uint64_t>(size, 256 * 1024));
+  std::vector<std::byte> buffer(std::min<std::uint64_t>(size, 256ULL * 1024));
   while (size > 0) {
     const std::size_t want = std::min<std::uint64_t>(size, buffer.size());
     const ssize_t got = ::pread(source, buffer.data(), want, static_cast<off_t>(from));
@@ -70,15 +70,16 @@ std::uint64_t JobSpool::left() const {
 }
 
 Result<void> JobSpool::Charge(std::uint64_t size) {
-  if ((used_ += size) > limit_) {
-    const std::uint64_t wanted = used_;
+  const std::uint64_t wanted = used_ += size;
+  if (wanted > limit_) {
     used_ -= size;
     return Fail(ErrorCode::kLimitExceeded,
                 fmt::format("outputs and connections of the job take bytes of spool: {}; the limit "
                             "job_spool_bytes is {}",
                             wanted, limit_));
   }
-  if ((spool_->used_ += size) > spool_->limit_) {
+  const std::uint64_t all = spool_->used_ += size;
+  if (all > spool_->limit_) {
     spool_->used_ -= size;
     used_ -= size;
     return Fail(ErrorCode::kUnavailable,

@@ -47,6 +47,7 @@ TEST_F(SpoolTest, KeepsSmallAndLargePieces) {
   JobSpool job(spool, 1'000'000);
   std::vector<std::string> texts = {"", "a", std::string(5000, 'b'), std::string(300'000, 'c')};
   std::vector<Piece> pieces;
+  pieces.reserve(texts.size());
   for (const std::string& text : texts) {
     pieces.push_back(std::move(job.Keep(Written(job, text + "cut off"), text.size()).value()));
   }

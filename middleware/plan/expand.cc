@@ -96,7 +96,7 @@ class Expansion {
 
   // The objects that the wildcards of an input stand for, in listing order.
   Result<std::vector<Match>> FindMatches(const Device& device) {
-    const ObjectUrl pattern = WithAccount(*device.path);
+    const ObjectUrl pattern = WithAccount(device.path.value_or(ObjectUrl{}));
     const std::string pointer = device.pointer + "/path";
     std::vector<std::string> containers{pattern.container};
     const bool many_containers = pattern.container.contains('*');

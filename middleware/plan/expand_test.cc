@@ -80,6 +80,7 @@ class ExpandTest : public testing::Test {
   }
   static std::vector<std::string> Names(const Plan& plan) {
     std::vector<std::string> names;
+    names.reserve(plan.sessions.size());
     for (const Session& session : plan.sessions) names.push_back(session.name);
     return names;
   }

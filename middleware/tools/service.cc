@@ -117,6 +117,8 @@ Result<void> Service::Parts::OpenStore(const std::string& version) {
   store::StoreOptions store_options;
   store_options.directory = config.store;
   store_options.max_object_size = config.storage.object_bytes;
+  store_options.durability =
+      config.storage.durable != 0 ? store::Durability::kPower : store::Durability::kProcess;
   auto opened = store::DirectoryStore::Open(std::move(store_options));
   if (!opened.has_value()) return Fail(opened);
   directory = std::move(*opened);

@@ -30,7 +30,9 @@ bool CatchStopSignals() {
   struct sigaction action = {};
   action.sa_handler = OnStopSignal;
   return g_stop_event >= 0 && ::sigaction(SIGTERM, &action, nullptr) == 0 &&
-         ::sigaction(SIGINT, &action, nullptr) == 0 && ::signal(SIGPIPE, SIG_IGN) != SIG_ERR;
+         ::sigaction(SIGINT, &action, nullptr) == 0 && ::signal(SIGPIPE, SIG_IGN) != SIG_ERR &&
+         // A file-size limit is an error of the write, not the end of the service.
+         ::signal(SIGXFSZ, SIG_IGN) != SIG_ERR;
 }
 
 void WaitForStopSignal() {

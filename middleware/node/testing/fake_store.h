@@ -55,9 +55,10 @@ class FakeStore : public store::ObjectStore {
                                                const std::string& prefix, std::size_t) override {
     const std::lock_guard lock(mutex);
     std::vector<std::string> names;
+    std::string start = container;
+    start.append("/").append(prefix);
     for (const auto& [key, bytes] : objects) {
-      if (key.starts_with(container + "/" + prefix))
-        names.push_back(key.substr(container.size() + 1));
+      if (key.starts_with(start)) names.push_back(key.substr(container.size() + 1));
     }
     return names;
   }
