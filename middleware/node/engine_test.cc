@@ -16,6 +16,8 @@ namespace {
 using testing::HasSubstr;
 using testing::StartsWith;
 
+// A thread that starts may hold one for a moment (the allocator counts processors), so compare with
+// "no more than before".
 std::size_t CountDescriptors() {
   std::size_t count = 0;
   for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
@@ -106,7 +108,7 @@ class EngineTest : public testing::Test {
     result.body.reset();
     EXPECT_EQ(engine->stats().sessions, 0U);
     EXPECT_EQ(engine->stats().spool_bytes, 0U);
-    EXPECT_EQ(CountDescriptors(), before) << ListDescriptors();
+    EXPECT_LE(CountDescriptors(), before) << ListDescriptors();
     return result;
   }
   void RunWell(const std::string& groups) {
@@ -228,7 +230,7 @@ TEST_F(EngineTest, ClientThatGoesAwayStopsItsSessions) {
   engine->WaitUntilIdle();
   EXPECT_EQ(runner.alive(), 0);
   EXPECT_EQ(engine->stats().jobs, 0U);
-  EXPECT_EQ(CountDescriptors(), before);
+  EXPECT_LE(CountDescriptors(), before);
   EXPECT_TRUE(store.put.empty());
 }
 

@@ -15,6 +15,8 @@ namespace {
 
 using testing::HasSubstr;
 
+// A thread that starts may hold one for a moment (the allocator counts processors), so compare with
+// "no more than before".
 std::size_t CountDescriptors() {
   std::size_t count = 0;
   for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
@@ -89,7 +91,7 @@ class GuestEngineTest : public testing::Test {
     EXPECT_EQ(engine->stats().spool_bytes, 0U);
     // The first job opens what stays: the program's memory file and the launcher.
     if (!is_first) {
-      EXPECT_EQ(CountDescriptors(), before);
+      EXPECT_LE(CountDescriptors(), before);
     }
     return result;
   }
@@ -190,7 +192,7 @@ TEST_F(GuestEngineTest, ClientThatGoesAwayStopsItsSessions) {
   }
   engine->WaitUntilIdle();
   EXPECT_EQ(CountChildren(), 0U);
-  EXPECT_EQ(CountDescriptors(), before);
+  EXPECT_LE(CountDescriptors(), before);
 }
 
 TEST_F(GuestEngineTest, HostProgramIsRefusedWithASentence) {

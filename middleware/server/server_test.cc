@@ -323,6 +323,8 @@ struct Nonsense {
   const char* name;
   std::string bytes;
 };
+// The name of the test; without it gtest prints the bytes of the struct.
+void PrintTo(const Nonsense& nonsense, std::ostream* out) { *out << nonsense.name; }
 
 class ServerNonsenseTest : public ServerTest, public ::testing::WithParamInterface<Nonsense> {};
 
