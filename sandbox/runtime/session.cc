@@ -28,6 +28,15 @@ using std::chrono::steady_clock;
 
 constexpr std::uint32_t kNobody = 65534;
 
+// The child borrows our memory until it has become the launcher, so that starting it costs the same
+// however large we are. Under ThreadSanitizer, whose clone() takes every child for a fork, it is
+// one.
+#if __has_feature(thread_sanitizer)
+constexpr int kShareMemory = 0;
+#else
+constexpr int kShareMemory = CLONE_VM;
+#endif
+
 // The launcher lies beside the running program, or in ../bin of it (test programs), or where it was
 // installed. Opened once: every session of this process runs the same file.
 Result<int> LauncherFile() {
@@ -111,7 +120,7 @@ Result<pid_t> SpawnLauncher(ChildPlan& plan, UniqueFd& pidfd) {
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, &before);
   const int pid = clone(&RunChild, stack + kChildStack,
-                        CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &plan, &raw_pidfd);
+                        kShareMemory | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &plan, &raw_pidfd);
   const int error = errno;
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (pid < 0) return FailErrno("cannot start a session process", error);
