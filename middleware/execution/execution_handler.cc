@@ -84,9 +84,10 @@ std::expected<http::StoragePath, http::Response> CheckHead(const http::RequestHe
   if (!IsJson(*type)) {
     return refuse(415, "A job is a JSON document: Content-Type must be application/json.");
   }
-  if (head.content_length.value_or(0) > document_bytes) {
-    const auto over = job::OverLimit("the job document has bytes:", "document_bytes",
-                                     document_bytes, *head.content_length);
+  const std::uint64_t length = head.content_length.value_or(0);
+  if (length > document_bytes) {
+    const auto over =
+        job::OverLimit("the job document has bytes:", "document_bytes", document_bytes, length);
     return std::unexpected(http::ErrorResponse(over.error()));
   }
   return std::move(**path);

@@ -102,6 +102,7 @@ std::string InfoSection(const config::Config& config, const std::string& version
 
 std::vector<store::StoreUser> StoreUsers(const config::Config& config) {
   std::vector<store::StoreUser> users;
+  users.reserve(config.users.size());
   for (const config::User& user : config.users) {
     users.push_back({user.account, user.user, user.key, user.is_admin, false});
   }

@@ -73,7 +73,7 @@ class CurlObjectStoreTest : public store::StoreTest {
     return file;
   }
   // Answers everything with one response, from now on.
-  void AlwaysAnswer(int status, http::Headers headers = {}, std::string text = {}) {
+  void AlwaysAnswer(int status, const http::Headers& headers = {}, const std::string& text = {}) {
     interposed_->override_response = [=](const http::RequestHead&) {
       http::Response response;
       response.status = status;

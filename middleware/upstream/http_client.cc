@@ -139,13 +139,18 @@ Result<void> HttpClient::State::Prepare(Transfer& transfer) const {
   };
   bool is_complete = true;
   for (const auto& [name, value] : request.headers) {
-    if ((name + value).find_first_of("\r\n") != std::string::npos || name.empty()) {
+    const auto has_break = [](const std::string& text) {
+      return text.find_first_of("\r\n") != std::string::npos;
+    };
+    if (has_break(name) || has_break(value) || name.empty()) {
       curl_slist_free_all(list);
       return Fail(ErrorCode::kInvalid,
                   "the header field " + http::ToLower(name.substr(0, 40)) + " holds a line break");
     }
     // curl's notation: "Name;" is a field without a value, "Name:" would remove it.
-    is_complete = is_complete && add(value.empty() ? name + ";" : name + ": " + value);
+    std::string line = name;
+    line.append(value.empty() ? ";" : ": ").append(value);
+    is_complete = is_complete && add(line);
   }
   constexpr std::uint64_t kWorthAsking = 1 << 20;
   if (request.upload_size < kWorthAsking) is_complete = is_complete && add("Expect:");

@@ -29,7 +29,7 @@ std::string Md5::Hex() {
 
 Result<std::string> Md5OfFile(int file, std::uint64_t size) {
   Md5 md5;
-  std::vector<std::byte> piece(256 * 1024);
+  std::vector<std::byte> piece(std::size_t{256} * 1024);
   for (std::uint64_t at = 0; at < size;) {
     const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), size - at));
     const ssize_t got = ::pread(file, piece.data(), wanted, static_cast<off_t>(at));

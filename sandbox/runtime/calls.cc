@@ -80,7 +80,7 @@ int64_t FailTransfer(Calls& calls, int32_t handle, int64_t host_errno) {
 void UpdateDigest(BlockChannel& channel, const GuestMemory& memory, uint64_t address,
                   int64_t bytes) {
   if (channel.wants_digest == 0 || bytes <= 0) return;
-  channels::Sha1Update(channel.digest, reinterpret_cast<const void*>(memory.HostAddress(address)),
+  channels::Sha1Update(channel.digest, PointerTo<const void>(memory.HostAddress(address)),
                        static_cast<uint64_t>(bytes));
 }
 
@@ -137,9 +137,9 @@ void EndSession(Calls& calls, EndCause cause) {
     if (block.wants_memory_digest != 0 && cause == EndCause::kExited) {
       for (const Region& region : calls.memory) {
         if ((region.access & kRead) == 0 || region.source == RegionSource::kGate) continue;
-        channels::Sha1Update(
-            block.memory_digest,
-            reinterpret_cast<const void*>(calls.memory.HostAddress(region.address)), region.size);
+        channels::Sha1Update(block.memory_digest,
+                             PointerTo<const void>(calls.memory.HostAddress(region.address)),
+                             region.size);
       }
     }
     block.phase = Phase::kEnded;

@@ -118,7 +118,7 @@ SessionBlock* MapBlock() {
   const int64_t mapped = Sys(SYS_mmap, 0, static_cast<uint64_t>(status.size),
                              PROT_READ | PROT_WRITE, MAP_SHARED, kBlockDescriptor, 0);
   if (IsError(mapped)) return nullptr;
-  auto* block = reinterpret_cast<SessionBlock*>(mapped);
+  auto* block = PointerTo<SessionBlock>(static_cast<uint64_t>(mapped));
   return block->version == kSessionBlockVersion ? block : nullptr;
 }
 
@@ -205,7 +205,7 @@ void MapAnonymous(SessionBlock* block, const Region& region, const unsigned char
             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, ~uint64_t{0}, 0));
   if (size == 0) return;
   // SAFETY: just mapped writable, nothing runs there yet.
-  auto* to = reinterpret_cast<unsigned char*>(region.address);
+  auto* to = PointerTo<unsigned char>(region.address);
   for (uint64_t i = 0; i < size; ++i) to[i] = bytes[i];
   Check(block, SetupStep::kMap, Sys(SYS_mprotect, region.address, region.size, final_protection));
 }
@@ -277,7 +277,7 @@ void CatchFaults(SessionBlock* block, const uint64_t* kernel_block) {
                             MAP_PRIVATE | MAP_ANONYMOUS, ~uint64_t{0}, 0);
   Check(block, SetupStep::kSignals, stack);
   stack_t alternate = {};
-  alternate.ss_sp = reinterpret_cast<void*>(stack);
+  alternate.ss_sp = PointerTo<void>(static_cast<uint64_t>(stack));
   alternate.ss_size = stack_size;
   Check(block, SetupStep::kSignals, Sys(SYS_sigaltstack, Address(&alternate), 0));
 
@@ -363,6 +363,7 @@ void* memset(void* to, int value, size_t size) {
   return result;
 }
 
+// NOLINTNEXTLINE(bugprone-reserved-identifier): the compiler's name
 [[noreturn]] void __stack_chk_fail() { Exit(2); }
 
 }  // extern "C"

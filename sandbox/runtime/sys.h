@@ -27,4 +27,10 @@ inline uint64_t Address(const volatile void* pointer) {
   return reinterpret_cast<uint64_t>(pointer);
 }
 
+// Addresses are numbers here: the kernel's, a guest's, or of what was just mapped.
+template <typename T>
+T* PointerTo(uint64_t address) {
+  return reinterpret_cast<T*>(address);  // NOLINT(performance-no-int-to-ptr)
+}
+
 }  // namespace zerocloud::runtime
