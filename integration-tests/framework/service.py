@@ -139,8 +139,23 @@ class Service:
                 todo += mine
         return found
 
+    def sessions(self):
+        """The process ids of the sessions that run. A child that has not yet become a launcher is
+        none: while it is, the thread that starts it stands still, and whoever stops such a child
+        stops the server."""
+        return [pid for pid in self.children()
+                if read_or_nothing(f"/proc/{pid}/cmdline").startswith(b"zvm-session\0")]
+
     def temporary_files(self):
         return sorted((self.directory / "store" / ".zerocloud" / "tmp").iterdir())
+
+
+def read_or_nothing(path):
+    """The bytes of a file in /proc, none when its process is gone."""
+    try:
+        return pathlib.Path(path).read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 class ServiceTest(unittest.TestCase):

@@ -320,7 +320,7 @@ class WhileAJobRuns(JobTest):
                 pass
         thread = threading.Thread(target=post)
         thread.start()
-        self.wait_until(self.service.children)
+        self.wait_until(self.service.sessions)
         return thread, answer
 
     def test_a_deleted_input_is_read_to_its_end(self):
@@ -328,7 +328,7 @@ class WhileAJobRuns(JobTest):
         self.put("in/o", poured(size))
         thread, answer = self.start([group("g", "copy", "--wait /dev/input -",
                                            [device("input", "in/o"), "stdout"])])
-        session = self.service.children()[0]
+        session = self.service.sessions()[0]
         os.kill(session, signal.SIGSTOP)
         self.assertEqual(self.service.request("DELETE", f"/v1/{ACCOUNT}/in/o").status, 204)
         self.assertEqual(self.get("in/o").status, 404)
@@ -340,7 +340,7 @@ class WhileAJobRuns(JobTest):
     def test_a_replaced_input_is_read_as_it_was(self):
         self.put("in/o", b"old")
         thread, answer = self.start([group("g", "copy", "--wait - -", [device("stdin", "in/o"), "stdout"])])
-        session = self.service.children()[0]
+        session = self.service.sessions()[0]
         os.kill(session, signal.SIGSTOP)
         self.put("in/o", b"new")
         os.kill(session, signal.SIGCONT)
@@ -364,8 +364,8 @@ class WhileAJobRuns(JobTest):
         for _ in range(3):
             with self.service.connect() as peer:
                 peer.sendall(head + body)
-                self.wait_until(self.service.children)
-                sessions = self.service.children()
+                self.wait_until(self.service.sessions)
+                sessions = self.service.sessions()
             self.wait_until(lambda: not any(is_alive(pid) for pid in sessions))
         self.wait_until(lambda: self.service.children() == [])
         self.assertEqual(self.names("out"), [])
@@ -380,7 +380,7 @@ class WhileAJobRuns(JobTest):
 
     def test_a_stopping_server_ends_its_jobs(self):
         thread, answer = self.start([group("g", "fail", "loop", timeout=3000)])
-        sessions = self.service.children()
+        sessions = self.service.sessions()
         self.service.stop(signal.SIGTERM)
         self.wait_after_death(sessions)
         thread.join()
@@ -396,8 +396,8 @@ class WhileAJobRuns(JobTest):
             peer.sendall((f"POST /v1/{ACCOUNT} HTTP/1.1\r\nX-Auth-Token: {token}\r\n"
                           "X-Zerovm-Execute: 1.0\r\nContent-Type: application/json\r\n"
                           f"Content-Length: {len(body)}\r\n\r\n").encode() + body)
-            self.wait_until(self.service.children)
-            sessions = self.service.children()
+            self.wait_until(self.service.sessions)
+            sessions = self.service.sessions()
             self.service.stop(signal.SIGKILL)
         self.wait_after_death(sessions)
         self.restart()
