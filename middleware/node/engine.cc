@@ -4,9 +4,9 @@
 #include <fmt/format.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -23,6 +23,7 @@
 
 #include "middleware/node/completion.h"
 #include "middleware/node/explain.h"
+#include "middleware/node/file_limit.h"
 #include "middleware/node/job_run.h"
 #include "middleware/node/stderr_tail.h"
 #include "middleware/node/worker_pool.h"
@@ -36,6 +37,10 @@ using JobId = plan::Scheduler::JobId;
 
 // The stderr of sessions that succeeded is shown too, as long as it is not much.
 constexpr std::size_t kKeptStderrBytes = std::size_t{1} << 20;
+
+// How often the files of sessions that run are looked at. What they may take beyond the spool's
+// bounds is what a disk takes in that time.
+constexpr std::chrono::milliseconds kPatrolInterval{50};
 
 // A session that is alive.
 struct Live {
@@ -58,20 +63,6 @@ struct JobEntry {
   std::shared_ptr<JobRun> run;
   std::shared_ptr<Completion> completion;
 };
-
-// A reader of ten thousand connections has as many files open. Returns how many there may be: more
-// than the hard limit where the process has the right to raise it.
-std::size_t RaiseFileLimit() {
-  constexpr rlim_t kWanted = 1 << 20;
-  rlimit files{};
-  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return 1024;
-  if (files.rlim_max < kWanted) {
-    const rlimit wanted{kWanted, kWanted};
-    if (::setrlimit(RLIMIT_NOFILE, &wanted) == 0) return kWanted;
-  }
-  const rlimit most{files.rlim_max, files.rlim_max};
-  return ::setrlimit(RLIMIT_NOFILE, &most) == 0 ? most.rlim_max : files.rlim_cur;
-}
 
 }  // namespace
 
@@ -136,6 +127,9 @@ class Engine::Core : public std::enable_shared_from_this<Engine::Core> {
   [[nodiscard]] int NextTimeout() const;
   void HandleEvent(const epoll_event& event);
   void StrikeDeadlines();
+  // Each session may write what is left of the spool; together they may not. Fails the jobs whose
+  // sessions do.
+  void PatrolSpool();
 
   void Watch(int fd, Watched what, std::uint64_t id) {
     epoll_event event{};
@@ -199,6 +193,7 @@ class Engine::Core : public std::enable_shared_from_this<Engine::Core> {
   std::unordered_map<std::uint64_t, Live> live_;
   std::unordered_map<std::uint64_t, DrainedStream> drains_;
   std::set<std::pair<steady_clock::time_point, std::uint64_t>> deadlines_;
+  steady_clock::time_point next_patrol_;
   bool is_closing_ = false;
 
   WorkerPool workers_;  // ends before what its tasks use
@@ -247,6 +242,7 @@ void Engine::Core::Loop() {
     const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), NextTimeout());
     for (int i = 0; i < count; ++i) HandleEvent(events[static_cast<std::size_t>(i)]);
     StrikeDeadlines();
+    PatrolSpool();
   }
 }
 
@@ -264,8 +260,8 @@ void Engine::Core::RunPosted() {
 
 int Engine::Core::NextTimeout() const {
   if (deadlines_.empty()) return -1;
-  const auto left =
-      std::chrono::ceil<std::chrono::milliseconds>(deadlines_.begin()->first - steady_clock::now());
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+      std::min(deadlines_.begin()->first, next_patrol_) - steady_clock::now());
   return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, INT_MAX));
 }
 
@@ -276,6 +272,28 @@ void Engine::Core::StrikeDeadlines() {
     deadlines_.erase(deadlines_.begin());
     live_.at(id).process->Kill(runtime::Cause::kTimedOut);
   }
+}
+
+void Engine::Core::PatrolSpool() {
+  const steady_clock::time_point now = steady_clock::now();
+  if (live_.empty() || now < next_patrol_) return;
+  next_patrol_ = now + kPatrolInterval;
+  std::map<JobId, std::uint64_t> written;
+  std::uint64_t all = spool_->used();
+  for (const auto& [live_id, live] : live_) {
+    const std::uint64_t bytes = BytesOnDisk(live.files);
+    written[live.job] += bytes;
+    all += bytes;
+  }
+  for (const auto& [id, bytes] : written) {
+    JobRun& run = *jobs_.at(id).run;
+    const std::uint64_t taken = run.spool->used() + bytes;
+    if (taken > run.spool->limit()) Fail(id, run, run.spool->OverLimit(taken), std::nullopt);
+  }
+  if (all <= spool_->limit()) return;
+  const auto most =
+      std::ranges::max_element(written, {}, [](const auto& job) { return job.second; });
+  Fail(most->first, *jobs_.at(most->first).run, spool_->Full(), std::nullopt);
 }
 
 void Engine::Core::HandleEvent(const epoll_event& event) {

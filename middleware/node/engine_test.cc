@@ -376,6 +376,19 @@ TEST_F(EngineTest, FullMachineSpoolIsUnavailable) {
       testing::AnyOf(HasSubstr("the machine's spool is full"), HasSubstr("job_spool_bytes")));
 }
 
+// Each alone fits, and none ends: only what they take meanwhile can tell.
+TEST_F(EngineTest, SessionsThatRunAtOnceShareTheSpool) {
+  config.limits.job_spool_bytes = 10;
+  RunBadly(G("a", "say:01234567 hang", kStdout, R"(, "count": 2)"), ErrorCode::kLimitExceeded,
+           "bytes of spool: 16; the limit job_spool_bytes is 10");
+}
+
+TEST_F(EngineTest, JobsThatRunAtOnceShareTheMachinesSpool) {
+  config.spool_bytes = 10;
+  RunBadly(G("a", "say:0123 hang", kStdout) + "," + G("b", "say:01234567 hang", kStdout),
+           ErrorCode::kUnavailable, "the machine's spool is full: its limit spool_bytes is 10");
+}
+
 TEST_F(EngineTest, ResponseLimitIsNamed) {
   config.limits.response_bytes = 10;
   RunBadly(G("a", "say:01234567", kStdout, R"(, "count": 2)"), ErrorCode::kLimitExceeded,

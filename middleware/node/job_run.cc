@@ -1,6 +1,7 @@
 #include "middleware/node/job_run.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <map>
@@ -65,6 +66,18 @@ class SpooledBody : public http::BodySource {
 };
 
 }  // namespace
+
+std::uint64_t BytesOnDisk(const SessionFiles& files) {
+  std::uint64_t bytes = 0;
+  for (const OutputFile& output : files.outputs) {
+    struct stat facts{};
+    if (::fstat(output.file.get(), &facts) != 0) continue;
+    // The size of a file with holes, and the blocks of a small one, are more than it takes.
+    bytes +=
+        static_cast<std::uint64_t>(std::min<std::int64_t>(facts.st_size, facts.st_blocks * 512));
+  }
+  return bytes;
+}
 
 Result<void> JobRun::Prepare() {
   StoreListing listing(store, request.caller);

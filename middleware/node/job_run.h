@@ -44,6 +44,9 @@ struct SessionFiles {
   std::vector<UniqueFd> drains;  // read ends of its incoming streams
 };
 
+// Bytes of disk that the outputs take by now.
+std::uint64_t BytesOnDisk(const SessionFiles& files);
+
 struct OpenedSession {
   std::size_t session = 0;
   runtime::SessionRequest request;

@@ -61,6 +61,13 @@ Result<UniqueFd> Spool::NewFile() const {
   return file;
 }
 
+Error Spool::Full() const {
+  return {ErrorCode::kUnavailable,
+          fmt::format("the machine's spool is full: its limit spool_bytes is {}; try again when "
+                      "other jobs have ended",
+                      limit_)};
+}
+
 JobSpool::~JobSpool() { spool_->used_ -= used_; }
 
 std::uint64_t JobSpool::left() const {
@@ -69,23 +76,24 @@ std::uint64_t JobSpool::left() const {
   return std::min(limit_ - std::min(limit_, used), spool_->limit_ - std::min(spool_->limit_, all));
 }
 
+Error JobSpool::OverLimit(std::uint64_t wanted) const {
+  return {ErrorCode::kLimitExceeded,
+          fmt::format("outputs and connections of the job take bytes of spool: {}; the limit "
+                      "job_spool_bytes is {}",
+                      wanted, limit_)};
+}
+
 Result<void> JobSpool::Charge(std::uint64_t size) {
   const std::uint64_t wanted = used_ += size;
   if (wanted > limit_) {
     used_ -= size;
-    return Fail(ErrorCode::kLimitExceeded,
-                fmt::format("outputs and connections of the job take bytes of spool: {}; the limit "
-                            "job_spool_bytes is {}",
-                            wanted, limit_));
+    return std::unexpected(OverLimit(wanted));
   }
   const std::uint64_t all = spool_->used_ += size;
   if (all > spool_->limit_) {
     spool_->used_ -= size;
     used_ -= size;
-    return Fail(ErrorCode::kUnavailable,
-                fmt::format("the machine's spool is full: its limit spool_bytes is {}; try again "
-                            "when other jobs have ended",
-                            spool_->limit_));
+    return std::unexpected(spool_->Full());
   }
   return {};
 }

@@ -4,6 +4,9 @@
 //
 // Thousands of sessions leave thousands of small pieces. A piece below kPackedSize is copied into
 // one file per job, so that descriptors are bounded by what runs, not by what has run.
+//
+// Only what was kept is charged. What sessions are still writing is counted by the engine, which
+// looks at their files again and again while they run.
 #pragma once
 
 #include <atomic>
@@ -29,6 +32,8 @@ class Spool {
 
   [[nodiscard]] std::uint64_t used() const { return used_; }
   [[nodiscard]] std::uint64_t limit() const { return limit_; }
+  // kUnavailable: it is full.
+  [[nodiscard]] Error Full() const;
 
  private:
   friend class JobSpool;
@@ -62,6 +67,10 @@ class JobSpool {
   [[nodiscard]] Result<UniqueFd> NewFile() const { return spool_->NewFile(); }
   // What may still be kept before a limit is hit.
   [[nodiscard]] std::uint64_t left() const;
+  [[nodiscard]] std::uint64_t used() const { return used_; }
+  [[nodiscard]] std::uint64_t limit() const { return limit_; }
+  // kLimitExceeded: `wanted` bytes are more than the limit.
+  [[nodiscard]] Error OverLimit(std::uint64_t wanted) const;
 
   // Keeps bytes [0, size) of `file`, cutting off the rest. kLimitExceeded naming job_spool_bytes;
   // kUnavailable if the machine's spool is full.
