@@ -1,0 +1,463 @@
+#include "middleware/node/engine_core.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+
+#include "middleware/node/explain.h"
+#include "middleware/node/stderr_tail.h"
+
+namespace zerocloud::node {
+namespace {
+
+using std::chrono::steady_clock;
+
+// The stderr of sessions that succeeded is shown too, as long as it is not much.
+constexpr std::size_t kKeptStderrBytes = std::size_t{1} << 20;
+
+// How often the files of sessions that run are looked at. What they may take beyond the spool's
+// bounds is what a disk takes in that time.
+constexpr std::chrono::milliseconds kPatrolInterval{50};
+
+}  // namespace
+
+Engine::Core::Core(EngineConfig config, std::size_t files, store::ObjectStore& store,
+                   Runner& runner, std::shared_ptr<Spool> spool, UniqueFd epoll, UniqueFd wakeup)
+    : config_(std::move(config)),
+      store_(store),
+      runner_(runner),
+      spool_(std::move(spool)),
+      images_(runner, config_.programs),
+      epoll_(std::move(epoll)),
+      wakeup_(std::move(wakeup)),
+      scheduler_(config_.slots, files),
+      workers_(config_.workers) {
+  Watch(wakeup_.get(), Watched::kWakeup, 0);
+  thread_ = std::thread([this] { Loop(); });
+}
+
+void Engine::Core::Close() {
+  Post([this] {
+    is_closing_ = true;
+    std::vector<JobId> ids;
+    ids.reserve(jobs_.size());
+    for (const auto& [id, job] : jobs_) ids.push_back(id);
+    for (const JobId id : ids) Cancel(id);
+  });
+  thread_.join();
+  WaitUntilIdle();
+}
+
+Engine::Core::JobId Engine::Core::Submit(JobRequest request,
+                                         std::shared_ptr<Completion> completion) {
+  const JobId id = ++last_id_;
+  auto run = std::make_shared<JobRun>(std::move(request), config_, store_, images_, spool_);
+  ++open_jobs_;
+  Post([this, id, run = std::move(run), completion = std::move(completion)]() mutable {
+    Accept(id, std::move(run), std::move(completion));
+  });
+  return id;
+}
+
+EngineStats Engine::Core::stats() const {
+  return {.jobs = open_jobs_, .sessions = alive_, .spool_bytes = spool_->used()};
+}
+
+void Engine::Core::WaitUntilIdle() {
+  std::unique_lock lock(idle_mutex_);
+  has_ended_.wait(lock, [this] { return open_jobs_ == 0; });
+}
+
+void Engine::Core::Post(WorkerPool::Task task) {
+  {
+    const std::lock_guard lock(post_mutex_);
+    posted_.push_back(std::move(task));
+  }
+  const std::uint64_t one = 1;
+  // A full counter wakes the thread as well.
+  [[maybe_unused]] const ssize_t ignored = ::write(wakeup_.get(), &one, sizeof one);
+}
+
+void Engine::Core::Watch(int fd, Watched what, std::uint64_t id) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = id << 2 | static_cast<std::uint64_t>(what);
+  // Can only fail for lack of memory; a session that is not watched ends at the next wake-up.
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+}
+
+void Engine::Core::Forget(int fd) { ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
+
+void Engine::Core::Loop() {
+  std::array<epoll_event, 64> events{};
+  for (;;) {
+    RunPosted();
+    if (is_closing_ && jobs_.empty()) return;
+    const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), NextTimeout());
+    for (int i = 0; i < count; ++i) HandleEvent(events[static_cast<std::size_t>(i)]);
+    StrikeDeadlines();
+    PatrolSpool();
+  }
+}
+
+void Engine::Core::RunPosted() {
+  std::vector<WorkerPool::Task> tasks;
+  {
+    const std::lock_guard lock(post_mutex_);
+    tasks.swap(posted_);
+  }
+  for (WorkerPool::Task& task : tasks) {
+    task();
+    task = nullptr;  // with all it holds, before the next one
+  }
+}
+
+int Engine::Core::NextTimeout() const {
+  if (deadlines_.empty()) return -1;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(
+      std::min(deadlines_.begin()->first, next_patrol_) - steady_clock::now());
+  return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, INT_MAX));
+}
+
+void Engine::Core::StrikeDeadlines() {
+  const steady_clock::time_point now = steady_clock::now();
+  while (!deadlines_.empty() && deadlines_.begin()->first <= now) {
+    const std::uint64_t id = deadlines_.begin()->second;
+    deadlines_.erase(deadlines_.begin());
+    live_.at(id).process->Kill(runtime::Cause::kTimedOut);
+  }
+}
+
+void Engine::Core::PatrolSpool() {
+  const steady_clock::time_point now = steady_clock::now();
+  if (live_.empty() || now < next_patrol_) return;
+  next_patrol_ = now + kPatrolInterval;
+  std::map<JobId, std::uint64_t> written;
+  std::uint64_t all = spool_->used();
+  for (const auto& [live_id, live] : live_) {
+    const std::uint64_t bytes = BytesOnDisk(live.files);
+    written[live.job] += bytes;
+    all += bytes;
+  }
+  for (const auto& [id, bytes] : written) {
+    JobRun& run = *jobs_.at(id).run;
+    const std::uint64_t taken = run.spool->used() + bytes;
+    if (taken > run.spool->limit()) Fail(id, run, run.spool->OverLimit(taken), std::nullopt);
+  }
+  if (all <= spool_->limit()) return;
+  const auto most =
+      std::ranges::max_element(written, {}, [](const auto& job) { return job.second; });
+  Fail(most->first, *jobs_.at(most->first).run, spool_->Full(), std::nullopt);
+}
+
+void Engine::Core::HandleEvent(const epoll_event& event) {
+  const std::uint64_t id = event.data.u64 >> 2;
+  switch (static_cast<Watched>(event.data.u64 & 3)) {
+    case Watched::kWakeup: {
+      std::uint64_t count = 0;
+      [[maybe_unused]] const ssize_t ignored = ::read(wakeup_.get(), &count, sizeof count);
+      return;
+    }
+    case Watched::kProcess:
+      if (live_.contains(id)) Ended(id);
+      return;
+    case Watched::kStderr: {
+      const auto found = live_.find(id);
+      if (found == live_.end()) return;
+      Live& live = found->second;
+      const bool is_open = ReadAvailable(live.files.stderr_pipe.get(), [&](std::string_view text) {
+        KeepTail(live.stderr_tail, text, config_.limits.stderr_tail_bytes);
+      });
+      if (is_open) return;
+      Forget(live.files.stderr_pipe.get());
+      live.files.stderr_pipe.Reset();
+      return;
+    }
+    case Watched::kDrain: {
+      const auto found = drains_.find(id);
+      if (found == drains_.end()) return;
+      if (ReadAvailable(found->second.file.get(), [](std::string_view) {})) return;
+      Forget(found->second.file.get());
+      drains_.erase(found);
+      return;
+    }
+  }
+}
+
+void Engine::Core::Accept(JobId id, std::shared_ptr<JobRun> run,
+                          std::shared_ptr<Completion> completion) {
+  if (is_closing_ || jobs_.size() >= config_.jobs) {
+    run->error = Error{ErrorCode::kUnavailable,
+                       is_closing_ ? "the server is stopping"
+                                   : fmt::format("{} jobs are waiting or running already: the "
+                                                 "limit jobs; try again later",
+                                                 jobs_.size())};
+    Answer(std::move(run), std::move(completion));
+    return;
+  }
+  const JobEntry& entry =
+      jobs_.emplace(id, JobEntry{std::move(run), std::move(completion)}).first->second;
+  RunStep(
+      entry.run, [](JobRun& job) { return job.Prepare(); },
+      [this, id](Result<void> result) { Prepared(id, std::move(result)); });
+}
+
+void Engine::Core::Prepared(JobId id, Result<void> result) {
+  JobRun& run = *jobs_.at(id).run;
+  if (!result) {
+    Fail(id, run, result.error(), std::nullopt);
+  } else if (!run.error) {
+    run.state = std::make_unique<plan::PlanState>(run.plan);
+    run.outcomes.resize(run.plan.sessions.size());
+    for (std::size_t i = 0; i < run.outcomes.size(); ++i) {
+      run.outcomes[i].name = run.plan.sessions[i].name;
+    }
+    scheduler_.Add(id, run.plan, *run.state);
+  }
+  Schedule();
+  Advance(id);
+}
+
+void Engine::Core::Schedule() {
+  while (const std::optional<plan::Scheduler::Grant> grant = scheduler_.Next()) {
+    const JobId id = grant->job;
+    const plan::Unit unit = grant->unit;
+    RunStep(
+        jobs_.at(id).run, [unit](JobRun& job) { return job.Open(unit); },
+        [this, id, unit](Result<std::vector<OpenedSession>> result) {
+          Opened(id, unit, std::move(result));
+        });
+  }
+}
+
+void Engine::Core::Opened(JobId id, const plan::Unit& unit,
+                          Result<std::vector<OpenedSession>> result) {
+  JobRun& run = *jobs_.at(id).run;
+  if (!result) {
+    const bool is_alone = unit.sessions.size() == 1;
+    Fail(id, run, result.error(), is_alone ? std::optional(unit.sessions.front()) : std::nullopt);
+    result = std::vector<OpenedSession>();
+  }
+  std::size_t started = 0;
+  for (OpenedSession& opened : *result) {
+    if (run.error) break;
+    const std::size_t session = opened.session;
+    Result<void> start = StartSession(id, run, std::move(opened));
+    if (start) {
+      ++started;
+      continue;
+    }
+    Fail(id, run,
+         {start.error().code, fmt::format("session {} could not start: {}",
+                                          run.outcomes[session].name, start.error().message)},
+         session);
+  }
+  result->clear();  // what did not start is closed before the job can end
+  for (const std::size_t session : unit.sessions.subspan(started)) {
+    run.state->Finish(session, false);
+    scheduler_.Release(run.plan.sessions[session]);
+  }
+  Schedule();
+  Advance(id);
+}
+
+Result<void> Engine::Core::StartSession(JobId id, JobRun& run, OpenedSession opened) {
+  Result<std::unique_ptr<RunningSession>> process = runner_.Start(std::move(opened.request));
+  if (!process) return zerocloud::Fail(process);
+  const std::uint64_t live_id = ++last_watch_;
+  Live& live = live_[live_id];
+  live.job = id;
+  live.session = opened.session;
+  live.process = std::move(*process);
+  live.files = std::move(opened.files);
+  Watch(live.process->pidfd(), Watched::kProcess, live_id);
+  if (live.files.stderr_pipe.is_open()) {
+    Watch(live.files.stderr_pipe.get(), Watched::kStderr, live_id);
+  }
+  deadlines_.emplace(live.process->deadline(), live_id);
+  ++run.running;
+  ++alive_;
+  return {};
+}
+
+void Engine::Core::Ended(std::uint64_t live_id) {
+  Live live = std::move(live_.at(live_id));
+  live_.erase(live_id);
+  deadlines_.erase({live.process->deadline(), live_id});
+  Forget(live.process->pidfd());
+  runtime::SessionReport report = live.process->Collect();
+  live.process.reset();
+  const JobId id = live.job;
+  JobRun& run = *jobs_.at(id).run;
+  --run.running;
+  --alive_;
+  scheduler_.Release(run.plan.sessions[live.session]);
+  Drain(id, std::move(live.files.drains));
+
+  const std::uint64_t tail_limit = config_.limits.stderr_tail_bytes;
+  SessionOutcome& outcome = run.outcomes[live.session];
+  if (live.files.stderr_pipe.is_open()) {
+    Forget(live.files.stderr_pipe.get());
+    ReadAvailable(live.files.stderr_pipe.get(),
+                  [&](std::string_view text) { KeepTail(live.stderr_tail, text, tail_limit); });
+    live.files.stderr_pipe.Reset();
+  }
+  for (const OutputFile& output : live.files.outputs) {
+    if (output.alias != "/dev/stderr") continue;
+    for (const runtime::ChannelUsage& usage : report.channels) {
+      if (usage.alias != output.alias) continue;
+      live.stderr_tail = ReadTail(output.file.get(), usage.size, tail_limit);
+    }
+  }
+  if (live.stderr_tail.size() > tail_limit) {
+    live.stderr_tail.erase(0, live.stderr_tail.size() - tail_limit);
+  }
+
+  const bool has_succeeded = report.cause == runtime::Cause::kExited && report.exit_code == 0;
+  const std::chrono::milliseconds timeout =
+      run.plan.spec.groups[run.plan.sessions[live.session].group].timeout;
+  outcome.status = DescribeEnd(report, timeout);
+  outcome.usage = SumUsage(report);
+  if (!has_succeeded || run.kept_stderr + live.stderr_tail.size() <= kKeptStderrBytes) {
+    run.kept_stderr += live.stderr_tail.size();
+    outcome.stderr_tail = std::move(live.stderr_tail);
+  }
+  if (!has_succeeded) {
+    const bool is_ours = run.error && report.cause == runtime::Cause::kKilled;
+    outcome.end = is_ours ? SessionEnd::kStopped : SessionEnd::kFailed;
+    Fail(id, run, ExplainFailure(outcome.name, report, timeout, live.files.bounds), live.session);
+    report.channels.clear();
+    outcome.report = std::move(report);
+    live.files = {};  // closed before the job can end
+    run.state->Finish(live.session, false);
+    Schedule();
+    Advance(id);
+    return;
+  }
+  outcome.end = SessionEnd::kSucceeded;
+  outcome.report = report;
+  outcome.report.channels.clear();
+  RunStep(
+      jobs_.at(id).run,
+      [session = live.session, files = std::move(live.files), report = std::move(report)](
+          JobRun& job) mutable { return job.Keep(session, std::move(files), report); },
+      [this, id, session = live.session](Result<void> result) {
+        Kept(id, session, std::move(result));
+      });
+  Schedule();
+}
+
+void Engine::Core::Kept(JobId id, std::size_t session, Result<void> result) {
+  JobRun& run = *jobs_.at(id).run;
+  if (!result) {
+    Fail(id, run,
+         {result.error().code,
+          fmt::format("session {}: {}", run.outcomes[session].name, result.error().message)},
+         session);
+  } else {
+    for (const KeptOutput& output : run.kept[session]) {
+      if (output.binding->kind != plan::BindingKind::kStored) continue;
+      run.outcomes[session].stored.push_back(
+          {output.binding->device, output.binding->object, output.piece.size, {}});
+    }
+  }
+  run.state->Finish(session, result.has_value());
+  Schedule();
+  Advance(id);
+}
+
+// A writer must not die or wait because its reader has ended first: what it still writes is read
+// and forgotten.
+void Engine::Core::Drain(JobId id, std::vector<UniqueFd> streams) {
+  for (UniqueFd& stream : streams) {
+    const int flags = ::fcntl(stream.get(), F_GETFL);
+    if (flags < 0 || ::fcntl(stream.get(), F_SETFL, flags | O_NONBLOCK) != 0) continue;
+    const std::uint64_t drain_id = ++last_watch_;
+    Watch(stream.get(), Watched::kDrain, drain_id);
+    drains_.emplace(drain_id, DrainedStream{id, std::move(stream)});
+  }
+}
+
+void Engine::Core::Fail(JobId id, JobRun& run, Error error, std::optional<std::size_t> session) {
+  if (run.error) return;  // the first cause wins
+  run.error = std::move(error);
+  run.failed_session = session;
+  run.is_stopping = true;
+  if (run.state) run.state->Cancel();
+  for (auto& [live_id, live] : live_) {
+    if (live.job == id) live.process->Kill(runtime::Cause::kKilled);
+  }
+}
+
+void Engine::Core::Cancel(JobId id) {
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end()) return;
+  JobRun& run = *found->second.run;
+  // Objects that are being stored are stored whole: it takes no longer than undoing it.
+  if (!run.is_storing) {
+    Fail(id, run, {ErrorCode::kCancelled, "the job was cancelled"}, std::nullopt);
+  }
+  Advance(id);
+}
+
+void Engine::Core::Advance(JobId id) {
+  const auto found = jobs_.find(id);
+  if (found == jobs_.end()) return;
+  const std::shared_ptr<JobRun>& run = found->second.run;
+  if (run->steps > 0 || run->running > 0) return;
+  if (run->is_storing || !run->state) {
+    Finish(id);
+    return;
+  }
+  if (!run->state->is_done()) return;
+  scheduler_.Remove(id);
+  if (run->error) {
+    Finish(id);
+    return;
+  }
+  run->is_storing = true;
+  for (std::size_t i = 0; i < std::min(config_.workers, run->plan.sessions.size()); ++i) {
+    RunStep(
+        run, [](JobRun& job) { return job.StoreOutputs(); },
+        [this, id](Result<void> result) {
+          if (!result) Fail(id, *jobs_.at(id).run, result.error(), std::nullopt);
+          Advance(id);
+        });
+  }
+}
+
+void Engine::Core::Finish(JobId id) {
+  JobEntry entry = std::move(jobs_.at(id));
+  jobs_.erase(id);
+  // Its writers have ended: nothing is left to read.
+  std::erase_if(drains_, [id](const auto& drain) { return drain.second.job == id; });
+  Answer(std::move(entry.run), std::move(entry.completion));
+}
+
+void Engine::Core::Answer(std::shared_ptr<JobRun> run, std::shared_ptr<Completion> completion) {
+  workers_.Run([this, run = std::move(run), completion = std::move(completion)]() mutable {
+    JobResult result;
+    result.error = std::move(run->error);
+    result.failed_session = run->failed_session;
+    result.sessions = std::move(run->outcomes);
+    if (!result.error) run->TakeResponse(result);
+    result.wall_time =
+        std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - run->started);
+    run.reset();
+    completion->Call(std::move(result));
+    completion.reset();
+    const std::lock_guard lock(idle_mutex_);
+    --open_jobs_;
+    has_ended_.notify_all();
+  });
+}
+
+}  // namespace zerocloud::node
