@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 #include <set>
 #include <vector>
@@ -44,11 +45,10 @@ std::vector<std::byte> Bundle(const Bytes& bytes, std::size_t length) {
 class Grid {
  public:
   void Try(const Bytes& bytes) {
-    std::array<std::byte, kMaxInstructionLength> window{};
-    for (std::size_t k = 0; k < std::min(bytes.size(), window.size()); ++k)
-      window[k] = std::byte{bytes[k]};
+    std::array<unsigned char, kDecodeWindow> window{};
+    std::ranges::copy(bytes, window.begin());
     Instruction instruction;
-    if (!Decode(window, instruction)) return;
+    if (!Decode(window.data(), instruction)) return;
     const OpcodeRow* row = FindOpcode(instruction);
     if (row == nullptr) return;
     const std::vector<std::byte> code = Bundle(bytes, instruction.length);
@@ -150,13 +150,13 @@ void TryVex(Grid& grid) {
   }
 }
 
-void ExpectEveryRowUsed(const Grid& grid, Encoding encoding) {
-  for (const OpcodeRow& row : OpcodeRows()) {
+void ExpectEveryRowUsed(const Grid& grid, bool is_vex) {
+  for (const OpcodeRow& row : table::kRows) {
     // These need an instruction before them: the case files have them.
     if (row.action == Action::kIndirect || row.action == Action::kReturn) continue;
-    if (row.encoding != encoding) continue;
+    if ((row.space >= Space::kV0F) != is_vex) continue;
     EXPECT_TRUE(grid.rows().contains(&row))
-        << "no encoding of the row for map " << static_cast<int>(row.map) << ", opcodes "
+        << "no encoding of the row for space " << static_cast<int>(row.space) << ", opcodes "
         << std::hex << int{row.first} << " to " << int{row.last} << " is accepted";
   }
 }
@@ -165,20 +165,19 @@ TEST(OpcodeTable, AllowsOnlySafeLegacyFormsAndHasNoUselessRow) {
   Grid grid;
   TryLegacy(grid);
   grid.Expect();
-  ExpectEveryRowUsed(grid, Encoding::kLegacy);
+  ExpectEveryRowUsed(grid, false);
 }
 
 TEST(OpcodeTable, AllowsOnlySafeVexFormsAndHasNoUselessRow) {
   Grid grid;
   TryVex(grid);
   grid.Expect();
-  ExpectEveryRowUsed(grid, Encoding::kVex);
+  ExpectEveryRowUsed(grid, true);
 }
 
 TEST(OpcodeTable, HasNoVectorIndexedForm) {
-  for (const OpcodeRow& row : OpcodeRows()) {
-    const bool gathers = row.encoding == Encoding::kVex && row.map == Map::k0F38 &&
-                         row.first <= 0x93 && 0x90 <= row.last;
+  for (const OpcodeRow& row : table::kRows) {
+    const bool gathers = row.space == Space::kV0F38 && row.first <= 0x93 && 0x90 <= row.last;
     EXPECT_FALSE(gathers);
   }
 }

@@ -1,18 +1,12 @@
-// The closed list of rules that verified code keeps, from rules.def.
+// The closed list of rules that verified code keeps, from rules.def, with their texts.
 #pragma once
 
 #include <array>
-#include <cstddef>
-#include <cstdint>
 #include <string_view>
 
-namespace zerocloud::verifier {
+#include "sandbox/verifier/verify_core.h"
 
-enum class RuleId : std::uint8_t {
-#define RULE(id, enumerator, name, statement) enumerator,
-#include "sandbox/verifier/rules.def"
-#undef RULE
-};
+namespace zerocloud::verifier {
 
 struct Rule {
   std::string_view id;         // "V10"

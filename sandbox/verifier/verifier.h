@@ -3,8 +3,9 @@
 //
 // Code that is accepted, mapped at the address it was verified for in a process laid out as zvm.h
 // says, can neither read, write nor execute anything but the low 4 GiB and the guard above them.
-// docs/verifier.md has the assumptions and the argument. Pure: no I/O, no state; thread-safe.
-// Allocates two bits per byte of code, and the verdict.
+// docs/verifier.md has the assumptions and the argument. The rules are checked by the core
+// (verify_core.h); this adds memory, threads and the list of all violations. Pure: no I/O, no
+// state; thread-safe. Allocates two bits per byte of code, and the verdict.
 #pragma once
 
 #include <cstddef>
@@ -13,29 +14,17 @@
 #include <vector>
 
 #include "sandbox/verifier/rules.h"
+#include "sandbox/verifier/verify_core.h"
 
 namespace zerocloud::verifier {
-
-inline constexpr std::uint64_t kBundleSize = 32;
-// Code ends at or below this: a masked return can reach no higher.
-inline constexpr std::uint64_t kCodeLimit = 0x80000000;
-// Memory operands stay below this.
-inline constexpr std::uint64_t kAddressLimit = 0x100000000;
-// Bytes below rsp that an operand relative to it may reach: the red zone of the System V ABI.
-inline constexpr std::int32_t kRedZone = 128;
 
 struct Options {
   // Highest x86-64 level allowed: 2 (SSE4.2, POPCNT) or 3 (AVX2, BMI2, FMA, F16C, LZCNT, MOVBE).
   unsigned isa_level = 2;
   // The verdict lists this many violations at most, the first ones, and at least one.
   std::size_t max_violations = 100;
-};
-
-struct Violation {
-  RuleId rule;
-  std::uint32_t offset;  // of the instruction, from the start of the code
-
-  friend bool operator==(const Violation&, const Violation&) = default;
+  // Threads that large code is divided among, the caller's included; small code stays on that one.
+  unsigned threads = 1;
 };
 
 // What is wrong, by offset; nothing if the code is accepted. One violation per instruction: the
