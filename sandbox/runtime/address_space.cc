@@ -122,18 +122,22 @@ std::vector<Region> ImageRegions(const loader::ImageLayout& layout) {
 void CutOutJailed(AddressSpace& space, std::span<const Region> jailed) {
   std::vector<Region> regions;
   auto next = jailed.begin();
+  std::uint64_t done = 0;  // a piece may reach into the next region
   for (Region region : space.regions) {
     const std::uint64_t end = region.address + region.size;
+    if (end <= done) continue;
+    if (region.address < done) region.address = done;
     for (; next != jailed.end() && next->address < end; ++next) {
       if (next->address > region.address) {
         regions.push_back(region);
         regions.back().size = next->address - region.address;
       }
       regions.push_back({next->address, next->size, 0, kRead | kExecute, RegionSource::kJailed});
-      region.address = next->address + next->size;
+      done = region.address = next->address + next->size;
     }
+    if (region.address >= end) continue;
     region.size = end - region.address;
-    if (region.size > 0) regions.push_back(region);
+    regions.push_back(region);
   }
   space.regions = std::move(regions);
 }

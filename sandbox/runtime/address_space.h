@@ -39,8 +39,8 @@ Result<AddressSpace> LayOut(std::span<const Region> image_regions, std::uint64_t
 // The regions of a program: what its memory file backs, and the zero pages behind it.
 std::vector<Region> ImageRegions(const loader::ImageLayout& layout);
 
-// Cuts regions that are code by the guest's wish out of the heap. REQUIRES: `jailed` is sorted,
-// disjoint, in whole pages, and within the heap.
+// Cuts regions that are code by the guest's wish out of plain data. REQUIRES: `jailed` is sorted,
+// disjoint, in whole pages, and all within plain data.
 void CutOutJailed(AddressSpace& space, std::span<const Region> jailed);
 
 }  // namespace zerocloud::runtime

@@ -53,7 +53,7 @@ int64_t Fork(Calls& calls) {
   if (calls.snapshot_descriptor < 0) return 0;
   SessionBlock& block = *calls.block;
   for (const Region& region : calls.memory) {
-    if ((region.access & kWrite) == 0 && region.source != RegionSource::kJailed) continue;
+    if (!IsGuestMade(region)) continue;
     block.host_errno = static_cast<int32_t>(SaveRegion(calls, region));
     if (block.host_errno == 0) continue;
     EndSession(calls, EndCause::kSnapshotIo);

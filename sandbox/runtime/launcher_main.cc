@@ -364,7 +364,9 @@ int64_t gate_dispatch(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint6
                GuestMemory(0, block->regions(), block->region_count),
                &EndProcess,
                block->wants_snapshot != 0 ? SnapshotOutput(block) : -1,
-               &gate_words.At<GuestRegisters>(GATE_GUEST_RBX)};
+               &gate_words.At<GuestRegisters>(GATE_GUEST_RBX),
+               block->regions(),
+               block->region_capacity};
   calls = &all;
   SetLimits(block);
   CatchFaults(block, kernel_block);

@@ -56,6 +56,16 @@ struct Region {
   RegionSource source;
 };
 
+// Data that was zeros at the start, all of it the guest's: what it may make code.
+inline bool IsPlainData(const Region& region) {
+  return region.source == RegionSource::kZero && region.access == (kRead | kWrite);
+}
+
+// What a snapshot holds: everything that the guest can have changed.
+inline bool IsGuestMade(const Region& region) {
+  return (region.access & kWrite) != 0 || region.source == RegionSource::kJailed;
+}
+
 // How far a session came. A process that ends in kSetup was never a guest.
 enum class Phase : uint32_t { kSetup, kRunning, kEnded };
 

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <iterator>
 #include <span>
 #include <utility>
 
@@ -45,18 +46,20 @@ Result<void> Seal(int file) {
   return {};
 }
 
-// Jailed regions as they may be: in the heap, whole pages, in order.
+// Jailed regions as they may be: cut out of plain data below 2 GiB, whole pages, in order.
 Result<void> CheckJailed(const std::vector<Region>& jailed, const AddressSpace& space) {
   if (jailed.size() > kMaxJailedRegions) {
     return Reject("{} jailed regions; the limit is {}", jailed.size(), kMaxJailedRegions);
   }
-  const std::uint64_t heap_end = std::min(space.heap_address + space.heap_size, kCodeEnd);
-  std::uint64_t least = space.heap_address;
+  std::vector<Region> plain;
+  std::ranges::copy_if(space.regions, std::back_inserter(plain), IsPlainData);
+  const GuestMemory data(0, plain.data(), static_cast<std::uint32_t>(plain.size()));
+  std::uint64_t least = 0;
   for (const Region& region : jailed) {
     const bool is_aligned = region.address % kPageSize == 0 && region.size % kPageSize == 0;
-    if (!is_aligned || region.size == 0 || region.address < least || region.address > heap_end ||
-        region.size > heap_end - region.address) {
-      return Reject("jailed code at {:#x}, {:#x} bytes, is not in the heap below 2 GiB",
+    if (!is_aligned || region.size == 0 || region.address < least ||
+        !data.Contains(region.address, region.size, kWrite) || End(region) > kCodeEnd) {
+      return Reject("jailed code at {:#x}, {:#x} bytes, is not cut out of data below 2 GiB",
                     region.address, region.size);
     }
     least = End(region);
@@ -111,10 +114,6 @@ Result<void> CheckRegisters(const GuestRegisters& registers, const std::vector<R
   return {};
 }
 
-bool IsSnapshotMemory(const Region& region) {
-  return (region.access & kWrite) != 0 || region.source == RegionSource::kJailed;
-}
-
 // The pages that the file has, by region of guest memory.
 Result<std::vector<Region>> FindRuns(int file, const std::vector<Region>& regions) {
   std::vector<Region> runs;
@@ -131,7 +130,7 @@ Result<std::vector<Region>> FindRuns(int file, const std::vector<Region>& region
     }
     while (page < end) {
       while (region != regions.end() && End(*region) <= page) ++region;
-      if (region == regions.end() || page < region->address || !IsSnapshotMemory(*region)) {
+      if (region == regions.end() || page < region->address || !IsGuestMade(*region)) {
         return Reject("it has a page at {:#x}, where the guest cannot write", page);
       }
       const std::uint64_t stop = std::min(end, End(*region));
