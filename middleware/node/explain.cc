@@ -65,6 +65,7 @@ ErrorCode CodeOf(const runtime::SessionReport& report, bool has_hit_limit) {
       return is_full ? ErrorCode::kUnavailable : ErrorCode::kInternal;
     }
     case runtime::Cause::kHostError:
+    case runtime::Cause::kForked:  // never asked for here
       return ErrorCode::kInternal;
   }
   return ErrorCode::kInternal;
@@ -106,6 +107,7 @@ std::string DescribeEnd(const runtime::SessionReport& report, std::chrono::milli
     case runtime::Cause::kChannelIo:
     case runtime::Cause::kViolated:
     case runtime::Cause::kHostError:
+    case runtime::Cause::kForked:
       return report.message.empty() ? std::string(runtime::ToString(report.cause)) : report.message;
   }
   return "";

@@ -2,21 +2,29 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
+#include <cstring>
 #include <set>
 
 namespace zerocloud::policy {
 namespace {
 
 // Runs the classic BPF instructions that RunningFilter uses, as the kernel does.
-std::uint32_t Evaluate(std::uint32_t arch, std::uint32_t number) {
+std::uint32_t Evaluate(std::uint32_t arch, std::uint32_t number,
+                       const std::array<std::uint64_t, 3>& arguments = {}) {
+  seccomp_data data{};
+  data.arch = arch;
+  data.nr = static_cast<int>(number);
+  std::copy(arguments.begin(), arguments.end(), data.args);
   static constexpr RunningFilter kFilter;
   std::uint32_t accumulator = 0;
   for (std::size_t at = 0; at < RunningFilter::kLength;) {
     const sock_filter& step = kFilter.program[at];
     switch (step.code) {
       case BPF_LD | BPF_W | BPF_ABS:
-        accumulator = step.k == offsetof(seccomp_data, arch) ? arch : number;
+        std::memcpy(&accumulator, reinterpret_cast<const char*>(&data) + step.k, 4);
         ++at;
         break;
       case BPF_JMP | BPF_JEQ | BPF_K:
@@ -41,6 +49,26 @@ TEST(SeccompFilter, AllowsTheListedCallsAndKillsEveryOther) {
     EXPECT_EQ(Evaluate(AUDIT_ARCH_X86_64, number),
               allowed.contains(number) ? SECCOMP_RET_ALLOW : SECCOMP_RET_KILL_PROCESS)
         << "call " << number;
+  }
+}
+
+// No protection at all, as the test above asks for, is not what jail does.
+TEST(SeccompFilter, AllowsOnlyTheProtectionsOfJailOnlyInGuestMemory) {
+  constexpr std::uint64_t kHigh = std::uint64_t{1} << 32;
+  const auto verdict = [](std::uint64_t address, std::uint64_t size, std::uint64_t protection) {
+    return Evaluate(AUDIT_ARCH_X86_64, SYS_mprotect, {address, size, protection});
+  };
+  for (std::uint64_t protection = 0; protection < 64; ++protection) {
+    const bool is_jails = protection == PROT_READ || protection == (PROT_READ | PROT_WRITE) ||
+                          protection == (PROT_READ | PROT_EXEC);
+    EXPECT_EQ(verdict(0x500000, 4096, protection),
+              is_jails ? SECCOMP_RET_ALLOW : SECCOMP_RET_KILL_PROCESS)
+        << protection;
+    EXPECT_EQ(verdict(0x500000, 4096, protection | kHigh), SECCOMP_RET_KILL_PROCESS);
+    EXPECT_EQ(verdict(kHigh, 4096, protection), SECCOMP_RET_KILL_PROCESS);
+    EXPECT_EQ(verdict(kHigh * 0x7fff, 4096, protection), SECCOMP_RET_KILL_PROCESS);
+    EXPECT_EQ(verdict(0x500000, kHigh, protection), SECCOMP_RET_KILL_PROCESS);
+    EXPECT_EQ(verdict(0x500000, ~std::uint64_t{0}, protection), SECCOMP_RET_KILL_PROCESS);
   }
 }
 

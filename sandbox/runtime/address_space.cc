@@ -101,4 +101,45 @@ Result<AddressSpace> LayOut(std::span<const Region> image_regions, std::uint64_t
   return space;
 }
 
+std::vector<Region> ImageRegions(const loader::ImageLayout& layout) {
+  std::vector<Region> regions;
+  for (const loader::Segment& segment : layout.segments) {
+    std::uint32_t access = kRead;
+    if (segment.protection == loader::Protection::kReadExecute) access |= kExecute;
+    if (segment.protection == loader::Protection::kReadWrite) access |= kWrite;
+    if (segment.backed_size > 0) {
+      regions.push_back({segment.address, segment.backed_size, segment.memory_offset, access,
+                         RegionSource::kImage});
+    }
+    if (segment.size > segment.backed_size) {
+      regions.push_back({segment.address + segment.backed_size, segment.size - segment.backed_size,
+                         0, access, RegionSource::kZero});
+    }
+  }
+  return regions;
+}
+
+void CutOutJailed(AddressSpace& space, std::span<const Region> jailed) {
+  std::vector<Region> regions;
+  auto next = jailed.begin();
+  std::uint64_t done = 0;  // a piece may reach into the next region
+  for (Region region : space.regions) {
+    const std::uint64_t end = region.address + region.size;
+    if (end <= done) continue;
+    if (region.address < done) region.address = done;
+    for (; next != jailed.end() && next->address < end; ++next) {
+      if (next->address > region.address) {
+        regions.push_back(region);
+        regions.back().size = next->address - region.address;
+      }
+      regions.push_back({next->address, next->size, 0, kRead | kExecute, RegionSource::kJailed});
+      done = region.address = next->address + next->size;
+    }
+    if (region.address >= end) continue;
+    region.size = end - region.address;
+    regions.push_back(region);
+  }
+  space.regions = std::move(regions);
+}
+
 }  // namespace zerocloud::runtime

@@ -10,6 +10,7 @@
 
 #include "channels/base/result.h"
 #include "channels/channel_rules.h"
+#include "sandbox/loader/elf_image.h"
 #include "sandbox/runtime/session_block.h"
 
 namespace zerocloud::runtime {
@@ -34,5 +35,12 @@ struct AddressSpace {
 // manifest pages.
 Result<AddressSpace> LayOut(std::span<const Region> image_regions, std::uint64_t memory_size,
                             std::span<const ChannelFacts> channels);
+
+// The regions of a program: what its memory file backs, and the zero pages behind it.
+std::vector<Region> ImageRegions(const loader::ImageLayout& layout);
+
+// Cuts regions that are code by the guest's wish out of plain data. REQUIRES: `jailed` is sorted,
+// disjoint, in whole pages, and all within plain data.
+void CutOutJailed(AddressSpace& space, std::span<const Region> jailed);
 
 }  // namespace zerocloud::runtime

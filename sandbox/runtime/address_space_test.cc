@@ -63,6 +63,39 @@ TEST(AddressSpace, RefusesMemoryThatLeavesNoHeap) {
   EXPECT_TRUE(LayOut(SmallImage(), 16 * kMiB + 0x20000, {}));
 }
 
+TEST(AddressSpace, JailedPiecesAreCutOutOfTheHeap) {
+  auto space = LayOut(SmallImage(), 64 * kMiB, {});
+  ASSERT_TRUE(space);
+  const std::size_t count = space->regions.size();
+  const std::uint64_t heap = space->heap_address;
+  const std::vector<Region> jailed = {
+      {heap, 0x1000, 0, kRead | kExecute, RegionSource::kJailed},
+      {heap + 0x1000, 0x1000, 0, kRead | kExecute, RegionSource::kJailed},
+      {heap + 0x5000, 0x2000, 0, kRead | kExecute, RegionSource::kJailed}};
+  CutOutJailed(*space, jailed);
+  EXPECT_EQ(space->regions.size(), count + 4);
+  std::uint64_t end = 0, heap_size = 0;
+  for (const Region& region : space->regions) {
+    EXPECT_GE(region.address, end);
+    end = region.address + region.size;
+    if (region.address >= heap && end <= heap + space->heap_size) heap_size += region.size;
+  }
+  EXPECT_EQ(heap_size, space->heap_size);
+}
+
+TEST(AddressSpace, JailedPieceMayReachFromDataIntoTheHeap) {
+  AddressSpace space;
+  space.regions = {{0x10000, 0x2000, 0, kRead | kWrite, RegionSource::kZero},
+                   {0x12000, 0x2000, 0, kRead | kWrite, RegionSource::kZero}};
+  const Region piece{0x11000, 0x2000, 0, kRead | kExecute, RegionSource::kJailed};
+  CutOutJailed(space, std::span(&piece, 1));
+  ASSERT_EQ(space.regions.size(), 3U);
+  EXPECT_EQ(space.regions[0].size, 0x1000U);
+  EXPECT_EQ(space.regions[1].size, 0x2000U);
+  EXPECT_EQ(space.regions[2].address, 0x13000U);
+  EXPECT_EQ(space.regions[2].size, 0x1000U);
+}
+
 TEST(AddressSpace, ManifestTellsTheGuestAboutItsChannels) {
   const auto space = LayOut(SmallImage(), 64 * kMiB, TwoChannels());
   ASSERT_TRUE(space);

@@ -4,6 +4,8 @@
 
 #include "channels/channel_rules.h"
 #include "sandbox/include/zvm.h"
+#include "sandbox/runtime/fork.h"
+#include "sandbox/runtime/jail.h"
 #include "sandbox/runtime/sys.h"
 
 namespace zerocloud::runtime {
@@ -159,8 +161,12 @@ int64_t Dispatch(Calls& calls, uint64_t number, uint64_t a, uint64_t b, uint64_t
       EndSession(calls, EndCause::kExited);
       return 0;
     case ZVM_CALL_FORK:
-      return 0;
-    default:  // also jail and unjail: docs/abi.md
+      return Fork(calls);
+    case ZVM_CALL_JAIL:
+      return Jail(calls, a, b);
+    case ZVM_CALL_UNJAIL:
+      return Unjail(calls, a, b);
+    default:
       return -EPERM;
   }
 }

@@ -23,6 +23,12 @@ gate_entry:
     # address stays in guest memory, and is masked after the last write to that memory.
     movq    %rsp, %gs:GATE_GUEST_RSP
     movq    %gs:GATE_TRUSTED_RSP, %rsp
+    movq    %rbx, %gs:GATE_GUEST_RBX
+    movq    %rbp, %gs:GATE_GUEST_RBP
+    movq    %r12, %gs:GATE_GUEST_R12
+    movq    %r13, %gs:GATE_GUEST_R13
+    movq    %r14, %gs:GATE_GUEST_R14
+    movq    %r15, %gs:GATE_GUEST_R15
     cld
     stmxcsr %gs:GATE_GUEST_MXCSR
     fnstcw  %gs:GATE_GUEST_FCW
@@ -31,6 +37,7 @@ gate_entry:
     ldmxcsr %gs:GATE_MXCSR
     callq   gate_dispatch
     movq    %rax, %gs:GATE_RESULT
+gate_leave:
     # Every vector, mask and x87 register to its initial state in one instruction: what trusted code
     # left there is neither the guest's business nor reproducible.
     movl    %gs:GATE_XSTATE_MASK, %eax
@@ -89,6 +96,25 @@ enter_guest:
     xorl    %r15d, %r15d
     jmpq    *%gs:GATE_RESULT
     .size enter_guest, . - enter_guest
+
+# void resume_guest(void): never returns. A guest that called fork goes on as after any call: with the
+# registers at GATE_GUEST_*, result 0, and its return address masked where it lies in guest memory.
+    .globl resume_guest
+    .hidden resume_guest
+    .type resume_guest, @function
+    .p2align 5
+resume_guest:
+    movq    %gs:GATE_GUEST_RBX, %rbx
+    movq    %gs:GATE_GUEST_RBP, %rbp
+    movq    %gs:GATE_GUEST_R12, %r12
+    movq    %gs:GATE_GUEST_R13, %r13
+    movq    %gs:GATE_GUEST_R14, %r14
+    movq    %gs:GATE_GUEST_R15, %r15
+    movq    $0, %gs:GATE_RESULT
+    cld
+    fninit
+    jmp     gate_leave
+    .size resume_guest, . - resume_guest
 
 # The kernel wants a restorer for every handler; ours never return.
     .globl signal_restorer

@@ -37,6 +37,7 @@ extern "C" {
 extern const unsigned char gate_page_code[], gate_page_code_end[];
 extern const unsigned char gate_entry[], gate_return_mask[], gate_return[], signal_restorer[];
 [[noreturn]] void enter_guest(uint64_t entry);
+[[noreturn]] void resume_guest();
 int64_t gate_dispatch(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 [[noreturn]] void launcher_main(const uint64_t* kernel_block);
 }
@@ -59,6 +60,10 @@ struct KernelSigaction {
   uint64_t restorer;
   uint64_t mask;
 };
+
+static_assert(sizeof(GuestRegisters) == GATE_WORDS_SIZE - GATE_GUEST_RBX &&
+              offsetof(GuestRegisters, rsp) == GATE_GUEST_RSP - GATE_GUEST_RBX &&
+              offsetof(GuestRegisters, fcw) == GATE_GUEST_FCW - GATE_GUEST_RBX);
 
 // What %gs points at: see gate_layout.h.
 struct alignas(64) GateWords {
@@ -122,6 +127,14 @@ SessionBlock* MapBlock() {
   return block->version == kSessionBlockVersion ? block : nullptr;
 }
 
+// The descriptors behind the channels: see session_block.h.
+int SnapshotOutput(const SessionBlock* block) {
+  return kFirstChannelDescriptor + static_cast<int>(block->channel_count);
+}
+int SnapshotInput(const SessionBlock* block) {
+  return SnapshotOutput(block) + (block->wants_snapshot != 0 ? 1 : 0);
+}
+
 // Nobody but our host may be the parent, and its death is ours.
 void BindToParent(SessionBlock* block) {
   Check(block, SetupStep::kParent, Sys(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL));
@@ -167,7 +180,7 @@ void SetLimits(SessionBlock* block) {
   SetLimit(block, RLIMIT_MEMLOCK, 0);
   SetLimit(block, RLIMIT_MSGQUEUE, 0);
   SetLimit(block, RLIMIT_NPROC, 0);
-  SetLimit(block, RLIMIT_NOFILE, kFirstChannelDescriptor + block->channel_count);
+  SetLimit(block, RLIMIT_NOFILE, static_cast<uint64_t>(SnapshotInput(block)));
 }
 
 // Everything from the lowest address that may be mapped to the end of the guard becomes ours, or
@@ -190,10 +203,10 @@ uint64_t Protection(uint32_t access) {
          ((access & kExecute) != 0 ? PROT_EXEC : 0);
 }
 
-void MapImage(SessionBlock* block, const Region& region) {
+void MapFile(SessionBlock* block, const Region& region, int descriptor) {
   Check(block, SetupStep::kMap,
         Sys(SYS_mmap, region.address, region.size, Protection(region.access),
-            MAP_PRIVATE | MAP_FIXED, kImageDescriptor, region.image_offset));
+            MAP_PRIVATE | MAP_FIXED, static_cast<uint64_t>(descriptor), region.image_offset));
 }
 
 void MapAnonymous(SessionBlock* block, const Region& region, const unsigned char* bytes,
@@ -216,8 +229,10 @@ void MapRegions(SessionBlock* block) {
   for (unsigned char& byte : gate_page) byte = kHalt;
   for (size_t i = 0; gate_page_code + i < gate_page_code_end; ++i) gate_page[i] = gate_page_code[i];
 
-  for (uint32_t i = 0; i < block->region_count; ++i) {
-    const Region& region = block->regions()[i];
+  const uint32_t count = block->region_count + block->run_count;
+  for (uint32_t i = 0; i < count; ++i) {
+    const Region& region =
+        i < block->region_count ? block->regions()[i] : block->runs()[i - block->region_count];
     if (region.address < ZVM_GATE_ADDRESS || region.address % kPageSize != 0 ||
         region.size % kPageSize != 0 || region.size > kGuestEnd - region.address ||
         (region.access & (kWrite | kExecute)) == (kWrite | kExecute)) {
@@ -225,10 +240,14 @@ void MapRegions(SessionBlock* block) {
     }
     switch (region.source) {
       case RegionSource::kZero:
+      case RegionSource::kJailed:  // a run fills it
         MapAnonymous(block, region, nullptr, 0);
         break;
       case RegionSource::kImage:
-        MapImage(block, region);
+        MapFile(block, region, kImageDescriptor);
+        break;
+      case RegionSource::kSnapshot:
+        MapFile(block, region, SnapshotInput(block));
         break;
       case RegionSource::kManifest:
         MapAnonymous(block, region, block->manifest(), block->manifest_size);
@@ -329,17 +348,25 @@ int64_t gate_dispatch(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint6
   CheckPersonality(block);
   DropPrivileges(block);
   BindToParent(block);  // after the change of user, which clears the parent-death signal
-  const uint64_t first_foreign = kFirstChannelDescriptor + uint64_t{block->channel_count};
+  const auto snapshot_input = static_cast<uint64_t>(SnapshotInput(block));
+  const uint64_t first_foreign = snapshot_input + (block->run_count != 0 ? 1 : 0);
   Check(block, SetupStep::kDescriptors, Sys(SYS_close_range, first_foreign, ~0U, 0));
   Reserve(block);
   MapRegions(block);
   Check(block, SetupStep::kDescriptors, Sys(SYS_close_range, 0, kFirstChannelDescriptor - 1, 0));
+  if (block->run_count != 0) {
+    Check(block, SetupStep::kDescriptors, Sys(SYS_close_range, snapshot_input, snapshot_input, 0));
+  }
   Calls all = {block,
                block->channels(),
                block->channel_count,
                kFirstChannelDescriptor,
                GuestMemory(0, block->regions(), block->region_count),
-               &EndProcess};
+               &EndProcess,
+               block->wants_snapshot != 0 ? SnapshotOutput(block) : -1,
+               &gate_words.At<GuestRegisters>(GATE_GUEST_RBX),
+               block->regions(),
+               block->region_capacity};
   calls = &all;
   SetLimits(block);
   CatchFaults(block, kernel_block);
@@ -347,6 +374,10 @@ int64_t gate_dispatch(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint6
   const uint64_t entry = block->entry;
   InstallFilter(block);
   block->phase = Phase::kRunning;
+  if (block->resumes != 0) {
+    gate_words.At<GuestRegisters>(GATE_GUEST_RBX) = block->registers;
+    resume_guest();
+  }
   enter_guest(entry);
 }
 

@@ -193,6 +193,7 @@ std::string_view Name(ValidatorState state) {
 HostStatus StatusOf(const SessionReport& session) {
   switch (session.cause) {
     case Cause::kExited:
+    case Cause::kForked:
       return HostStatus::kOk;
     case Cause::kFaulted:
     case Cause::kTimedOut:
@@ -209,6 +210,7 @@ HostStatus StatusOf(const SessionReport& session) {
 std::string StateOf(const SessionReport& session) {
   switch (session.cause) {
     case Cause::kExited:
+    case Cause::kForked:
       return "ok";
     case Cause::kTimedOut:
       return "session timeout";
@@ -238,10 +240,11 @@ std::string RenderText(const RunReport& report) {
     total.puts += channel.puts;
     total.put_bytes += channel.put_bytes;
   }
-  return fmt::format("{}\n0\n{}\n{}\n{:.2f} {:.2f} {} {} {} {} 0 0 0 0\n{}\n\n",
-                     static_cast<int>(report.validator), session.exit_code, Digests(session),
-                     Seconds(session.system_time), Seconds(session.user_time), total.gets,
-                     total.get_bytes, total.puts, total.put_bytes, OneLine(report.state));
+  return fmt::format("{}\n{}\n{}\n{}\n{:.2f} {:.2f} {} {} {} {} 0 0 0 0\n{}\n\n",
+                     static_cast<int>(report.validator), report.is_daemon ? 1 : 0,
+                     session.exit_code, Digests(session), Seconds(session.system_time),
+                     Seconds(session.user_time), total.gets, total.get_bytes, total.puts,
+                     total.put_bytes, OneLine(report.state));
 }
 
 std::string RenderJson(const RunReport& report) {
@@ -252,6 +255,8 @@ std::string RenderJson(const RunReport& report) {
   PutText(writer, "status_name", ToString(report.status));
   PutText(writer, "state", OneLine(report.state));
   PutText(writer, "validator", Name(report.validator));
+  writer.Key("daemon");
+  writer.Bool(report.is_daemon);
   if (report.session) PutSession(writer, *report.session, report.channels);
   if (!report.warnings.empty()) {
     writer.Key("warnings");

@@ -25,14 +25,16 @@ struct RunReport {
   std::optional<SessionReport> session;                     // if one was started
   std::vector<channels::ChannelSpec> channels;              // as the session's, in handle order
   std::vector<ManifestWarning> warnings;
+  bool is_daemon = false;  // the guest forked, and sessions can go on from there (daemon.h)
 };
 
 // How a session's end maps to the exit code and the state sentence.
 channels::HostStatus StatusOf(const SessionReport& session);
 std::string StateOf(const SessionReport& session);
 
-// Six lines and an empty one, without labels: validator state, daemon (always 0), the guest's exit
-// code, digests ("alias hex alias hex ..." or "disabled"), ten accounting numbers, the state.
+// Six lines and an empty one, without labels: validator state, daemon (1 if there is one now), the
+// guest's exit code, digests ("alias hex alias hex ..." or "disabled"), ten accounting numbers, the
+// state.
 std::string RenderText(const RunReport& report);
 
 // One JSON object and a newline. Always valid UTF-8: other bytes become U+FFFD.

@@ -20,6 +20,7 @@
 #include "channels/digest.h"
 #include "sandbox/runtime/address_space.h"
 #include "sandbox/runtime/session_block.h"
+#include "sandbox/runtime/snapshot.h"
 
 namespace zerocloud::runtime {
 namespace {
@@ -135,10 +136,16 @@ struct Unmap {
 using MappedBlock = std::unique_ptr<SessionBlock, Unmap>;
 
 Result<MappedBlock> MakeBlock(UniqueFd& file, const AddressSpace& space,
-                              const std::vector<SessionChannel>& channels,
+                              const SessionRequest& request,
                               const std::vector<ChannelFacts>& facts) {
+  static const std::vector<Region> kNoRuns;
+  const std::vector<SessionChannel>& channels = request.channels;
+  const std::vector<Region>& runs =
+      request.snapshot != nullptr ? request.snapshot->runs() : kNoRuns;
+  // Each jail cuts a region into three at most.
+  const std::uint64_t capacity = space.regions.size() + std::uint64_t{2} * kMaxJailedRegions;
   const std::uint64_t size =
-      SessionBlock::SizeFor(space.regions.size(), channels.size(), space.manifest.size());
+      SessionBlock::SizeFor(capacity + runs.size(), channels.size(), space.manifest.size());
   file.Reset(memfd_create("zvm-session", MFD_CLOEXEC));
   if (!file.is_open() || ftruncate(file.get(), static_cast<off_t>(size)) != 0) {
     return FailErrno("cannot make a session block");
@@ -152,6 +159,19 @@ Result<MappedBlock> MakeBlock(UniqueFd& file, const AddressSpace& space,
   block->manifest_size = space.manifest.size();
   block->parent_pid = getpid();
   block->unprivileged_id = kNobody;
+  block->entry = request.image->layout().entry;
+  block->isa_level = request.image->layout().isa_level;
+  block->wants_memory_digest = request.wants_memory_digest ? 1 : 0;
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(request.timeout).count();
+  block->cpu_seconds = static_cast<std::uint32_t>(std::min<std::int64_t>(seconds + 1, INT_MAX));
+  block->region_capacity = static_cast<std::uint32_t>(capacity);
+  block->run_count = static_cast<std::uint32_t>(runs.size());
+  block->wants_snapshot = request.wants_snapshot ? 1 : 0;
+  if (request.snapshot != nullptr) {
+    block->resumes = 1;
+    block->registers = request.snapshot->registers();
+  }
+  std::memcpy(block->runs(), runs.data(), runs.size() * sizeof(Region));
   std::memcpy(block->regions(), space.regions.data(), space.regions.size() * sizeof(Region));
   std::memcpy(block->manifest(), space.manifest.data(), space.manifest.size());
   for (std::size_t i = 0; i < channels.size(); ++i) {
@@ -162,24 +182,6 @@ Result<MappedBlock> MakeBlock(UniqueFd& file, const AddressSpace& space,
   }
   channels::Sha1Init(block->memory_digest);
   return block;
-}
-
-std::vector<Region> ImageRegions(const loader::ImageLayout& layout) {
-  std::vector<Region> regions;
-  for (const loader::Segment& segment : layout.segments) {
-    std::uint32_t access = kRead;
-    if (segment.protection == loader::Protection::kReadExecute) access |= kExecute;
-    if (segment.protection == loader::Protection::kReadWrite) access |= kWrite;
-    if (segment.backed_size > 0) {
-      regions.push_back({segment.address, segment.backed_size, segment.memory_offset, access,
-                         RegionSource::kImage});
-    }
-    if (segment.size > segment.backed_size) {
-      regions.push_back({segment.address + segment.backed_size, segment.size - segment.backed_size,
-                         0, access, RegionSource::kZero});
-    }
-  }
-  return regions;
 }
 
 std::string_view StepName(SetupStep step) {
@@ -241,6 +243,8 @@ std::string_view ToString(Cause cause) {
       return "violated";
     case Cause::kHostError:
       return "host_error";
+    case Cause::kForked:
+      return "forked";
   }
   return "host_error";
 }
@@ -253,15 +257,25 @@ struct Session::State {
   std::chrono::milliseconds timeout{0};
   steady_clock::time_point started, deadline;
   MappedBlock block;
+  // Where the block's arrays are by the host's own count: the block's counts are in shared memory.
+  const Region* block_regions = nullptr;
+  const BlockChannel* block_channels = nullptr;
+  std::uint32_t region_capacity = 0;
   UniqueFd pidfd;
   pid_t pid = -1;
   bool is_reaped = false;
   std::optional<Cause> killed_for;
+  // What a snapshot needs, if one is wanted.
+  UniqueFd snapshot_file;
+  std::uint64_t memory_size = 0;
+  std::vector<channels::ChannelSpec> specs;
 
   // Fills `report` from what the process left and how it ended.
   void Explain(int status, SessionReport& report) const;
   void ExplainOwnEnd(SessionReport& report) const;
   void ExplainSignal(int signal, SessionReport& report) const;
+  // After a fork: makes the snapshot. A report of a host error if it cannot be.
+  void TakeSnapshot(SessionReport& report);
 };
 
 Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -276,6 +290,13 @@ Session::~Session() {
 }
 
 Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
+  if (request.snapshot != nullptr) {
+    std::vector<const channels::ChannelSpec*> specs;
+    for (const SessionChannel& channel : request.channels) specs.push_back(&channel.spec);
+    if (auto same = request.snapshot->CheckChannels(specs); !same) return Fail(same);
+    request.image = request.snapshot->image();
+    request.memory_size = request.snapshot->memory_size();
+  }
   if (request.image == nullptr || request.timeout.count() <= 0) {
     return Fail(ErrorCode::kInternal, "a session needs an image and a timeout");
   }
@@ -294,23 +315,38 @@ Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
         {channel.spec.alias,
          channels::StartChannel(channel.spec.type, channel.spec.limits,
                                 static_cast<std::int64_t>(channel.size), channel.is_stream)});
+    if (request.snapshot != nullptr) {
+      facts.back().state = request.snapshot->Continue(facts.size() - 1, facts.back().state);
+    }
     state->aliases.push_back(channel.spec.alias);
     state->wants_digest.push_back(channel.spec.wants_digest);
   }
-  const Result<AddressSpace> space =
+  Result<AddressSpace> space =
       LayOut(ImageRegions(request.image->layout()), request.memory_size, facts);
   if (!space) return Fail(space);
+  if (request.snapshot != nullptr) CutOutJailed(*space, request.snapshot->jailed());
 
   UniqueFd block_file;
-  Result<MappedBlock> block = MakeBlock(block_file, *space, request.channels, facts);
+  Result<MappedBlock> block = MakeBlock(block_file, *space, request, facts);
   if (!block) return Fail(block);
-  (*block)->entry = request.image->layout().entry;
-  (*block)->wants_memory_digest = request.wants_memory_digest ? 1 : 0;
-  const auto seconds = std::chrono::ceil<std::chrono::seconds>(request.timeout).count();
-  (*block)->cpu_seconds = static_cast<std::uint32_t>(std::min<std::int64_t>(seconds + 1, INT_MAX));
+  if (request.wants_snapshot) {
+    Result<UniqueFd> file = Snapshot::NewFile();
+    if (!file) return Fail(file);
+    state->snapshot_file = std::move(*file);
+    state->memory_size = request.memory_size;
+    for (const SessionChannel& channel : request.channels) state->specs.push_back(channel.spec);
+  }
+
+  state->block_regions = (*block)->regions();
+  state->block_channels = (*block)->channels();
+  state->region_capacity = (*block)->region_capacity;
+  const bool has_runs = (*block)->run_count > 0;
+  state->block = std::move(*block);
 
   ChildPlan plan{*launcher, {block_file.get(), request.image->memory_file()}, {}};
   for (const SessionChannel& channel : request.channels) plan.sources.push_back(channel.file.get());
+  if (request.wants_snapshot) plan.sources.push_back(state->snapshot_file.get());
+  if (has_runs) plan.sources.push_back(request.snapshot->memory_file());
   plan.FindWaiting();
   state->started = steady_clock::now();
   const Result<pid_t> pid = SpawnLauncher(plan, state->pidfd);
@@ -320,7 +356,6 @@ Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
   state->timeout = request.timeout;
   state->image = std::move(request.image);
   state->wants_memory_digest = request.wants_memory_digest;
-  state->block = std::move(*block);
   return std::unique_ptr<Session>(new Session(std::move(state)));
 }
 
@@ -362,6 +397,7 @@ SessionReport Session::Collect() {
   report.system_time = microseconds(usage.ru_stime);
   report.user_time = microseconds(usage.ru_utime);
   state_->Explain(status, report);
+  if (report.cause == Cause::kForked) state_->TakeSnapshot(report);
   return report;
 }
 
@@ -378,11 +414,11 @@ void Session::State::Explain(int status, SessionReport& report) const {
   }
 
   const bool is_complete = report.cause == Cause::kExited || report.cause == Cause::kFaulted ||
-                           report.cause == Cause::kChannelIo;
+                           report.cause == Cause::kChannelIo || report.cause == Cause::kForked;
   for (std::size_t i = 0; i < aliases.size(); ++i) {
     // A copy: the block is shared memory, and what stands in it is only as good as the guest's
     // walls.
-    const BlockChannel channel = block->channels()[i];
+    const BlockChannel channel = block_channels[i];
     const auto count = [](std::int64_t value) { return static_cast<std::uint64_t>(value); };
     ChannelUsage usage;
     usage.alias = aliases[i];
@@ -414,6 +450,14 @@ void Session::State::ExplainOwnEnd(SessionReport& report) const {
       report.fault_address = block->fault_address;
       report.symbol = image->Symbolize(block->pc);
       return;
+    case EndCause::kForked:
+      report.cause = Cause::kForked;
+      return;
+    case EndCause::kSnapshotIo:
+      report.cause = Cause::kHostError;
+      report.host_errno = block->host_errno;
+      report.message = "the host could not write the snapshot: " + ErrnoText(report.host_errno);
+      return;
     case EndCause::kChannelIo: {
       report.cause = Cause::kChannelIo;
       report.channel = block->channel;
@@ -430,6 +474,36 @@ void Session::State::ExplainOwnEnd(SessionReport& report) const {
       report.message =
           "trusted code of the session failed (signal " + std::to_string(block->signal) + ")";
   }
+}
+
+void Session::State::TakeSnapshot(SessionReport& report) {
+  ForkedState forked;
+  if (!snapshot_file.is_open()) {
+    report.cause = Cause::kHostError;
+    report.message = "the session forked where it could not";
+    return;
+  }
+  // Whatever the numbers are, nothing outside the block's own arrays is read.
+  forked.registers = block->registers;
+  const std::uint32_t region_count = std::min(block->region_count, region_capacity);
+  for (std::uint32_t i = 0; i < region_count; ++i) {
+    const Region region = block_regions[i];
+    if (region.source == RegionSource::kJailed) forked.jailed.push_back(region);
+  }
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    const channels::ChannelState& channel = block_channels[i].state;
+    unsigned char is_at_end = 0;  // as a byte: anything may stand there
+    std::memcpy(&is_at_end, &channel.is_at_end, 1);
+    forked.positions.push_back({channel.get_position, channel.put_position, is_at_end != 0});
+  }
+  auto snapshot = Snapshot::Make(image, memory_size, std::move(specs), std::move(forked),
+                                 std::move(snapshot_file));
+  if (!snapshot) {
+    report.cause = Cause::kHostError;
+    report.message = snapshot.error().message;
+    return;
+  }
+  report.snapshot = std::move(*snapshot);
 }
 
 void Session::State::ExplainSignal(int signal, SessionReport& report) const {

@@ -31,12 +31,19 @@ struct SessionChannel {
   bool is_stream = false;      // pipe, socket, FIFO or character device: read()/write(), no offset
 };
 
+class Snapshot;  // snapshot.h
+
 struct SessionRequest {
   std::shared_ptr<const loader::Image> image;  // verified
   std::vector<SessionChannel> channels;        // in handle order: see channels::SortForHandles
   std::uint64_t memory_size = 0;               // bytes: stack + image + heap
   bool wants_memory_digest = false;
   std::chrono::milliseconds timeout{0};  // wall clock from Start; must be > 0
+  // The guest's fork ends the session and leaves a snapshot. Otherwise fork returns 0 at once.
+  bool wants_snapshot = false;
+  // Go on from here instead of starting anew: `image` and `memory_size` are then the snapshot's and
+  // need not be set, and the channels must be as they were (Snapshot::CheckChannels).
+  std::shared_ptr<const Snapshot> snapshot;
 };
 
 // Why a session ended. The first cause wins.
@@ -48,6 +55,7 @@ enum class Cause : std::uint8_t {
   kChannelIo,  // the host could not read or write a channel: see channel, host_errno
   kViolated,   // the second wall killed it: a system call that no session makes
   kHostError,  // the session could not be set up: see message
+  kForked,     // the guest called fork: see snapshot
 };
 std::string_view ToString(Cause cause);  // "exited", "faulted", ...
 
@@ -73,6 +81,7 @@ struct SessionReport {
   std::vector<ChannelUsage> channels;
   std::optional<std::string> memory_digest;
   std::chrono::microseconds system_time{0}, user_time{0}, wall_time{0};
+  std::shared_ptr<const Snapshot> snapshot;  // kForked
 };
 
 // A running session. Destroying it kills the process and reaps it.

@@ -1,7 +1,8 @@
-// session_bench [--benchmark_...] GUEST NATIVE: the time from starting a session of GUEST, verified
-// before, until it is reaped and its report made; against vfork + exec + wait of the program
-// NATIVE. By one thread and by two. Each benchmark also counts the 50th and the 99th percentile of
-// its iterations.
+// session_bench [--benchmark_...] GUEST NATIVE [FORKER]: the time from starting a session of GUEST,
+// verified before, until it is reaped and its report made; against vfork + exec + wait of the
+// program NATIVE; and of a session that goes on where FORKER, a guest that exits after it, forked.
+// By one thread and by two. Each benchmark also counts the 50th and the 99th percentile of its
+// iterations.
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -21,6 +22,7 @@
 #include "channels/base/unique_fd.h"
 #include "sandbox/loader/image.h"
 #include "sandbox/runtime/session.h"
+#include "sandbox/runtime/snapshot.h"
 
 namespace {
 
@@ -28,11 +30,17 @@ using zerocloud::UniqueFd;
 using zerocloud::loader::Image;
 using zerocloud::runtime::Cause;
 using zerocloud::runtime::Session;
+using zerocloud::runtime::SessionReport;
 using zerocloud::runtime::SessionRequest;
+using zerocloud::runtime::Snapshot;
 
-bool RunSession(const std::shared_ptr<const Image>& image) {
+// A new session of `image`, or one that goes on from `snapshot`.
+SessionReport RunSession(const std::shared_ptr<const Image>& image,
+                         const std::shared_ptr<const Snapshot>& snapshot, bool wants_snapshot) {
   SessionRequest request;
   request.image = image;
+  request.snapshot = snapshot;
+  request.wants_snapshot = wants_snapshot;
   request.memory_size = std::size_t{64} << 20;
   request.timeout = std::chrono::seconds(10);
   for (const char* alias : {"/dev/stdin", "/dev/stdout", "/dev/stderr"}) {
@@ -43,8 +51,11 @@ bool RunSession(const std::shared_ptr<const Image>& image) {
     channel.is_stream = true;
   }
   auto session = Session::Start(std::move(request));
-  if (!session) return false;
-  const auto report = (*session)->Wait();
+  if (!session) return {};
+  return (*session)->Wait();
+}
+
+bool IsGood(const SessionReport& report) {
   return report.cause == Cause::kExited && report.exit_code == 0;
 }
 
@@ -84,8 +95,8 @@ void Repeat(benchmark::State& state, const std::function<bool()>& run) {
 
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
-  if (argc != 3) {
-    std::fprintf(stderr, "usage: %s [--benchmark_...] GUEST NATIVE\n", argv[0]);
+  if (argc != 3 && argc != 4) {
+    std::fprintf(stderr, "usage: %s [--benchmark_...] GUEST NATIVE [FORKER]\n", argv[0]);
     return 2;
   }
   const UniqueFd file(open(argv[1], O_RDONLY | O_CLOEXEC));
@@ -100,7 +111,22 @@ int main(int argc, char** argv) {
     benchmark::RegisterBenchmark(name, repeat)->UseRealTime();
     benchmark::RegisterBenchmark(name, repeat)->Threads(2)->UseRealTime();
   };
-  add("session", [&] { return RunSession(*image); });
+  add("session", [&] { return IsGood(RunSession(*image, nullptr, false)); });
+  std::shared_ptr<const Snapshot> snapshot;
+  if (argc == 4) {
+    const UniqueFd forker(open(argv[3], O_RDONLY | O_CLOEXEC));
+    const auto forking = Image::LoadFile(forker.get());
+    if (!forking) {
+      std::fprintf(stderr, "session_bench: %s: %s\n", argv[3], forking.error().message.c_str());
+      return 1;
+    }
+    snapshot = RunSession(*forking, nullptr, true).snapshot;
+    if (snapshot == nullptr) {
+      std::fprintf(stderr, "session_bench: %s does not fork\n", argv[3]);
+      return 1;
+    }
+    add("snapshot", [&] { return IsGood(RunSession(nullptr, snapshot, false)); });
+  }
   add("native", [&] { return RunNative(native); });
   // Once more: what differs from the one above is noise.
   add("again", [&] { return RunNative(native); });

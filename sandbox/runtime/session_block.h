@@ -5,8 +5,9 @@
 // A guest cannot reach it (it is mapped far above 4 GiB), but the host still treats what it reads
 // back as hostile: only fixed-size numbers, each used by index of the host's own channel list.
 //
-// Layout: SessionBlock, then region_count Regions, then channel_count BlockChannels, then
-// manifest_size bytes for ZVM_MANIFEST_ADDRESS. Freestanding.
+// Layout: SessionBlock, then region_capacity Regions of which region_count are used, then run_count
+// Regions, then channel_count BlockChannels, then manifest_size bytes for ZVM_MANIFEST_ADDRESS.
+// Freestanding.
 #pragma once
 
 #include <stddef.h>
@@ -19,7 +20,9 @@ namespace zerocloud::runtime {
 
 inline constexpr uint32_t kSessionBlockVersion = 1;
 
-// Descriptors of a session process at its start. 0 and 1 are closed before the guest runs.
+// Descriptors of a session process at its start. 0 and 1 are closed before the guest runs. Behind
+// the channels come, where the block asks for them, the snapshot file that fork writes, and the one
+// that the session starts from, which is closed before the guest runs, too.
 inline constexpr int kBlockDescriptor = 0;
 inline constexpr int kImageDescriptor = 1;
 inline constexpr int kFirstChannelDescriptor = 2;
@@ -31,12 +34,17 @@ inline constexpr uint64_t kGuardEnd = uint64_t{7} << 30;
 
 inline constexpr uint64_t kPageSize = 4096;
 
+// Pieces of the heap that a guest may make code at once.
+inline constexpr uint32_t kMaxJailedRegions = 64;
+
 enum RegionAccess : uint32_t { kRead = 1, kWrite = 2, kExecute = 4 };
 enum class RegionSource : uint32_t {
   kZero,      // anonymous memory
   kImage,     // private mapping of the image's memory file at image_offset
   kManifest,  // anonymous memory, filled with the block's manifest bytes
   kGate,      // anonymous memory, filled with the gate
+  kSnapshot,  // private mapping of the snapshot's memory file at image_offset
+  kJailed,    // anonymous memory that the guest has made code: verified, or it would not be here
 };
 
 // A run of guest pages. Regions are sorted, do not overlap, and are whole pages.
@@ -48,11 +56,29 @@ struct Region {
   RegionSource source;
 };
 
+// Data that was zeros at the start, all of it the guest's: what it may make code.
+inline bool IsPlainData(const Region& region) {
+  return region.source == RegionSource::kZero && region.access == (kRead | kWrite);
+}
+
+// What a snapshot holds: everything that the guest can have changed.
+inline bool IsGuestMade(const Region& region) {
+  return (region.access & kWrite) != 0 || region.source == RegionSource::kJailed;
+}
+
 // How far a session came. A process that ends in kSetup was never a guest.
 enum class Phase : uint32_t { kSetup, kRunning, kEnded };
 
 // Why a session ended by itself; the host knows of the other causes (runtime::Cause).
-enum class EndCause : uint32_t { kNone, kExited, kFaulted, kChannelIo, kTrustedFault };
+enum class EndCause : uint32_t {
+  kNone,
+  kExited,
+  kFaulted,
+  kChannelIo,
+  kTrustedFault,
+  kForked,
+  kSnapshotIo,
+};
 
 // The step of the launcher that failed, for the message of a session that could not be set up.
 enum class SetupStep : uint32_t {
@@ -69,6 +95,15 @@ enum class SetupStep : uint32_t {
   kSignals,
   kSegments,
   kFilter,
+};
+
+// What a guest that called fork goes on with; every other register is cleared. As in gate_layout.h.
+struct GuestRegisters {
+  uint64_t rbx, rbp, r12, r13, r14, r15;
+  uint64_t rsp;  // points at the return address
+  uint32_t mxcsr;
+  uint16_t fcw;
+  uint16_t reserved;
 };
 
 struct BlockChannel {
@@ -103,14 +138,25 @@ struct SessionBlock {
   uint64_t fault_address;
   channels::Sha1 memory_digest;
 
+  // Snapshots and jails.
+  uint32_t region_capacity;  // regions() has room for so many: a jail cuts one into three
+  uint32_t isa_level;        // jailed code may need this x86-64 level, like the image
+  uint32_t wants_snapshot;   // fork writes guest memory to the snapshot file, else it returns 0
+  uint32_t run_count;        // snapshot pages, mapped over the regions after they are
+  uint32_t resumes;          // start with `registers` after fork, not at `entry`
+  uint32_t reserved_too;
+  GuestRegisters registers;  // to start with; when a session has forked, those of the guest
+
   Region* regions() { return reinterpret_cast<Region*>(this + 1); }
-  BlockChannel* channels() { return reinterpret_cast<BlockChannel*>(regions() + region_count); }
+  Region* runs() { return regions() + region_capacity; }
+  BlockChannel* channels() { return reinterpret_cast<BlockChannel*>(runs() + run_count); }
   unsigned char* manifest() { return reinterpret_cast<unsigned char*>(channels() + channel_count); }
 
-  static constexpr uint64_t SizeFor(uint64_t region_count, uint64_t channel_count,
+  // `regions` counts the room for regions and the runs.
+  static constexpr uint64_t SizeFor(uint64_t regions, uint64_t channel_count,
                                     uint64_t manifest_size) {
-    return sizeof(SessionBlock) + region_count * sizeof(Region) +
-           channel_count * sizeof(BlockChannel) + manifest_size;
+    return sizeof(SessionBlock) + regions * sizeof(Region) + channel_count * sizeof(BlockChannel) +
+           manifest_size;
   }
 };
 

@@ -16,8 +16,8 @@ int main(void) {
     if (((gate)(uintptr_t)ZVM_GATE_ADDRESS)(bad[i], ~0ul, ~0ul, ~0ul, ~0ul) != -EPERM) return 5;
   }
   if (zvm_pread(0, &(char){0}, -1, 0) != -EFAULT) return 6;
-  if (zvm_jail((void*)0x500000, 65536) != -EPERM) return 7;
-  if (zvm_unjail((void*)0x500000, 65536) != -EPERM) return 8;
+  if (zvm_jail((void*)0x400000, 65536) != -EINVAL) return 7;
+  if (zvm_unjail((void*)0x400000, 65536) != -EINVAL) return 8;
   if (zvm_fork() != 0) return 9;
   return 0;
 }
