@@ -320,35 +320,38 @@ class WhileAJobRuns(JobTest):
                 pass
         thread = threading.Thread(target=post)
         thread.start()
-        self.wait_until(self.service.sessions)
-        return thread, answer
+        return thread, answer, self.started()
+
+    def started(self):
+        """Waits for sessions; returns those that were seen."""
+        seen = []
+        self.wait_until(lambda: seen.extend(self.service.sessions()) or seen)
+        return seen
 
     def test_a_deleted_input_is_read_to_its_end(self):
         size = 5_000_000
         self.put("in/o", poured(size))
-        thread, answer = self.start([group("g", "copy", "--wait /dev/input -",
+        thread, answer, sessions = self.start([group("g", "copy", "--wait /dev/input -",
                                            [device("input", "in/o"), "stdout"])])
-        session = self.service.sessions()[0]
-        os.kill(session, signal.SIGSTOP)
+        os.kill(sessions[0], signal.SIGSTOP)
         self.assertEqual(self.service.request("DELETE", f"/v1/{ACCOUNT}/in/o").status, 204)
         self.assertEqual(self.get("in/o").status, 404)
-        os.kill(session, signal.SIGCONT)
+        os.kill(sessions[0], signal.SIGCONT)
         thread.join()
         self.assertEqual(answer[0].status, 200, answer[0].body[:1000])
         self.assertTrue(answer[0].body == poured(size))
 
     def test_a_replaced_input_is_read_as_it_was(self):
         self.put("in/o", b"old")
-        thread, answer = self.start([group("g", "copy", "--wait - -", [device("stdin", "in/o"), "stdout"])])
-        session = self.service.sessions()[0]
-        os.kill(session, signal.SIGSTOP)
+        thread, answer, sessions = self.start([group("g", "copy", "--wait - -", [device("stdin", "in/o"), "stdout"])])
+        os.kill(sessions[0], signal.SIGSTOP)
         self.put("in/o", b"new")
-        os.kill(session, signal.SIGCONT)
+        os.kill(sessions[0], signal.SIGCONT)
         thread.join()
         self.assertEqual(answer[0].body, b"old")
 
     def test_other_requests_are_answered(self):
-        thread, answer = self.start([group("g", "fail", "loop", timeout=2)])
+        thread, answer, _ = self.start([group("g", "fail", "loop", timeout=2)])
         self.put("in/o", b"meanwhile")
         self.assertEqual(self.get("in/o").body, b"meanwhile")
         self.assertEqual(self.succeed([group("g", "pour", "8", ["stdout"])]), poured(8))
@@ -364,8 +367,7 @@ class WhileAJobRuns(JobTest):
         for _ in range(3):
             with self.service.connect() as peer:
                 peer.sendall(head + body)
-                self.wait_until(self.service.sessions)
-                sessions = self.service.sessions()
+                sessions = self.started()
             self.wait_until(lambda: not any(is_alive(pid) for pid in sessions))
         self.wait_until(lambda: self.service.children() == [])
         self.assertEqual(self.names("out"), [])
@@ -379,8 +381,7 @@ class WhileAJobRuns(JobTest):
             self.assertTrue(peer.recv(1000).startswith(b"HTTP/1.1 200"))
 
     def test_a_stopping_server_ends_its_jobs(self):
-        thread, answer = self.start([group("g", "fail", "loop", timeout=3000)])
-        sessions = self.service.sessions()
+        thread, _, sessions = self.start([group("g", "fail", "loop", timeout=3000)])
         self.service.stop(signal.SIGTERM)
         self.wait_after_death(sessions)
         thread.join()
@@ -389,15 +390,14 @@ class WhileAJobRuns(JobTest):
     def test_a_killed_server_leaves_no_session_and_a_sound_store(self):
         self.put("out/o", b"old")
         token = self.service.token()
-        body = json.dumps([group("p", "pour", "5000000 /dev/output",
-                                 [device("output", "out/new-*")], count=2),
-                           group("g", "fail", "loop", [device("stdout", "out/o")], timeout=3000)]).encode()
+        body = json.dumps([group("g", "fail", "loop", [device("stdout", "out/o")], timeout=3000),
+                           group("p", "pour", "5000000 /dev/output",
+                                 [device("output", "out/new-*")], count=2)]).encode()
         with self.service.connect() as peer:
             peer.sendall((f"POST /v1/{ACCOUNT} HTTP/1.1\r\nX-Auth-Token: {token}\r\n"
                           "X-Zerovm-Execute: 1.0\r\nContent-Type: application/json\r\n"
                           f"Content-Length: {len(body)}\r\n\r\n").encode() + body)
-            self.wait_until(self.service.sessions)
-            sessions = self.service.sessions()
+            sessions = self.started()
             self.service.stop(signal.SIGKILL)
         self.wait_after_death(sessions)
         self.restart()
