@@ -35,7 +35,7 @@ int Main(int argc, char** argv) {
                  "PATH[,MOUNTPOINT[,ACCESS]]: a tar archive; / and ro, or wo")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->delimiter('\0');
+      ->allow_extra_args(false);
   app.add_flag("--zvm-debug", options.has_debug_log, "The guest's library logs to ./zvsh.log");
   app.add_flag("--zvm-trace", options.has_trace,
                "zerovm logs stages and calls to ./zvsh.trace.log");

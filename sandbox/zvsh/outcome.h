@@ -26,8 +26,8 @@ inline constexpr int kFirstFreeStatus = 200;
 // What zvsh wants to know of a report (zerovm --report json).
 struct Outcome {
   int host_status = 0;  // zerovm's exit code
-  std::string state;
-  std::string cause;  // of the session; empty: there was none
+  std::string state = {};
+  std::string cause = {};  // of the session; empty: there was none
   std::int64_t exit_code = 0;
   int signal = 0;
 };

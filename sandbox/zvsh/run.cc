@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,6 +31,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::int64_t kDebuggingTimeout = 30 * 24 * 3600;
+constexpr int kRejected = 8;  // of zerovm
 constexpr std::string_view kStoppedPrefix = "zerovm: session ";
 
 void Say(std::string_view text) { fmt::print(stderr, "zvsh: {}\n", text); }
@@ -209,11 +211,18 @@ class Runner {
     for (;;) {
       std::vector<pollfd> fds = {{zerovm_->pidfd(), POLLIN, 0}, {signalled.get(), POLLIN, 0}};
       for (const Relay& relay : relays_) fds.push_back({relay.descriptor(), POLLIN, 0});
+      fds.push_back({debugger_ ? debugger_->pidfd() : -1, POLLIN, 0});
       if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) return FailErrno("poll");
       for (Relay& relay : relays_) {
         if (!relay.Move()) return SIGPIPE;
       }
       if (auto done = StartDebugger(); !done) return Fail(done);
+      // As of any program that gdb debugs. If the session has ended by itself, this does nothing.
+      if (fds.back().revents != 0) {
+        debugger_->Wait();
+        debugger_.reset();
+        ::syscall(SYS_pidfd_send_signal, session_.get(), SIGKILL, nullptr, 0);
+      }
       if ((fds[1].revents & POLLIN) != 0) {
         signalfd_siginfo info{};
         if (::read(signalled.get(), &info, sizeof info) == ssize_t{sizeof info} &&
@@ -248,6 +257,7 @@ class Runner {
       std::from_chars(digits, words().data() + words().size(), session);
     }
     if (session <= 0) return {};  // it ended before; its report says why
+    session_.Reset(static_cast<int>(::syscall(SYS_pidfd_open, session, 0)));
     std::string script = fmt::format(
         "# The guest is not relocated, so its symbols are where they are in its file.\n"
         "set confirm off\n"
@@ -263,9 +273,8 @@ class Runner {
                       session, path));
       return {};
     }
-    std::vector<std::string> command = {"gdb", "-q"};
+    std::vector<std::string> command = {"gdb", "-q", "-x", path};
     command.insert(command.end(), options_.gdb_options.begin(), options_.gdb_options.end());
-    command.insert(command.end(), {"-x", path});
     auto debugger = Process::Run({.command = command});
     if (!debugger) return Fail(debugger);
     debugger_.emplace(std::move(*debugger));
@@ -302,6 +311,17 @@ class Runner {
     return {};
   }
 
+  // The report names the first rule that is broken; this also shows the instruction.
+  void ListViolations() const {
+    const UniqueFd nowhere(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    auto verify =
+        Process::Run({.command = {SiblingProgram("zvm-verify"), "--max", "3", invocation_.program},
+                      .standard_input = nowhere.get(),
+                      .standard_output = STDERR_FILENO,
+                      .standard_error = nowhere.get()});
+    if (verify) verify->Wait();
+  }
+
   Result<int> Judge() const {
     const auto outcome = ReadOutcome(report());
     if (!outcome) {
@@ -313,6 +333,7 @@ class Runner {
     }
     const Verdict verdict = JudgeOutcome(*outcome);
     if (!verdict.sentence.empty()) Say(verdict.sentence);
+    if (outcome->host_status == kRejected) ListViolations();
     return options_.wants_host_code ? outcome->host_status : verdict.status;
   }
 
@@ -322,6 +343,7 @@ class Runner {
   bool feeds_input_ = false;
   bool is_debugger_told_ = false;
   std::vector<Relay> relays_;  // standard output, standard error, zerovm's report, its messages
+  UniqueFd session_;           // the process that waits for a debugger
   std::optional<Process> feeder_, debugger_, zerovm_;
 };
 

@@ -12,6 +12,7 @@
 #include "images.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,17 @@ void zvm_add_image(const char* channel, const char* mountpoint, const char* acce
   images[image_count].channel = found;
   images[image_count].mountpoint = mountpoint;
   images[image_count++].save = save;
+}
+
+static int verbosity;
+void zvm_set_verbosity(int level) { verbosity = level; }
+
+static void tell(size_t image, const char* what, long entries) {
+  const int fd = verbosity > 0 ? open("/dev/debug", O_WRONLY) : -1;
+  if (fd < 0) return;
+  dprintf(fd, "zvm: %s %s on %s: %ld entries\n", what, zvm_channel_name(images[image].channel),
+          images[image].mountpoint, entries);
+  close(fd);
 }
 
 static long make_directories(const char* path) {
@@ -72,6 +84,7 @@ static void mount_images(void) {
       complain(i, problem);
       zvm_exit(EX_CONFIG); /* without sys_exit: what is not there is not saved */
     }
+    tell(i, "mounted", result);
   }
   mounted = true;
 }
@@ -86,7 +99,11 @@ int zvm_images_save(int code) {
   mounted = false; /* once */
   for (size_t i = 0; i < image_count; ++i) {
     if (!images[i].save) continue;
-    if (zvm_tar_pack(images[i].channel, images[i].mountpoint, problem) >= 0) continue;
+    const long entries = zvm_tar_pack(images[i].channel, images[i].mountpoint, problem);
+    if (entries >= 0) {
+      tell(i, "saved", entries);
+      continue;
+    }
     complain(i, problem);
     if (code == 0) code = EX_IOERR;
   }

@@ -11,6 +11,9 @@
  * as nvram's other records are. */
 void zvm_add_image(const char* channel, const char* mountpoint, const char* access);
 
+/* nvram's [debug]. From 1 on, mounts are told to the channel /dev/debug, if there is one. */
+void zvm_set_verbosity(int verbosity);
+
 /* At the end: writes what "wo" names. Returns `code`, or EX_IOERR (74) if that is 0 and an archive
  * could not be written; what went wrong is on standard error. */
 int zvm_images_save(int code);

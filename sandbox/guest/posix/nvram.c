@@ -137,6 +137,8 @@ static void record(const char* section, char* line) {
   if (strcmp(section, "fstab") == 0 && channel != NULL && mountpoint != NULL && access != NULL) {
     zvm_add_image(channel, mountpoint, access);
   }
+  const char* verbosity = value_of(pairs, count, "verbosity");
+  if (strcmp(section, "debug") == 0 && verbosity != NULL) zvm_set_verbosity(atoi(verbosity));
   if (strcmp(section, "time") == 0 && seconds != NULL) {
     const int64_t start = atoll(seconds);
     zvm_clock_start(start);
