@@ -1,7 +1,7 @@
 """What README.md and docs/*.md say to type is typed here.
 
-Blocks marked `sh` of one file run in order in one bash -e, in an empty directory, with the built
-programs on the PATH. If a block of the file uses $STORAGE or $TOKEN, a server runs, whose they are;
+Blocks marked `sh` of one file run in order in one bash -e, in a directory that holds only docs/, with
+the built programs on the PATH. If a block of the file uses $STORAGE or $TOKEN, a server runs, whose they are;
 $DIR is the directory of its store. A line "# prints TEXT" in a block says what must be
 in the block's output. Blocks that are only ./quickstart.sh or ./test.sh are run by other tests. Blocks
 marked `json` must be JSON, and jobs if they are lists. Links must lead to files that are there."""
@@ -76,6 +76,7 @@ class Documentation(unittest.TestCase):
         for page in PAGES:
             with (self.subTest(page=page.name), self.service() as service,
                   tempfile.TemporaryDirectory(prefix="zerocloud-docs-") as work):
+                (pathlib.Path(work) / "docs").symlink_to(ROOT / "docs")
                 count = self.run_page(page, service, work)
                 elsewhere = len(blocks(page, "sh")) - count
                 print(f"{page.name}: {count} blocks run, {elsewhere} run by other tests")

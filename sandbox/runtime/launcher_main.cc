@@ -161,7 +161,8 @@ void DropPrivileges(SessionBlock* block) {
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
   Check(block, SetupStep::kIdentity, Sys(SYS_capset, Address(&header), Address(none)));
-  Check(block, SetupStep::kIdentity, Sys(SYS_prctl, PR_SET_DUMPABLE, 0));
+  const uint64_t dumpable = block->waits_for_debugger;
+  Check(block, SetupStep::kIdentity, Sys(SYS_prctl, PR_SET_DUMPABLE, dumpable));
   Check(block, SetupStep::kIdentity, Sys(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1));
 }
 
@@ -324,6 +325,15 @@ void InstallFilter(SessionBlock* block) {
   Check(block, SetupStep::kFilter, Sys(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, Address(&program)));
 }
 
+// Only when asked: the process is dumpable then, and where a tracer must be an ancestor (Yama), any
+// of the same user will do. -EINVAL: there is no Yama.
+void WaitForDebugger(SessionBlock* block) {
+  if (block->waits_for_debugger == 0) return;
+  Sys(SYS_prctl, PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+  const auto self = static_cast<uint64_t>(Sys(SYS_getpid));
+  Check(block, SetupStep::kSignals, Sys(SYS_kill, self, SIGSTOP));
+}
+
 // Gives trusted code its stack protector: a canary of the kernel's randomness at %fs:0x28.
 void PrepareStackProtector() {
   constexpr size_t kCanaryWord = 5;
@@ -372,6 +382,7 @@ int64_t gate_dispatch(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint6
   CatchFaults(block, kernel_block);
   PrepareGate(block);
   const uint64_t entry = block->entry;
+  WaitForDebugger(block);
   InstallFilter(block);
   block->phase = Phase::kRunning;
   if (block->resumes != 0) {

@@ -154,7 +154,8 @@ HostStatus StartStatus(ErrorCode code) {
 
 // Runs the session. `report` gets what is known also when it fails.
 HostResult<void> RunSession(Manifest& manifest, std::shared_ptr<const loader::Image> image,
-                            std::vector<CheckedChannel> checked, RunReport& report) {
+                            std::vector<CheckedChannel> checked, const RunOptions& options,
+                            RunReport& report) {
   auto opened = channels::OpenChannels(std::move(checked));
   if (!opened) return std::unexpected(std::move(opened).error());
   const auto deadline =
@@ -166,6 +167,7 @@ HostResult<void> RunSession(Manifest& manifest, std::shared_ptr<const loader::Im
   SessionRequest request;
   request.image = std::move(image);
   request.memory_size = manifest.memory_size;
+  request.waits_for_debugger = options.on_stopped_for_debugger != nullptr;
   request.wants_memory_digest = manifest.wants_memory_digest;
   const auto left =
       std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
@@ -181,6 +183,10 @@ HostResult<void> RunSession(Manifest& manifest, std::shared_ptr<const loader::Im
   if (!session) {
     return FailHost(StartStatus(session.error().code), session.error().code,
                     session.error().message);
+  }
+  if (options.on_stopped_for_debugger) {
+    (*session)->WaitUntilStopped();
+    options.on_stopped_for_debugger((*session)->pid());
   }
   report.session = (*session)->Wait();
   report.status = StatusOf(*report.session);
@@ -209,7 +215,7 @@ HostResult<void> Run(const std::string& manifest_path, const RunOptions& options
   auto checked = channels::CheckChannels(manifest->channels);
   if (!checked) return std::unexpected(std::move(checked).error());
   if (options.verify_only) return {};
-  return RunSession(*manifest, std::move(*image), std::move(*checked), report);
+  return RunSession(*manifest, std::move(*image), std::move(*checked), options, report);
 }
 
 }  // namespace

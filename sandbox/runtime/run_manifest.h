@@ -8,6 +8,9 @@
 // Call it from a thread that lives until it returns (see session.h). Blocks until the session ends.
 #pragma once
 
+#include <sys/types.h>
+
+#include <functional>
 #include <string>
 
 #include "sandbox/runtime/report.h"
@@ -16,6 +19,9 @@ namespace zerocloud::runtime {
 
 struct RunOptions {
   bool verify_only = false;  // stop before the first change on the host
+  // If set: the session stops before the guest's first instruction (SessionRequest), and this is
+  // called with its process when it has.
+  std::function<void(pid_t)> on_stopped_for_debugger;
 };
 
 // Never fails: what goes wrong is in the report.

@@ -162,6 +162,7 @@ Result<MappedBlock> MakeBlock(UniqueFd& file, const AddressSpace& space,
   block->entry = request.image->layout().entry;
   block->isa_level = request.image->layout().isa_level;
   block->wants_memory_digest = request.wants_memory_digest ? 1 : 0;
+  block->waits_for_debugger = request.waits_for_debugger ? 1 : 0;
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(request.timeout).count();
   block->cpu_seconds = static_cast<std::uint32_t>(std::min<std::int64_t>(seconds + 1, INT_MAX));
   block->region_capacity = static_cast<std::uint32_t>(capacity);
@@ -362,6 +363,14 @@ Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
 int Session::pidfd() const { return state_->pidfd.get(); }
 pid_t Session::pid() const { return state_->pid; }
 steady_clock::time_point Session::deadline() const { return state_->deadline; }
+
+void Session::WaitUntilStopped() {
+  siginfo_t info;
+  while (waitid(P_PIDFD, static_cast<id_t>(state_->pidfd.get()), &info,
+                WSTOPPED | WEXITED | WNOWAIT) != 0 &&
+         errno == EINTR) {
+  }
+}
 
 void Session::Kill(Cause cause) {
   if (state_->is_reaped) return;

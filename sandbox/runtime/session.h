@@ -44,6 +44,9 @@ struct SessionRequest {
   // Go on from here instead of starting anew: `image` and `memory_size` are then the snapshot's and
   // need not be set, and the channels must be as they were (Snapshot::CheckChannels).
   std::shared_ptr<const Snapshot> snapshot;
+  // The process may be traced by its user, and stops itself (SIGSTOP) before the guest's first
+  // instruction until it is continued. Never for guests of others: this weakens the second wall.
+  bool waits_for_debugger = false;
 };
 
 // Why a session ended. The first cause wins.
@@ -100,6 +103,9 @@ class Session {
   [[nodiscard]] pid_t pid() const;
   // When the wall-clock limit strikes. The owner calls Kill(kTimedOut) then; Wait() does it itself.
   [[nodiscard]] std::chrono::steady_clock::time_point deadline() const;
+
+  // Returns when a session that waits for a debugger has stopped itself, or when it has ended.
+  void WaitUntilStopped();
 
   // Ends it now. `cause` is kTimedOut or kKilled; it shows in the report unless the session had
   // already ended by itself.

@@ -144,7 +144,7 @@ struct SessionBlock {
   uint32_t wants_snapshot;   // fork writes guest memory to the snapshot file, else it returns 0
   uint32_t run_count;        // snapshot pages, mapped over the regions after they are
   uint32_t resumes;          // start with `registers` after fork, not at `entry`
-  uint32_t reserved_too;
+  uint32_t waits_for_debugger;  // the process can be traced, and stops before its first step
   GuestRegisters registers;  // to start with; when a session has forked, those of the guest
 
   Region* regions() { return reinterpret_cast<Region*>(this + 1); }

@@ -36,6 +36,7 @@ int Main(int argc, char** argv) {
   zerocloud::runtime::RunOptions options;
   bool skips_verification = false;
   bool ignored = false;
+  bool waits_for_debugger = false;
   app.add_option("manifest", manifest, "The manifest file")->required();
   app.add_flag("-F", options.verify_only, "Check everything, create nothing, run nothing");
   app.add_option("--report", format, "The form of the report on standard output")
@@ -46,6 +47,8 @@ int Main(int argc, char** argv) {
       ->check(CLI::Range(0, 3));
   app.add_flag("-P", ignored, "Accepted: no file is ever preallocated");
   app.add_flag("-Q", ignored, "Accepted: data is never executable");
+  app.add_flag("--debug", waits_for_debugger,
+               "The session can be traced and stops before its first instruction for a debugger");
   app.add_flag("-s", skips_verification, "Refused: every program is verified");
   app.set_version_flag("--version", ZEROCLOUD_VERSION);
   app.footer(ExitCodes());
@@ -58,6 +61,11 @@ int Main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : static_cast<int>(HostStatus::kUsage);
   }
 
+  if (waits_for_debugger) {
+    options.on_stopped_for_debugger = [](pid_t session) {
+      fmt::print(stderr, "zerovm: session {} waits for a debugger\n", session);
+    };
+  }
   const auto report = zerocloud::runtime::RunManifest(manifest, options);
   if (verbosity > 0) {
     for (const auto& warning : report.warnings) {

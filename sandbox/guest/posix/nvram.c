@@ -10,6 +10,8 @@
  *   seconds=1700000000
  *   [mapping]
  *   channel=/dev/stdin, mode=char
+ *   [fstab]
+ *   channel=/dev/1.data.tar, mountpoint=/, access=ro
  *
  * A record is a list of key=value pairs on one line. \xHH in a value is the byte with that number,
  * for commas, quotes, spaces and newlines. A record that is not understood is skipped, like one too
@@ -17,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "images.h"
 #include "posix.h"
 
 #define MAX_PAIRS 5
@@ -129,6 +132,13 @@ static void record(const char* section, char* line) {
   if (strcmp(section, "mapping") == 0 && channel != NULL && mode != NULL) {
     zvm_map_channel(channel, mode);
   }
+  const char *mountpoint = value_of(pairs, count, "mountpoint"),
+             *access = value_of(pairs, count, "access");
+  if (strcmp(section, "fstab") == 0 && channel != NULL && mountpoint != NULL && access != NULL) {
+    zvm_add_image(channel, mountpoint, access);
+  }
+  const char* verbosity = value_of(pairs, count, "verbosity");
+  if (strcmp(section, "debug") == 0 && verbosity != NULL) zvm_set_verbosity(atoi(verbosity));
   if (strcmp(section, "time") == 0 && seconds != NULL) {
     const int64_t start = atoll(seconds);
     zvm_clock_start(start);

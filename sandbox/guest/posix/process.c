@@ -9,6 +9,7 @@
 #include <sys/utsname.h>
 #include <zvm.h>
 
+#include "images.h"
 #include "posix.h"
 
 #define SIGNALS 65
@@ -127,4 +128,4 @@ long sys_select(int count, void* read, void* write, void* except, int64_t nanose
   return ready;
 }
 
-void sys_exit(int code) { zvm_exit(code); }
+void sys_exit(int code) { zvm_exit(zvm_images_save(code)); }
