@@ -86,13 +86,14 @@ int64_t zvm_pread(int32_t desc, void* buffer, int64_t size, int64_t offset);
 /* Writes at most size bytes. Returns the bytes written or a negative errno. */
 int64_t zvm_pwrite(int32_t desc, const void* buffer, int64_t size, int64_t offset);
 
-/* Verifies whole pages of the heap and makes them code. */
+/* Makes pages of the heap code if they keep the verifier's rules: buffer on a page of 4 KiB, below 2
+ * GiB; the rest of the last page is filled with traps. */
 int32_t zvm_jail(void* buffer, uint64_t size);
 
-/* Makes code pages data again. */
+/* Makes what one zvm_jail made code data again, all of it. */
 int32_t zvm_unjail(void* buffer, uint64_t size);
 
-/* The point where later sessions start. Returns 0. */
+/* The point where later sessions start: the session ends here if the host wants that. Returns 0. */
 int32_t zvm_fork(void);
 
 /* Ends the session; code is reported as it is. */

@@ -255,8 +255,10 @@ std::string RenderJson(const RunReport& report) {
   PutText(writer, "status_name", ToString(report.status));
   PutText(writer, "state", OneLine(report.state));
   PutText(writer, "validator", Name(report.validator));
-  writer.Key("daemon");
-  writer.Bool(report.is_daemon);
+  if (report.is_daemon) {
+    writer.Key("daemon");
+    writer.Bool(true);
+  }
   if (report.session) PutSession(writer, *report.session, report.channels);
   if (!report.warnings.empty()) {
     writer.Key("warnings");

@@ -19,6 +19,7 @@
 #include "sandbox/include/zvm.h"
 #include "sandbox/loader/image.h"
 #include "sandbox/runtime/address_space.h"
+#include "sandbox/runtime/snapshot.h"
 
 namespace zerocloud::runtime {
 namespace {
@@ -152,8 +153,9 @@ HostStatus StartStatus(ErrorCode code) {
   }
 }
 
-// Runs the session. `report` gets what is known also when it fails.
-HostResult<void> RunSession(Manifest& manifest, std::shared_ptr<const loader::Image> image,
+// Runs the session that `request` has the beginnings of. `report` gets what is known also when it
+// fails.
+HostResult<void> RunSession(Manifest& manifest, SessionRequest request,
                             std::vector<CheckedChannel> checked, const RunOptions& options,
                             RunReport& report) {
   auto opened = channels::OpenChannels(std::move(checked));
@@ -164,8 +166,6 @@ HostResult<void> RunSession(Manifest& manifest, std::shared_ptr<const loader::Im
   const auto outputs = KeepOutputs(manifest.channels, *opened);
   if (!outputs) return std::unexpected(outputs.error());
 
-  SessionRequest request;
-  request.image = std::move(image);
   request.memory_size = manifest.memory_size;
   request.waits_for_debugger = options.on_stopped_for_debugger != nullptr;
   request.wants_memory_digest = manifest.wants_memory_digest;
@@ -215,7 +215,33 @@ HostResult<void> Run(const std::string& manifest_path, const RunOptions& options
   auto checked = channels::CheckChannels(manifest->channels);
   if (!checked) return std::unexpected(std::move(checked).error());
   if (options.verify_only) return {};
-  return RunSession(*manifest, std::move(*image), std::move(*checked), options, report);
+  SessionRequest request;
+  request.image = std::move(*image);
+  if (manifest->job && options.before_job) {
+    if (const auto begun = options.before_job(*manifest->job); !begun) {
+      return FailHost(StartStatus(begun.error().code), begun.error().code, begun.error().message);
+    }
+    request.wants_snapshot = true;
+  }
+  return RunSession(*manifest, std::move(request), std::move(*checked), options, report);
+}
+
+HostResult<void> Continue(std::string_view text, std::shared_ptr<const Snapshot> snapshot,
+                          RunReport& report) {
+  auto manifest = ParseManifest(text);
+  if (!manifest) return std::unexpected(std::move(manifest).error());
+  report.warnings = std::move(manifest->warnings);
+  report.channels = manifest->channels;
+  std::vector<const channels::ChannelSpec*> specs;
+  for (const channels::ChannelSpec& spec : manifest->channels) specs.push_back(&spec);
+  if (const auto same = snapshot->CheckChannels(specs); !same) {
+    return FailHost(HostStatus::kManifest, same.error().code, "MANIFEST: " + same.error().message);
+  }
+  auto checked = channels::CheckChannels(manifest->channels);
+  if (!checked) return std::unexpected(std::move(checked).error());
+  SessionRequest request;
+  request.snapshot = std::move(snapshot);
+  return RunSession(*manifest, std::move(request), std::move(*checked), {}, report);
 }
 
 }  // namespace
@@ -223,6 +249,16 @@ HostResult<void> Run(const std::string& manifest_path, const RunOptions& options
 RunReport RunManifest(const std::string& manifest_path, const RunOptions& options) {
   RunReport report;
   if (const auto run = Run(manifest_path, options, report); !run) {
+    report.status = run.error().status;
+    report.state = run.error().error.message;
+  }
+  return report;
+}
+
+RunReport ContinueManifest(std::string_view text, std::shared_ptr<const Snapshot> snapshot) {
+  RunReport report;
+  report.validator = ValidatorState::kPassed;  // before the fork
+  if (const auto run = Continue(text, std::move(snapshot), report); !run) {
     report.status = run.error().status;
     report.state = run.error().error.message;
   }

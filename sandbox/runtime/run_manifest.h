@@ -11,8 +11,11 @@
 #include <sys/types.h>
 
 #include <functional>
+#include <memory>
 #include <string>
+#include <string_view>
 
+#include "channels/base/result.h"
 #include "sandbox/runtime/report.h"
 
 namespace zerocloud::runtime {
@@ -22,9 +25,17 @@ struct RunOptions {
   // If set: the session stops before the guest's first instruction (SessionRequest), and this is
   // called with its process when it has.
   std::function<void(pid_t)> on_stopped_for_debugger;
+  // Called when everything is accepted and the manifest has a Job, with its socket's path; nothing
+  // is opened or started yet. Only with it does a fork of the guest leave a snapshot.
+  std::function<Result<void>(const std::string& socket_path)> before_job;
 };
 
 // Never fails: what goes wrong is in the report.
 RunReport RunManifest(const std::string& manifest_path, const RunOptions& options);
+
+// One session from the text of a manifest that goes on where a guest forked. Channels must be those
+// of the fork but for sources and digests; Program, Memory and Job must be there and are ignored.
+// Can be called by several threads at once.
+RunReport ContinueManifest(std::string_view text, std::shared_ptr<const Snapshot> snapshot);
 
 }  // namespace zerocloud::runtime

@@ -493,8 +493,11 @@ TEST_F(Zerovm, BuffersToWriteFrom) {
                           kInvalid, kInvalid, kInvalid, 0));
 }
 
-TEST_F(Zerovm, CallsThatAreNotThereYetSaySo) {
-  EXPECT_THAT(Calls("j h 0 65536\nu h 0 65536\nf\n"), ElementsAre(-1, -1, 0));
+TEST_F(Zerovm, HeapIsNoCodeUntilItVerifies) {
+  constexpr int kNotPermitted = -1;
+  // Zeros are a store through rax; there is nothing to unjail; fork without a Job does nothing.
+  EXPECT_THAT(Calls("j h 0 65536\nu h 0 65536\nj t 0 4096\nf\n"),
+              ElementsAre(kNotPermitted, kInvalid, kInvalid, 0));
 }
 
 TEST_F(Zerovm, MoreChannelsThanTheUsualNumberOfDescriptors) {

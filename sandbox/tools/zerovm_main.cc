@@ -10,6 +10,7 @@
 #include <string>
 
 #include "channels/host_status.h"
+#include "sandbox/runtime/daemon.h"
 #include "sandbox/runtime/run_manifest.h"
 
 namespace {
@@ -66,18 +67,23 @@ int Main(int argc, char** argv) {
       fmt::print(stderr, "zerovm: session {} waits for a debugger\n", session);
     };
   }
-  const auto report = zerocloud::runtime::RunManifest(manifest, options);
+  zerocloud::runtime::DaemonRun daemon;
+  options.before_job = [&](const std::string& path) { return daemon.Begin(path); };
+  auto report = zerocloud::runtime::RunManifest(manifest, options);
+  daemon.Listen(report);
   if (verbosity > 0) {
     for (const auto& warning : report.warnings) {
       fmt::print(stderr, "zerovm: {}:{}: {}\n", manifest, warning.line, warning.message);
     }
   }
-  const std::string text = format == "json" ? RenderJson(report) : RenderText(report);
+  const auto render =
+      format == "json" ? zerocloud::runtime::RenderJson : zerocloud::runtime::RenderText;
+  const std::string text = render(report);
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
     fmt::print(stderr, "zerovm: cannot write the report to standard output\n");
     return static_cast<int>(HostStatus::kIo);
   }
-  return static_cast<int>(report.status);
+  return daemon.Finish(static_cast<int>(report.status), render);
 }
 
 }  // namespace
