@@ -1,7 +1,8 @@
 #!/bin/sh
-# Installs what debian-packages.txt names, if anything of it is missing. As root, or through sudo.
+# Installs what debian-packages.txt names, if anything of it is missing; `install-packages.sh bench`:
+# debian-packages-bench.txt. As root, or through sudo.
 set -eu
-list=$(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$(dirname "$0")/debian-packages.txt")
+list=$(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$(dirname "$0")/debian-packages${1:+-$1}.txt")
 
 missing=
 for package in $list; do

@@ -15,13 +15,13 @@ static NOINLINE int steps(double cx, double cy) {
 
 int main(int argc, char** argv) {
   const long work = kernel_work(argc, argv);
-  unsigned long sum = 0;
+  uint64_t sum = 0;
   for (long i = 0; i < work; ++i) {
     for (long j = 0; j < work; ++j) {
-      sum = sum * 3 + (unsigned long)steps(3.0 * (double)j / (double)work - 2.25,
-                                           3.0 * (double)i / (double)work - 1.5);
+      sum = sum * 3 + (uint64_t)steps(3.0 * (double)j / (double)work - 2.25,
+                                      3.0 * (double)i / (double)work - 1.5);
     }
   }
-  printf("%lx\n", sum);
+  printf("%llx\n", (unsigned long long)sum);
   return 0;
 }

@@ -17,7 +17,7 @@ int main(int argc, char** argv) {
     char* rest = NULL;
     for (char* field = strtok_r(copy, ",", &rest); field != NULL;
          field = strtok_r(NULL, ",", &rest)) {
-      sum = sum * 31 + strlen(field) + strtoul(field, NULL, 16);
+      sum = sum * 31 + strlen(field) + strtoull(field, NULL, 16);
     }
     if (strstr(line, "7,a field") != NULL) sum += (unsigned long)length;
   }

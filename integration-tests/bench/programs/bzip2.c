@@ -10,7 +10,7 @@ static char text[kSize], restored[kSize], packed[kSize + kSize / 8];
 int main(int argc, char** argv) {
   const long work = kernel_work(argc, argv);
   generate_text(text, kSize);
-  unsigned long sum = 0;
+  uint64_t sum = 0;
   for (long i = 0; i < work; ++i) {
     text[i] ^= 1;
     unsigned packed_size = sizeof packed, size = kSize;
@@ -19,6 +19,6 @@ int main(int argc, char** argv) {
     if (size != kSize || memcmp(text, restored, kSize) != 0) return 5;
     for (unsigned j = 0; j < packed_size; ++j) sum = sum * 31 + (unsigned char)packed[j];
   }
-  printf("%lx\n", sum);
+  printf("%llx\n", (unsigned long long)sum);
   return 0;
 }

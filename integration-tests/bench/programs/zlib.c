@@ -11,7 +11,7 @@ static unsigned char packed[kSize + kSize / 8];
 int main(int argc, char** argv) {
   const long work = kernel_work(argc, argv);
   generate_text(text, kSize);
-  unsigned long sum = 0;
+  uint64_t sum = 0;
   for (long i = 0; i < work; ++i) {
     text[i] ^= 1;
     uLongf packed_size = sizeof packed, size = kSize;
@@ -20,6 +20,6 @@ int main(int argc, char** argv) {
     if (size != kSize || memcmp(text, restored, kSize) != 0) return 5;
     sum = sum * 31 + packed_size + crc32(0, packed, (uInt)packed_size);
   }
-  printf("%lx\n", sum);
+  printf("%llx\n", (unsigned long long)sum);
   return 0;
 }
