@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static unsigned char buffer[1 << 20];
+static _Alignas(4096) unsigned char buffer[1 << 20];
 
 int main(int argc, char** argv) {
   if (argc != 4) return 2;
