@@ -109,7 +109,7 @@ class Finder {
   }
 
  private:
-  std::unexpected<Error> Damaged(std::string_view what) const {
+  [[nodiscard]] std::unexpected<Error> Damaged(std::string_view what) const {
     return Fail(ErrorCode::kInvalid,
                 fmt::format("it is not a tar archive: byte {}: {}", offset_, what));
   }

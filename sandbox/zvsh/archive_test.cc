@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <string>
 
 namespace zerocloud::zvsh {
@@ -55,7 +56,8 @@ Result<std::optional<Member>> Find(const std::string& archive, std::string_view 
 std::string Content(const std::string& archive, std::string_view name) {
   const auto member = Find(archive, name);
   if (!member) return member.error().message;
-  return *member ? archive.substr((*member)->offset, (*member)->size) : "none";
+  const std::optional<Member>& found = *member;
+  return found ? archive.substr(found->offset, found->size) : "none";
 }
 
 const std::string kEnd(1024, '\0');

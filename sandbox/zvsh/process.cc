@@ -70,6 +70,7 @@ Result<Process> Process::Fork(const std::function<int()>& body) {
 
 Result<Process> Process::Run(const Start& start) {
   std::vector<char*> words;
+  words.reserve(start.command.size() + 1);
   for (const std::string& word : start.command) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
   return Fork([&start, &words] {
@@ -79,6 +80,12 @@ Result<Process> Process::Run(const Start& start) {
     WriteAll(STDERR_FILENO, std::string(text) + words[0] + "\n");
     return kCannotRun;
   });
+}
+
+Process& Process::operator=(Process&& other) noexcept {
+  Process ended(std::move(*this));
+  pidfd_ = std::move(other.pidfd_);
+  return *this;
 }
 
 Process::~Process() {

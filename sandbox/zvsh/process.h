@@ -27,8 +27,9 @@ class Process {
   // Runs `body` in a copy of this process, which ends with the status that it returns.
   static Result<Process> Fork(const std::function<int()>& body);
 
+  Process() = default;  // none: pidfd() is -1, and nothing can be done with it
   Process(Process&& other) noexcept = default;
-  Process& operator=(Process&& other) = delete;
+  Process& operator=(Process&& other) noexcept;  // ends what there was
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
   ~Process();

@@ -16,7 +16,6 @@
 #include <charconv>
 #include <cstdio>
 #include <filesystem>
-#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -30,7 +29,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kDebuggingTimeout = 30 * 24 * 3600;
+constexpr std::int64_t kDebuggingTimeout = std::int64_t{30} * 24 * 3600;
 constexpr int kRejected = 8;  // of zerovm
 constexpr std::string_view kStoppedPrefix = "zerovm: session ";
 
@@ -74,7 +73,8 @@ int FeedInput(const std::string& fifo) {
 
 class Runner {
  public:
-  explicit Runner(const RunOptions& options) : options_(options) {}
+  Runner(const RunOptions& options, Workplace workplace)
+      : options_(options), workplace_(std::move(workplace)) {}
 
   Result<int> Run() {
     if (auto done = Prepare(); !done) return Fail(done);
@@ -87,36 +87,35 @@ class Runner {
   }
 
  private:
-  bool IsDebugging() const { return options_.waits_for_debugger || options_.runs_debugger; }
+  [[nodiscard]] bool IsDebugging() const {
+    return options_.waits_for_debugger || options_.runs_debugger;
+  }
 
   // Everything up to the files of the workplace.
   Result<void> Prepare() {
-    auto workplace = Workplace::Make(options_.save_directory);
-    if (!workplace) return Fail(workplace);
-    workplace_.emplace(std::move(*workplace));
     auto from_files = ReadConfigFiles();
     if (!from_files) return Fail(from_files);
     Config config;
     config.images = options_.images;
     MergeUnder(config, *from_files);
     if (IsDebugging()) config.timeout_seconds = kDebuggingTimeout;
-    auto invocation = Resolve(*workplace_, options_.command, options_.arguments, config);
+    auto invocation = Resolve(workplace_, options_.command, options_.arguments, config);
     if (!invocation) return Fail(invocation);
     invocation_ = std::move(*invocation);
-    invocation_.nvram_path = workplace_->Path(kNvramName);
+    invocation_.nvram_path = workplace_.Path(kNvramName);
     if (auto done = PrepareStreams(); !done) return done;
     if (auto done = PrepareLogs(); !done) return done;
     const auto nvram = ComposeNvram(invocation_);
     if (!nvram) return Fail(nvram);
-    if (auto done = workplace_->Write(kNvramName, *nvram); !done) return done;
-    return workplace_->Write(kManifestName, ComposeManifest(invocation_));
+    if (auto done = workplace_.Write(kNvramName, *nvram); !done) return done;
+    return workplace_.Write(kManifestName, ComposeManifest(invocation_));
   }
 
   Result<void> PrepareStreams() {
-    invocation_.standard_output = {workplace_->Path(kOutputName), KindOf(STDOUT_FILENO)};
-    invocation_.standard_error = {workplace_->Path(kErrorName), KindOf(STDERR_FILENO)};
+    invocation_.standard_output = {workplace_.Path(kOutputName), KindOf(STDOUT_FILENO)};
+    invocation_.standard_error = {workplace_.Path(kErrorName), KindOf(STDERR_FILENO)};
     for (const std::string_view name : {kOutputName, kErrorName}) {
-      if (auto done = workplace_->MakeFifo(name); !done) return done;
+      if (auto done = workplace_.MakeFifo(name); !done) return done;
     }
     const bool is_open = ::fcntl(STDIN_FILENO, F_GETFD) >= 0;
     if (!is_open || (options_.runs_debugger && ::isatty(STDIN_FILENO) == 1)) {
@@ -124,8 +123,8 @@ class Runner {
     } else if (CanReopenInput()) {
       invocation_.standard_input = {"/dev/stdin", KindOf(STDIN_FILENO)};
     } else {
-      invocation_.standard_input = {workplace_->Path(kInputName), KindOf(STDIN_FILENO)};
-      if (auto done = workplace_->MakeFifo(kInputName); !done) return done;
+      invocation_.standard_input = {workplace_.Path(kInputName), KindOf(STDIN_FILENO)};
+      if (auto done = workplace_.MakeFifo(kInputName); !done) return done;
       feeds_input_ = true;
     }
     return {};
@@ -136,14 +135,14 @@ class Runner {
     if (!options_.has_debug_log) return {};
     const auto path = AbsolutePath("zvsh.log");
     if (!path) return Fail(path);
-    auto fit = workplace_->Fit(*path);
+    auto fit = workplace_.Fit(*path);
     if (!fit) return Fail(fit);
     invocation_.debug_path = std::move(*fit);
     if (invocation_.verbosity < 0) invocation_.verbosity = 1;
     return {};
   }
 
-  std::vector<std::string> ZerovmCommand() const {
+  [[nodiscard]] std::vector<std::string> ZerovmCommand() const {
     std::vector<std::string> command = {SiblingProgram("zerovm"), "-P", "-Q", "--report", "json"};
     if (IsDebugging()) command.emplace_back("--debug");
     if (options_.has_trace) {
@@ -151,17 +150,17 @@ class Runner {
       command.emplace_back("-T");
       command.push_back(path ? *path : "zvsh.trace.log");
     }
-    command.push_back(workplace_->Path(kManifestName));
+    command.push_back(workplace_.Path(kManifestName));
     return command;
   }
 
   // A FIFO of the workplace, read by us before the session opens it; kept where it will be a file.
   Result<Relay> OpenRelay(std::string_view name, int to) const {
-    UniqueFd from(::open(workplace_->Path(name).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-    if (!from.is_open()) return FailErrno("cannot open " + workplace_->Path(name));
+    UniqueFd from(::open(workplace_.Path(name).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    if (!from.is_open()) return FailErrno("cannot open " + workplace_.Path(name));
     UniqueFd copy;
-    if (workplace_->is_kept()) {
-      const std::string path = workplace_->Path(name) + ".part";
+    if (workplace_.is_kept()) {
+      const std::string path = workplace_.Path(name) + ".part";
       copy.Reset(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
       if (!copy.is_open()) return FailErrno("cannot make " + path);
     }
@@ -181,14 +180,14 @@ class Runner {
       auto feeder =
           Process::Fork([path = invocation_.standard_input.path] { return FeedInput(path); });
       if (!feeder) return Fail(feeder);
-      feeder_.emplace(std::move(*feeder));
+      feeder_ = std::move(*feeder);
     }
     auto zerovm = Process::Run({.command = ZerovmCommand(),
                                 .standard_output = report->write_end.get(),
                                 .standard_error = words->write_end.get(),
                                 .has_own_group = options_.runs_debugger});
     if (!zerovm) return Fail(zerovm);
-    zerovm_.emplace(std::move(*zerovm));
+    zerovm_ = std::move(*zerovm);
     relays_.push_back(std::move(*output));
     relays_.push_back(std::move(*error));
     relays_.emplace_back(std::move(report->read_end), -1, UniqueFd(), true);
@@ -196,8 +195,8 @@ class Runner {
                          true);
     return {};
   }
-  const std::string& report() const { return relays_[2].text(); }
-  const std::string& words() const { return relays_[3].text(); }
+  [[nodiscard]] const std::string& report() const { return relays_[2].text(); }
+  [[nodiscard]] const std::string& words() const { return relays_[3].text(); }
 
   // Until zerovm has ended and all that it wrote is relayed. The signal that ended it, or 0.
   Result<int> Watch() {
@@ -209,9 +208,9 @@ class Runner {
     const UniqueFd signalled(::signalfd(-1, &signals, SFD_CLOEXEC));
     if (!signalled.is_open()) return FailErrno("cannot watch for signals");
     for (;;) {
-      std::vector<pollfd> fds = {{zerovm_->pidfd(), POLLIN, 0}, {signalled.get(), POLLIN, 0}};
+      std::vector<pollfd> fds = {{zerovm_.pidfd(), POLLIN, 0}, {signalled.get(), POLLIN, 0}};
       for (const Relay& relay : relays_) fds.push_back({relay.descriptor(), POLLIN, 0});
-      fds.push_back({debugger_ ? debugger_->pidfd() : -1, POLLIN, 0});
+      fds.push_back({debugger_.pidfd(), POLLIN, 0});
       if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) return FailErrno("poll");
       for (Relay& relay : relays_) {
         if (!relay.Move()) return SIGPIPE;
@@ -219,8 +218,8 @@ class Runner {
       if (auto done = StartDebugger(); !done) return Fail(done);
       // As of any program that gdb debugs. If the session has ended by itself, this does nothing.
       if (fds.back().revents != 0) {
-        debugger_->Wait();
-        debugger_.reset();
+        debugger_.Wait();
+        debugger_ = {};
         ::syscall(SYS_pidfd_send_signal, session_.get(), SIGKILL, nullptr, 0);
       }
       if ((fds[1].revents & POLLIN) != 0) {
@@ -236,14 +235,14 @@ class Runner {
 
   // What was written between the last look and the end.
   Result<int> DrainAll() {
-    zerovm_->Wait();
-    zerovm_.reset();
-    feeder_.reset();
+    zerovm_.Wait();
+    zerovm_ = {};
+    feeder_ = {};
     for (Relay& relay : relays_) {
       if (!relay.Move()) return SIGPIPE;
     }
-    if (debugger_) debugger_->Wait();
-    debugger_.reset();
+    if (debugger_.pidfd() >= 0) debugger_.Wait();
+    debugger_ = {};
     return 0;
   }
 
@@ -266,8 +265,8 @@ class Runner {
         "attach {}\n",
         invocation_.program, session);
     if (options_.runs_debugger) script += "tbreak main\ncontinue\n";
-    if (auto done = workplace_->Write(kGdbName, script); !done) return done;
-    const std::string path = workplace_->Path(kGdbName);
+    if (auto done = workplace_.Write(kGdbName, script); !done) return done;
+    const std::string path = workplace_.Path(kGdbName);
     if (!options_.runs_debugger) {
       Say(fmt::format("session {} waits for a debugger; in another terminal:\n  gdb -q -x {}",
                       session, path));
@@ -277,22 +276,22 @@ class Runner {
     command.insert(command.end(), options_.gdb_options.begin(), options_.gdb_options.end());
     auto debugger = Process::Run({.command = command});
     if (!debugger) return Fail(debugger);
-    debugger_.emplace(std::move(*debugger));
+    debugger_ = std::move(*debugger);
     return {};
   }
 
   // In a directory that is kept, the FIFOs become files with what went through them.
   Result<void> KeepStreams() {
-    zerovm_.reset();
+    zerovm_ = {};
     relays_[0] = Relay(UniqueFd(), -1, UniqueFd(), false);
     relays_[1] = Relay(UniqueFd(), -1, UniqueFd(), false);
-    if (!workplace_->is_kept()) return {};
+    if (!workplace_.is_kept()) return {};
     for (const std::string_view name : {kOutputName, kErrorName}) {
-      const std::string path = workplace_->Path(name);
+      const std::string path = workplace_.Path(name);
       if (::rename((path + ".part").c_str(), path.c_str()) != 0) return FailErrno(path);
     }
-    if (feeds_input_) ::unlink(workplace_->Path(kInputName).c_str());
-    return workplace_->Write(kReportName, report());
+    if (feeds_input_) ::unlink(workplace_.Path(kInputName).c_str());
+    return workplace_.Write(kReportName, report());
   }
 
   // An image that was mounted and written at once is replaced when all went well.
@@ -338,13 +337,13 @@ class Runner {
   }
 
   const RunOptions& options_;
-  std::optional<Workplace> workplace_;
+  Workplace workplace_;
   Invocation invocation_;
   bool feeds_input_ = false;
   bool is_debugger_told_ = false;
   std::vector<Relay> relays_;  // standard output, standard error, zerovm's report, its messages
   UniqueFd session_;           // the process that waits for a debugger
-  std::optional<Process> feeder_, debugger_, zerovm_;
+  Process feeder_, debugger_, zerovm_;
 };
 
 }  // namespace
@@ -372,7 +371,12 @@ Result<void> SetCommand(RunOptions& options, const std::vector<std::string>& wor
 }
 
 int Run(const RunOptions& options) {
-  const auto status = Runner(options).Run();
+  auto workplace = Workplace::Make(options.save_directory);
+  if (!workplace) {
+    Say(workplace.error().message);
+    return kStatusUsage;
+  }
+  const auto status = Runner(options, std::move(*workplace)).Run();
   if (status) return *status;
   Say(status.error().message);
   return kStatusUsage;

@@ -100,9 +100,10 @@ Result<std::string> FindCommand(const Workplace& workplace, const std::string& c
       return Fail(member.error().code,
                   fmt::format("the image {}: {}", image.path, member.error().message));
     }
-    if (!*member) continue;
-    const std::string path = workplace.Path(kProgramName);
-    if (const auto extracted = Extract(archive.get(), **member, path); !extracted) {
+    const std::optional<Member>& found = *member;
+    if (!found) continue;
+    std::string path = workplace.Path(kProgramName);
+    if (const auto extracted = Extract(archive.get(), *found, path); !extracted) {
       return Fail(extracted);
     }
     return path;
@@ -228,7 +229,7 @@ Result<void> Workplace::MakeFifo(std::string_view name) const {
 
 Result<std::string> Workplace::Fit(const std::string& path) {
   if (FitsManifest(path)) return path;
-  const std::string link = Path(fmt::format("link.{}", ++links_));
+  std::string link = Path(fmt::format("link.{}", ++links_));
   if (::symlink(path.c_str(), link.c_str()) != 0) return FailErrno("cannot make " + link);
   return link;
 }
@@ -242,7 +243,7 @@ Result<Config> ReadConfigFiles() {
   for (const std::string& path : paths) {
     const auto read = ReadConfig(path);
     if (!read) return Fail(read);
-    if (*read) MergeUnder(config, **read);
+    if (const std::optional<Config>& found = *read; found) MergeUnder(config, *found);
   }
   return config;
 }
