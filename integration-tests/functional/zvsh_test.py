@@ -1,6 +1,7 @@
 """zvsh as it is used: arguments, files, images, environment, exit status, debugger, and a ported
 program with its files in an image."""
 
+import bz2
 import json
 import os
 import pathlib
@@ -409,6 +410,34 @@ class Lua(ZvshTest):
         self.write("script.lua", "error('wrong')")
         _, error = self.zvsh(self.lua, "@script.lua", status=1)
         self.assertTrue(re.search(r"script\.lua:1: wrong", error), error)
+
+
+class Compressors(ZvshTest):
+    """More programs of others: as filters, and over files that the host names."""
+
+    def setUp(self):
+        super().setUp()
+        self.data = TOOLS.read_bytes() * 4
+
+    def filter(self, *command, data):
+        done = subprocess.run(command, input=data, capture_output=True, timeout=60, check=False, cwd=self.work,
+                              env=self.environment)
+        self.assertEqual((done.returncode, done.stderr), (0, b""), command)
+        return done.stdout
+
+    def test_bzip2_packs_what_the_hosts_tool_unpacks(self):
+        packed = self.filter("zvsh", GUESTS / "ports/bzip2", "-c", data=self.data)
+        self.assertEqual(bz2.decompress(packed), self.data)
+        self.assertEqual(self.filter("zvsh", GUESTS / "ports/bzip2", "-dc", data=packed), self.data)
+
+    def test_lz4_packs_files_and_streams(self):
+        packed = self.filter("zvsh", GUESTS / "ports/lz4", "-c", data=self.data)
+        self.assertLess(len(packed), len(self.data))
+        self.assertEqual(self.filter("zvsh", GUESTS / "ports/lz4", "-dc", data=packed), self.data)
+        (self.work / "data").write_bytes(self.data)
+        self.zvsh(GUESTS / "ports/lz4", "-qf", "@data", "@data.lz4")
+        self.assertEqual((self.work / "data.lz4").read_bytes()[-1000:], self.filter(
+            "zvsh", GUESTS / "ports/lz4", "-c", "@data", data=b"")[-1000:])
 
 
 if __name__ == "__main__":
