@@ -6,9 +6,10 @@
  *   channel=/dev/2.out.tar, mountpoint=/out, access=wo
  *
  * "ro" is unpacked before constructors run, in the order of the records, so that a later image
- * overlays an earlier one. "wo" is made an empty directory then and is packed into its channel when
- * the guest exits. An image that cannot be unpacked ends the session: a program that does not find
- * its files would say something misleading. */
+ * overlays an earlier one. "removable" ones are unpacked again after zfork. "wo" is made an empty
+ * directory then and is packed into its channel when the guest exits. An image that cannot be
+ * unpacked ends the session: a program that does not find its files would say something misleading.
+ */
 #include "images.h"
 
 #include <errno.h>
@@ -19,6 +20,7 @@
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
+#include <zrt.h>
 
 #include "posix.h"
 
@@ -27,12 +29,15 @@
 static struct {
   int channel;
   const char* mountpoint;
-  bool save;
+  bool save, removable;
 } images[MAX_IMAGES];
 static size_t image_count;
-static bool mounted;
+static bool mounted, precache;
 
-void zvm_add_image(const char* channel, const char* mountpoint, const char* access) {
+void zvm_set_precache(bool wanted) { precache = wanted; }
+
+void zvm_add_image(const char* channel, const char* mountpoint, const char* access,
+                   const char* removable) {
   const bool save = strcmp(access, "wo") == 0;
   const int found = zvm_find_channel(channel);
   if (image_count == MAX_IMAGES || found < 0 || mountpoint[0] != '/') return;
@@ -40,6 +45,7 @@ void zvm_add_image(const char* channel, const char* mountpoint, const char* acce
   if (zvm_is_dev_path(mountpoint) || (save && strcmp(mountpoint, "/") == 0)) return;
   images[image_count].channel = found;
   images[image_count].mountpoint = mountpoint;
+  images[image_count].removable = !save && removable != NULL && strcmp(removable, "yes") == 0;
   images[image_count++].save = save;
 }
 
@@ -71,22 +77,36 @@ static void complain(size_t image, const char* problem) {
           images[image].mountpoint, problem);
 }
 
-static void mount_images(void) {
+static void mount_image(size_t i) {
   char problem[ZVM_PROBLEM_SIZE];
+  long result = make_directories(images[i].mountpoint);
+  if (result < 0) {
+    snprintf(problem, sizeof problem, "cannot make the mount point: %s", strerror((int)-result));
+  } else if (!images[i].save) {
+    result = zvm_tar_unpack(images[i].channel, images[i].mountpoint, problem);
+  }
+  if (result < 0) {
+    complain(i, problem);
+    zvm_exit(EX_CONFIG); /* without sys_exit: what is not there is not saved */
+  }
+  tell(i, "mounted", result);
+}
+
+void zvm_add_image_again(const char* channel, const char* mountpoint, const char* access,
+                         const char* removable) {
+  const size_t before = image_count;
+  zvm_add_image(channel, mountpoint, access, removable);
+  if (image_count == before) return;
+  if (images[before].removable) mount_image(before);
+  image_count = before; /* the list is that of the start */
+}
+
+static void mount_images(void) {
   for (size_t i = 0; i < image_count; ++i) {
-    long result = make_directories(images[i].mountpoint);
-    if (result < 0) {
-      snprintf(problem, sizeof problem, "cannot make the mount point: %s", strerror((int)-result));
-    } else if (!images[i].save) {
-      result = zvm_tar_unpack(images[i].channel, images[i].mountpoint, problem);
-    }
-    if (result < 0) {
-      complain(i, problem);
-      zvm_exit(EX_CONFIG); /* without sys_exit: what is not there is not saved */
-    }
-    tell(i, "mounted", result);
+    if (!precache || !images[i].removable) mount_image(i);
   }
   mounted = true;
+  if (precache) zfork();
 }
 
 /* The first of all constructors, so that the others find their files. */

@@ -3,13 +3,22 @@
 #ifndef ZVM_IMAGES_H_
 #define ZVM_IMAGES_H_
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /* A record of [fstab]. The strings must stay; nothing is opened yet. A record that cannot be (no
  * such channel, /dev as mount point, "wo" on the root, an unknown access, one too many) is skipped,
- * as nvram's other records are. */
-void zvm_add_image(const char* channel, const char* mountpoint, const char* access);
+ * as nvram's other records are. `removable`: may be null, "yes" or "no". */
+void zvm_add_image(const char* channel, const char* mountpoint, const char* access,
+                   const char* removable);
+
+/* The same after a fork: only images that are removable and read count, and are unpacked now. */
+void zvm_add_image_again(const char* channel, const char* mountpoint, const char* access,
+                         const char* removable);
+
+/* nvram's [precache]: fork when images are unpacked, but for the removable ones. */
+void zvm_set_precache(bool wanted);
 
 /* nvram's [debug]. From 1 on, mounts are told to the channel /dev/debug, if there is one. */
 void zvm_set_verbosity(int verbosity);

@@ -105,8 +105,12 @@ static void add_variable(const char* name, const char* value) {
   environment[environment_count++] = out;
 }
 
+/* Whether this is the session that goes on after a fork, which has its arguments and its clock. */
+static bool again;
+
 static void record(const char* section, char* line) {
   if (strcmp(section, "args") == 0) {
+    if (again) return;
     char* equals = strchr(line, '=');
     if (equals == NULL) return;
     *equals = '\0';
@@ -128,32 +132,43 @@ static void record(const char* section, char* line) {
   const char *name = value_of(pairs, count, "name"), *value = value_of(pairs, count, "value");
   const char *channel = value_of(pairs, count, "channel"), *mode = value_of(pairs, count, "mode");
   const char* seconds = value_of(pairs, count, "seconds");
-  if (strcmp(section, "env") == 0 && name != NULL && value != NULL) add_variable(name, value);
+  if (strcmp(section, "env") == 0 && name != NULL && value != NULL) {
+    if (again)
+      setenv(name, value, 1);
+    else
+      add_variable(name, value);
+  }
   if (strcmp(section, "mapping") == 0 && channel != NULL && mode != NULL) {
     zvm_map_channel(channel, mode);
   }
   const char *mountpoint = value_of(pairs, count, "mountpoint"),
              *access = value_of(pairs, count, "access");
   if (strcmp(section, "fstab") == 0 && channel != NULL && mountpoint != NULL && access != NULL) {
-    zvm_add_image(channel, mountpoint, access);
+    (again ? zvm_add_image_again : zvm_add_image)(channel, mountpoint, access,
+                                                  value_of(pairs, count, "removable"));
+  }
+  const char* precache = value_of(pairs, count, "precache");
+  if (strcmp(section, "precache") == 0 && precache != NULL && !again) {
+    zvm_set_precache(strcmp(precache, "yes") == 0);
   }
   const char* verbosity = value_of(pairs, count, "verbosity");
   if (strcmp(section, "debug") == 0 && verbosity != NULL) zvm_set_verbosity(atoi(verbosity));
-  if (strcmp(section, "time") == 0 && seconds != NULL) {
+  if (strcmp(section, "time") == 0 && seconds != NULL && !again) {
     const int64_t start = atoll(seconds);
     zvm_clock_start(start);
     zvm_random_start((uint64_t)start);
   }
 }
 
-void zvm_nvram_start(void) {
+/* `into` has room for NVRAM_BYTES and a NUL. At the start strings of it are kept. */
+static void read_nvram(char* into) {
   const int channel = zvm_find_channel("/dev/nvram");
   if (channel < 0) return;
-  const long size = zvm_read_channel(channel, text, NVRAM_BYTES);
+  const long size = zvm_read_channel(channel, into, NVRAM_BYTES);
   if (size <= 0) return;
-  text[size] = '\0';
+  into[size] = '\0';
   const char* section = "";
-  for (char* rest = text; rest != NULL;) {
+  for (char* rest = into; rest != NULL;) {
     char* line = rest;
     rest = strchr(rest, '\n');
     if (rest != NULL) *rest++ = '\0';
@@ -168,6 +183,16 @@ void zvm_nvram_start(void) {
       record(section, line);
     }
   }
+}
+
+void zvm_nvram_start(void) { read_nvram(text); }
+
+void zvm_nvram_again(void) {
+  char* copy = malloc(NVRAM_BYTES + 1);
+  if (copy == NULL) return;
+  again = true;
+  read_nvram(copy);
+  free(copy); /* setenv has copied, and the images are unpacked */
 }
 
 size_t zvm_nvram_arguments(char*** out) {

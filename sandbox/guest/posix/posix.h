@@ -179,6 +179,7 @@ _Noreturn void sys_exit(int code);
 /* As many arguments and variables as fit, both together: each is a byte and a blank at least. */
 #define NVRAM_STRINGS (NVRAM_BYTES / 2)
 void zvm_nvram_start(void); /* reads it, sets clock and mapping, keeps the rest */
+void zvm_nvram_again(void); /* after a fork: zfork.c */
 size_t zvm_nvram_arguments(char*** out);
 size_t zvm_nvram_environment(char*** out);
 
