@@ -196,8 +196,9 @@ def wasm_section(times, with_wasm):
 Out of the same rounds: `clang-19 --target=wasm32-wasi -O2` with Debian's wasi-libc, then `wasm2c` and `gcc -O2`, with
 the few WASI calls of `wasi/wasi_host.c`; and the same module in node {version} with its WASI. Processor time of the
 whole process over the native one's; node's own start takes {node_start * 1000:.0f} ms of it, which the last column leaves
-out. What was compiled once to C is 32-bit code with guard pages for bounds; node compiles while the program
-runs.{left_out}
+out. wasm2c leaves bounds to guard pages; node compiles while the program runs. Both also differ from the native
+program in compiler (clang, not gcc) and in the size of pointers and `long` (32 bits), so a ratio below 1 is no gain of
+a sandbox.{left_out}
 
 {table(("program", "native, ms", "control", "guest", "wasm2c + gcc", "node", "node, less its start"), rows)}"""
 
