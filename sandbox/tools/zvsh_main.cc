@@ -27,7 +27,7 @@ constexpr auto kFooter =
     "  160-199  160 + zerovm's exit code (199: a larger one); 182: wrong command line";
 
 int Main(int argc, char** argv) {
-  CLI::App app("Runs a guest program like a command.", "zvsh");
+  CLI::App app("Runs a guest like a command: zvsh [OPTIONS] COMMAND [ARGUMENTS...]", "zvsh");
   zerocloud::zvsh::RunOptions options;
   std::vector<std::string> images;
   app.prefix_command();
