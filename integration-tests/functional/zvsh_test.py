@@ -368,7 +368,8 @@ class Debugger(ZvshTest):
             process.wait(60)
 
     def descendants(self, pid):
-        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        children = [child for tasks in pathlib.Path(f"/proc/{pid}/task").glob("*/children")
+                    for child in tasks.read_text().split()]
         return children + [other for child in children for other in self.descendants(child)]
 
 

@@ -51,7 +51,8 @@ def status_kib(pid, field):
 
 
 def descendants(pid):
-    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    children = [child for tasks in pathlib.Path(f"/proc/{pid}/task").glob("*/children")
+                for child in tasks.read_text().split()]
     return children + [other for child in children for other in descendants(child)]
 
 
