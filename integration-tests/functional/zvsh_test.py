@@ -57,7 +57,8 @@ class ZvshTest(unittest.TestCase):
 class Arguments(ZvshTest):
     def test_arrive_as_they_are(self):
         words = ["a b", "", "c,d=e", "#;\"'\\", "line\nbreak", "-x", "--zvm-image", "é\x7f"]
-        self.assertEqual(self.tools("echo", *words)[0], "".join(f"<{word}>\n" for word in ["zvsh-tools", "echo", *words]))
+        expected = "".join(f"<{word}>\n" for word in ["zvsh-tools", "echo", *words])
+        self.assertEqual(self.tools("echo", *words)[0], expected)
 
     def test_that_begin_with_two_at_signs_have_one(self):
         self.assertEqual(self.tools("echo", "@@x", "@")[0], "<zvsh-tools>\n<echo>\n<@x>\n<@>\n")
@@ -168,8 +169,8 @@ class Configuration(ZvshTest):
         (self.work / "here").mkdir()
         self.write("here/zvsh.cfg", "[manifest]\nNode = 2\n[env]\nA = here\n")
         self.write(".zvsh.cfg", "[manifest]\nNode = 3\nTimeout = 7\n[env]\nA = home\nB = home\n")
-        done = subprocess.run(["zvsh", "--zvm-save-dir", "saved", TOOLS, "env", "@C=1"], capture_output=True, timeout=60,
-                              check=True, cwd=self.work / "here", env=self.environment)
+        done = subprocess.run(["zvsh", "--zvm-save-dir", "saved", TOOLS, "env", "@C=1"], capture_output=True,
+                              timeout=60, check=True, cwd=self.work / "here", env=self.environment)
         self.assertEqual(done.stdout, b"A=here\nB=home\nC=1\n")
         manifest = self.read("here/saved/manifest.1")
         self.assertIn("Node = 2\nTimeout = 7\n", manifest)
@@ -248,7 +249,8 @@ class Images(ZvshTest):
     def test_later_ones_overlay_earlier_ones(self):
         self.image("a.tar", {"f": "a", "only-a": "1"})
         self.image("b.tar", {"f": "bb"})
-        self.assertEqual(self.zvsh("--zvm-image", "a.tar", "--zvm-image", "b.tar", TOOLS, "cat", "/f", "/only-a")[0], "bb1")
+        images = ["--zvm-image", "a.tar", "--zvm-image", "b.tar"]
+        self.assertEqual(self.zvsh(*images, TOOLS, "cat", "/f", "/only-a")[0], "bb1")
 
     def test_hold_the_command(self):
         with tarfile.open(self.work / "programs.tar", "w") as archive:
@@ -343,8 +345,8 @@ class Debugger(ZvshTest):
         self.assertRegex(process.stderr.readline(), r"session \d+ waits for a debugger")
         command = process.stderr.readline().split()
         self.assertEqual(command[:3], ["gdb", "-q", "-x"])
-        done = subprocess.run([*command, "-nx", "-batch", "-ex", "break square", "-ex", "continue", "-ex", "print number",
-                               "-ex", "bt", "-ex", "continue"], stdin=subprocess.DEVNULL, capture_output=True,
+        done = subprocess.run([*command, "-nx", "-batch", "-ex", "break square", "-ex", "continue",
+                               "-ex", "print number", "-ex", "bt", "-ex", "continue"], stdin=subprocess.DEVNULL, capture_output=True,
                               text=True, timeout=60, check=True, env=self.environment)
         self.assertIn("$1 = 41", done.stdout)
         self.assertRegex(done.stdout, r"#1 .* main \(\)")
@@ -401,8 +403,8 @@ class Lua(ZvshTest):
             assert(io.open(select(2, ...), "r+")):write("from lua")
             io.stderr:write(io.read("l"), "\\n")
             os.exit(3)""")
-        output, error = self.zvsh("--zvm-image", "tree.tar", self.lua, "@script.lua", "a b", "@result.txt", "@NAME=value",
-                                  stdin=b"a line\n", status=3)
+        output, error = self.zvsh("--zvm-image", "tree.tar", self.lua, "@script.lua", "a b", "@result.txt",
+                                  "@NAME=value", stdin=b"a line\n", status=3)
         self.assertEqual(output, "3\tvalue\t2\ta b\t/dev/2.result.txt\n")
         self.assertEqual(error, "a line\n")
         self.assertEqual(self.read("result.txt"), "from lua")

@@ -11,7 +11,8 @@ PIECES = {4 << 10: 2048, 64 << 10: 8192, 1 << 20: 8192}  # bytes of a pread: MiB
 
 
 def build(smoke):
-    for folder, compiler in (("native", [native_compiler(smoke), *NATIVE_FLAGS]), ("guest", [places.bin / "zvm-cc", *FLAGS])):
+    for folder, compiler in (("native", [native_compiler(smoke), *NATIVE_FLAGS]),
+                             ("guest", [places.bin / "zvm-cc", *FLAGS])):
         (places.work / folder).mkdir(parents=True, exist_ok=True)
         output_of([*compiler, "-o", places.work / folder / "reads", HERE / "programs/reads.c"])
 
@@ -47,7 +48,7 @@ def section(rounds, smoke):
     for piece, mib in PIECES.items():
         medians = {way: [statistics.median(column) for column in zip(*times[piece, way])] for way in ways}
         mib = 4 if smoke else mib
-        rows.append((f"{piece >> 10} KiB", f"{mib / 1024 / medians['native'][1]:.2f}", f"{mib / 1024 / medians['guest'][1]:.2f}",
+        rows.append((f"{piece >> 10} KiB", *(f"{mib / 1024 / medians[way][1]:.2f}" for way in ("native", "guest")),
                      *(f"{medians['native'][i] / medians[way][i]:.3f}" for way in ("guest", "again") for i in (1, 0))))
     return f"""## Reading a cached file
 
