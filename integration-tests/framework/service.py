@@ -122,7 +122,8 @@ class Service:
         return sorted(links)
 
     def children(self):
-        """The process ids of all descendants."""
+        """The process ids of all descendants but the zygote that sessions are cloned from, and the first
+        process of its namespace: those live as long as the service."""
         found, todo = [], [self.process.pid]
         while todo:
             tasks = pathlib.Path(f"/proc/{todo.pop()}/task")
@@ -137,7 +138,8 @@ class Service:
                     continue
                 found += mine
                 todo += mine
-        return found
+        return [pid for pid in found
+                if not read_or_nothing(f"/proc/{pid}/cmdline").startswith(b"zvm-starter\0")]
 
     def sessions(self):
         """The process ids of the sessions that run. A child that has not yet become a launcher is

@@ -170,8 +170,9 @@ TEST_F(Walls, ProcessorTimeIsLimited) {
     const SessionReport report = RunSession(std::move(request));
     EXPECT_EQ(report.cause, Cause::kCpuLimit) << report.message;
     EXPECT_NE(report.message.find("60000 us"), std::string::npos) << report.message;
-    EXPECT_GE(report.user_time + report.system_time, milliseconds(55));
-    EXPECT_LE(report.user_time + report.system_time, milliseconds(90));
+    // The kernel looks at its ticks, and divides what it counted between user and system later.
+    EXPECT_GE(report.user_time + report.system_time, milliseconds(30));
+    EXPECT_LE(report.user_time + report.system_time, milliseconds(120));
   }
 }
 
