@@ -19,6 +19,7 @@
 #include "channels/digest.h"
 #include "sandbox/policy/layers.h"
 #include "sandbox/runtime/address_space.h"
+#include "sandbox/runtime/control_group.h"
 #include "sandbox/runtime/keeper.h"
 #include "sandbox/runtime/session_block.h"
 #include "sandbox/runtime/snapshot.h"
@@ -190,6 +191,7 @@ struct Session::State {
   std::vector<channels::ChannelSpec> specs;
   std::shared_ptr<Zygote> zygote;  // that it was cloned from; null: it was started by itself
   std::shared_ptr<MemoryWatch> memory_watch;
+  std::unique_ptr<ControlGroup> control_group;
   std::chrono::microseconds cpu_limit{0};
   std::uint64_t memory_limit = 0;
 
@@ -279,6 +281,11 @@ Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
   state->cpu_limit = request.cpu_limit;
   state->memory_limit = request.memory_limit;
 
+  if (!request.control_groups.empty()) {
+    auto group = ControlGroup::Make(request.control_groups, request.memory_limit);
+    if (!group) return Fail(group);
+    state->control_group = std::move(*group);
+  }
   state->started = steady_clock::now();
   if (const auto started = state->StartProcess(request, block_file.get()); !started) {
     return Fail(started);
@@ -289,16 +296,21 @@ Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
   state->wants_memory_digest = request.wants_memory_digest;
   std::unique_ptr<Session> session(new Session(std::move(state)));
   // From here on, whatever fails, the process is killed and reaped by its session.
+  if (const auto& group = session->state_->control_group; group != nullptr) {
+    if (const auto added = group->Add(session->state_->pid); !added) return Fail(added);
+  }
   if (const auto watched = session->state_->WatchMemory(); !watched) return Fail(watched);
   return session;
 }
 
 Result<void> Session::State::CheckLayers(const SessionRequest& request) const {
   std::uint32_t missing = 0;
+  const std::uint32_t required =
+      request.required_layers & ~(control_group != nullptr ? policy::kControlGroup : 0U);
   if (zygote == nullptr) {
-    missing = request.required_layers & ~kLayersOfSetUp;
+    missing = required & ~kLayersOfSetUp;
   } else {
-    missing = request.required_layers & ~(zygote->layers() | kLayersOfSetUp);
+    missing = required & ~(zygote->layers() | kLayersOfSetUp);
     if (zygote->namespaces() == Namespaces::kOwn) missing &= ~kLayersOfOwnNamespaces;
   }
   if (missing == 0) return {};
@@ -418,6 +430,11 @@ SessionReport Session::Collect() {
     constexpr std::uint64_t kKibi = 1024;
     report.peak_memory = static_cast<std::uint64_t>(usage.ru_maxrss) * kKibi;
   }
+  if (state_->control_group != nullptr) {
+    report.layers |= policy::kControlGroup;
+    const auto peak = state_->control_group->PeakMemory();
+    if (peak) report.peak_memory = std::max(report.peak_memory.value_or(0), *peak);
+  }
   state_->Explain(status, report);
   if (report.cause == Cause::kForked) state_->TakeSnapshot(report);
   return report;
@@ -435,7 +452,8 @@ void Session::State::Explain(int status, SessionReport& report) const {
     ExplainOwnEnd(report);
   }
   // Whoever used more between two looks of the keeper is found out here.
-  const bool was_caught = memory_watch != nullptr && memory_watch->has_struck();
+  const bool was_caught = (memory_watch != nullptr && memory_watch->has_struck()) ||
+                          (control_group != nullptr && control_group->WasOutOfMemory());
   if (memory_limit != 0 && (was_caught || report.peak_memory.value_or(0) > memory_limit) &&
       report.cause != Cause::kHostError) {
     report.cause = Cause::kMemoryLimit;

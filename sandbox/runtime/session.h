@@ -60,6 +60,9 @@ struct SessionRequest {
   bool wants_zygote = true;                // false: started by itself, with fewer layers
   bool wants_own_namespaces = false;       // not shared with other sessions; needs a zygote
   std::shared_ptr<Zygote> zygote;          // instead of the one of this process
+  // A directory of the cgroup file system that is delegated to us (control_group.h): the session
+  // gets a group in it, and the kernel enforces memory_limit, too. Empty: none.
+  std::string control_groups;
   // policy::Layer bits without which the session must not start: kUnavailable names the missing.
   std::uint32_t required_layers = 0;
 };
