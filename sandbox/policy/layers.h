@@ -27,7 +27,7 @@ enum Layer : uint32_t {
   kDiesWithHost = 1U << 15,       // killed when the host dies
   kSetUpFilter = 1U << 16,        // a system call filter while the session is set up, too
   kRunningFilter = 1U << 17,      // the filter of the running session
-  kOwnNamespaces = 1U << 18,      // the namespaces are this session's, not shared with siblings
+  kOwnNamespaces = 1U << 18,      // all but the network's are this session's alone
   kControlGroup = 1U << 19,       // in a control group of its own, with limits
 };
 

@@ -17,12 +17,13 @@ namespace zerocloud::runtime {
 namespace {
 
 constexpr uint64_t kNobody = 65534;
-constexpr uint64_t kNamespaceFlags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
-                                     CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWCGROUP;
-
-constexpr uint32_t kNamespaceLayers =
-    policy::kUserNamespace | policy::kPidNamespace | policy::kIpcNamespace | policy::kUtsNamespace |
-    policy::kNetworkNamespace | policy::kMountNamespace | policy::kCgroupNamespace;
+// All but the network's, which takes the kernel longer than the other six together; sessions stay
+// in that of the zygote, which is empty, and in which nobody may have a socket.
+constexpr uint64_t kNamespaceFlags =
+    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS | CLONE_NEWCGROUP;
+constexpr uint32_t kNamespaceLayers = policy::kUserNamespace | policy::kPidNamespace |
+                                      policy::kIpcNamespace | policy::kUtsNamespace |
+                                      policy::kMountNamespace | policy::kCgroupNamespace;
 
 struct Zygote {
   uint32_t layers;

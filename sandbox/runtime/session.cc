@@ -41,8 +41,7 @@ constexpr std::uint32_t kLayersOfSetUp = policy::kUnprivilegedUser | policy::kNo
 // What a session with namespaces of its own has in addition to the zygote's.
 constexpr std::uint32_t kLayersOfOwnNamespaces =
     policy::kUserNamespace | policy::kPidNamespace | policy::kIpcNamespace | policy::kUtsNamespace |
-    policy::kNetworkNamespace | policy::kMountNamespace | policy::kCgroupNamespace |
-    policy::kOwnNamespaces;
+    policy::kMountNamespace | policy::kCgroupNamespace | policy::kOwnNamespaces;
 
 struct Unmap {
   std::size_t size = 0;

@@ -58,7 +58,7 @@ struct SessionRequest {
   std::chrono::microseconds cpu_limit{0};  // user and system time together; 0: none
   std::uint64_t memory_limit = 0;          // bytes of resident memory at any time; 0: none
   bool wants_zygote = true;                // false: started by itself, with fewer layers
-  bool wants_own_namespaces = false;       // not shared with other sessions; needs a zygote
+  bool wants_own_namespaces = false;       // but the network's; needs a zygote
   std::shared_ptr<Zygote> zygote;          // instead of the one of this process
   // A directory of the cgroup file system that is delegated to us (control_group.h): the session
   // gets a group in it, and the kernel enforces memory_limit, too. Empty: none.

@@ -147,15 +147,19 @@ TEST_F(Walls, SessionCanHaveNamespacesOfItsOwn) {
     const ssize_t size = readlink(path.c_str(), target, sizeof target - 1);
     return size > 0 ? std::string(target) : std::string();
   };
-  for (const char* name : {"user", "pid", "ipc", "uts", "net", "mnt", "cgroup"}) {
+  for (const char* name : {"user", "pid", "ipc", "uts", "mnt", "cgroup"}) {
     if (link((*own)->pid(), name).empty()) continue;  // only root may look at them
     EXPECT_NE(link((*own)->pid(), name), link((*shared)->pid(), name)) << name;
+    EXPECT_NE(link((*own)->pid(), name), link(Zygote::OfThisProcess(Namespaces::kOwn)->pid(), name))
+        << name;
     EXPECT_NE(link((*shared)->pid(), name), link(getpid(), name)) << name;
     EXPECT_EQ(link((*shared)->pid(), name),
               link(Zygote::OfThisProcess()->pid(),
                    std::string(name) == "pid" ? "pid_for_children" : name))
         << name;
   }
+  EXPECT_EQ(link((*own)->pid(), "net"),
+            link(Zygote::OfThisProcess(Namespaces::kOwn)->pid(), "net"));
   SayAndExpect(end.get(), 7);
   SayAndExpect(other_end.get(), 8);
   const SessionReport report = (*own)->Wait();
