@@ -86,6 +86,7 @@ inline constexpr size_t kZygotePhaseCallCount = kRunningCallCount +
 // kernel remembers the answer and does not run it for every call.
 template <size_t kCallCount, size_t kRuleLength>
 struct Filter {
+  // NOLINTNEXTLINE(bugprone-dynamic-static-initializers): it is constexpr
   static constexpr size_t kLength = 4 + kCallCount + 1 + kRuleLength + 1;
   static_assert(kCallCount + kRuleLength < 250, "a jump of classic BPF has eight bits");
   sock_filter program[kLength];

@@ -16,6 +16,7 @@ namespace zerocloud::runtime {
 
 #ifdef ZEROCLOUD_TEST_WALL_SWITCHES
 // Layers that the test build was told to leave out, so that tests see what each of them is for.
+// NOLINTNEXTLINE(bugprone-dynamic-static-initializers): is zero before main
 extern uint32_t layers_off;
 inline bool IsWanted(policy::Layer layer) { return (layers_off & layer) == 0; }
 #else

@@ -177,8 +177,8 @@ bool IsHostGone() {
       has_all = Receive(zygote, &byte, sizeof byte) && has_all;
     }
     const StartReply reply = {has_all ? Start(zygote, request) : -EMFILE};
-    Sys(SYS_close_range, kFirstChannelDescriptor, ~0U, 0);
     Send(zygote, &reply, sizeof reply);
+    Sys(SYS_close_range, kFirstChannelDescriptor, ~0U, 0);
   }
 }
 

@@ -269,6 +269,7 @@ Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
     if (!file) return Fail(file);
     state->snapshot_file = std::move(*file);
     state->memory_size = request.memory_size;
+    state->specs.reserve(request.channels.size());
     for (const SessionChannel& channel : request.channels) state->specs.push_back(channel.spec);
   }
 
