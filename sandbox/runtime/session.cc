@@ -86,7 +86,7 @@ Result<MappedBlock> MakeBlock(UniqueFd& file, const AddressSpace& space,
     block->resumes = 1;
     block->registers = request.snapshot->registers();
   }
-  std::memcpy(block->runs(), runs.data(), runs.size() * sizeof(Region));
+  std::copy(runs.begin(), runs.end(), block->runs());
   std::memcpy(block->regions(), space.regions.data(), space.regions.size() * sizeof(Region));
   std::memcpy(block->manifest(), space.manifest.data(), space.manifest.size());
   for (std::size_t i = 0; i < channels.size(); ++i) {
@@ -230,6 +230,7 @@ Session::~Session() {
 Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
   if (request.snapshot != nullptr) {
     std::vector<const channels::ChannelSpec*> specs;
+    specs.reserve(request.channels.size());
     for (const SessionChannel& channel : request.channels) specs.push_back(&channel.spec);
     if (auto same = request.snapshot->CheckChannels(specs); !same) return Fail(same);
     request.image = request.snapshot->image();
