@@ -111,6 +111,8 @@ std::string DescribeEnd(const runtime::SessionReport& report, std::chrono::milli
     case runtime::Cause::kViolated:
     case runtime::Cause::kHostError:
     case runtime::Cause::kForked:
+    case runtime::Cause::kCpuLimit:
+    case runtime::Cause::kMemoryLimit:
       return report.message.empty() ? std::string(runtime::ToString(report.cause)) : report.message;
   }
   return "";
