@@ -93,6 +93,13 @@ TEST_F(ThreatModel, ListsEveryExploit) {
   }
 }
 
+// They would be a launcher without walls and a loader without a verifier.
+TEST_F(ThreatModel, NothingOfTheExploitsIsInstalled) {
+  const std::string lists = ReadFile(kSource / "sandbox/exploits/CMakeLists.txt");
+  EXPECT_NE(lists.find("zvm-session-unwalled"), std::string::npos);
+  EXPECT_FALSE(std::regex_search(lists, std::regex(R"(install\s*\(|zc_program)")));
+}
+
 TEST_F(ThreatModel, AnswersEachOfZeroVmsWeakSpots) {
   for (int number = 1; number <= 14; ++number) {
     EXPECT_NE(page_.find("\n| " + std::to_string(number) + " | "), std::string::npos) << number;

@@ -1,5 +1,6 @@
 #include "sandbox/runtime/zygote.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -91,7 +92,7 @@ Zygote::~Zygote() {
   }
 }
 
-Result<void> Zygote::Send(const void* bytes, std::size_t size, std::span<const int> descriptors) {
+int Zygote::Send(const void* bytes, std::size_t size, std::span<const int> descriptors) {
   alignas(cmsghdr) std::array<unsigned char, CMSG_SPACE(kDescriptorBatch * sizeof(int))> control{};
   iovec part = {const_cast<void*>(bytes), size};
   msghdr message{};
@@ -104,14 +105,16 @@ Result<void> Zygote::Send(const void* bytes, std::size_t size, std::span<const i
   header->cmsg_type = SCM_RIGHTS;
   header->cmsg_len = CMSG_LEN(descriptors.size_bytes());
   std::memcpy(CMSG_DATA(header), descriptors.data(), descriptors.size_bytes());
-  ssize_t sent;
-  do {
-    sent = sendmsg(control_.get(), &message, MSG_NOSIGNAL);
-  } while (sent < 0 && errno == EINTR);
-  if (sent != static_cast<ssize_t>(size)) {
-    return FailErrno("cannot ask the zygote for a session", sent < 0 ? errno : EPIPE);
+  // The kernel bounds how many descriptors of a user are under way; the zygote takes them in.
+  constexpr int kMostTries = 1000;
+  for (int tries = 0;;) {
+    const ssize_t sent = sendmsg(control_.get(), &message, MSG_NOSIGNAL);
+    if (sent == static_cast<ssize_t>(size)) return 0;
+    if (sent >= 0) return EPIPE;
+    if (errno == EINTR) continue;
+    if (errno != ETOOMANYREFS || ++tries == kMostTries) return errno;
+    sched_yield();
   }
-  return {};
 }
 
 Result<void> Zygote::Receive(void* bytes, std::size_t size) {
@@ -128,20 +131,22 @@ Result<pid_t> Zygote::Start(std::span<const int> descriptors, std::uint64_t bloc
   const std::lock_guard lock(mutex_);
   if (!is_alive_) return Fail(ErrorCode::kInternal, "the zygote has ended");
   const auto first = std::min<std::size_t>(descriptors.size(), kDescriptorBatch);
-  Result<void> done = Send(&request, sizeof request, descriptors.first(first));
-  for (std::size_t at = first; done && at < descriptors.size(); at += kDescriptorBatch) {
+  int error = Send(&request, sizeof request, descriptors.first(first));
+  if (error != 0 && error != EPIPE && error != ECONNRESET) {
+    return FailErrno("cannot ask the zygote for a session", error);  // which knows of nothing
+  }
+  for (std::size_t at = first; error == 0 && at < descriptors.size(); at += kDescriptorBatch) {
     constexpr unsigned char kMore = 0;
     const std::size_t left = std::min<std::size_t>(descriptors.size() - at, kDescriptorBatch);
-    done = Send(&kMore, sizeof kMore, descriptors.subspan(at, left));
+    error = Send(&kMore, sizeof kMore, descriptors.subspan(at, left));
   }
   StartReply reply{};
-  if (done) done = Receive(&reply, sizeof reply);
-  if (!done) {
+  if (error != 0 || !Receive(&reply, sizeof reply)) {
     // Half a request, or no answer: whatever comes next would be misunderstood. Whatever it may
     // have started dies with it.
     is_alive_ = false;
     kill(pid_, SIGKILL);
-    return Fail(ErrorCode::kInternal, done.error().message);
+    return Fail(ErrorCode::kInternal, "the zygote has ended");
   }
   if (reply.pid < 0) return FailErrno("cannot start a session process", -reply.pid);
   return reply.pid;

@@ -51,7 +51,8 @@ class Zygote {
   [[nodiscard]] std::uint32_t layers() const { return layers_; }
 
  private:
-  Result<void> Send(const void* bytes, std::size_t size, std::span<const int> descriptors);
+  // 0 or an errno.
+  int Send(const void* bytes, std::size_t size, std::span<const int> descriptors);
   Result<void> Receive(void* bytes, std::size_t size);
 
   std::mutex mutex_;  // one request at a time
