@@ -121,8 +121,17 @@ class Service:
                 pass  # closed meanwhile
         return sorted(links)
 
+    def zygotes(self):
+        """The process ids of what sessions are cloned from: the service has a socket to each."""
+        found = []
+        for thread in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
+            found += (thread / "children").read_text().split()
+        return [pid for pid in found
+                if read_or_nothing(f"/proc/{pid}/cmdline").startswith(b"zvm-starter\0")]
+
     def children(self):
-        """The process ids of all descendants."""
+        """The process ids of all descendants but the zygote that sessions are cloned from, and the first
+        process of its namespace: those live as long as the service."""
         found, todo = [], [self.process.pid]
         while todo:
             tasks = pathlib.Path(f"/proc/{todo.pop()}/task")
@@ -137,7 +146,8 @@ class Service:
                     continue
                 found += mine
                 todo += mine
-        return found
+        return [pid for pid in found
+                if not read_or_nothing(f"/proc/{pid}/cmdline").startswith(b"zvm-starter\0")]
 
     def sessions(self):
         """The process ids of the sessions that run. A child that has not yet become a launcher is
@@ -182,8 +192,9 @@ class ServiceTest(unittest.TestCase):
             time.sleep(0.01)
 
     def quiet_files(self):
-        """What is open when no connection is: the listening socket is the only socket."""
-        self.wait_until(lambda: self.service.open_files().count("socket") == 1)
+        """What is open when no connection is: of sockets, the one that listens and the zygotes'."""
+        self.wait_until(lambda: self.service.open_files().count("socket")
+                        == 1 + len(self.service.zygotes()))
         return self.service.open_files()
 
     def put(self, path, body, headers=None, **more):

@@ -64,6 +64,9 @@ ErrorCode CodeOf(const runtime::SessionReport& report, bool has_hit_limit) {
       const bool is_full = report.host_errno == ENOSPC || report.host_errno == EDQUOT;
       return is_full ? ErrorCode::kUnavailable : ErrorCode::kInternal;
     }
+    case runtime::Cause::kCpuLimit:
+    case runtime::Cause::kMemoryLimit:
+      return ErrorCode::kLimitExceeded;
     case runtime::Cause::kHostError:
     case runtime::Cause::kForked:  // never asked for here
       return ErrorCode::kInternal;
@@ -108,6 +111,8 @@ std::string DescribeEnd(const runtime::SessionReport& report, std::chrono::milli
     case runtime::Cause::kViolated:
     case runtime::Cause::kHostError:
     case runtime::Cause::kForked:
+    case runtime::Cause::kCpuLimit:
+    case runtime::Cause::kMemoryLimit:
       return report.message.empty() ? std::string(runtime::ToString(report.cause)) : report.message;
   }
   return "";

@@ -25,11 +25,16 @@ std::size_t CountDescriptors() {
   return count;
 }
 
+// The zygote, from which sessions are cloned, stays.
 std::size_t CountChildren() {
   std::size_t count = 0;
   for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
     std::ifstream file(task.path() / "children");
-    for (std::string pid; file >> pid;) ++count;
+    for (std::string pid; file >> pid;) {
+      std::string name;
+      std::getline(std::ifstream("/proc/" + pid + "/cmdline"), name, '\0');
+      if (name != "zvm-starter") ++count;
+    }
   }
   return count;
 }

@@ -1,32 +1,34 @@
-// zvm-session: the session launcher. TRUSTED. The host starts it with the session block, the
-// image's memory file and the channels as its only descriptors (session_block.h); it builds the
-// guest's address space, gives up every right it does not need, and jumps in. It is a static
-// executable without a C library, so that the low 4 GiB are empty and a session costs little.
+// zvm-session: the session launcher. TRUSTED. It gives up every right it does not need, builds the
+// guest's address space and jumps in. It is a static executable without a C library, so that the
+// low 4 GiB are empty and a session costs little.
+//
+// There are two ways to a session. The host starts the launcher for one session, with the session
+// block, the image's memory file and the channels as its only descriptors (session_block.h). Or it
+// starts the launcher once as a zygote, which clones itself for every session: that costs less,
+// and rights that take long to give up are given up once (launcher_zygote.cc).
 //
 // Order matters: rights are dropped before guest memory exists, the filter goes up last.
 
 #include <asm/errno.h>
 #include <cpuid.h>
 #include <elf.h>
-#include <linux/capability.h>
 #include <linux/personality.h>
 #include <linux/prctl.h>
-#include <linux/seccomp.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <ucontext.h>
 
 #include <initializer_list>
 
 #include "sandbox/include/zvm.h"
-#include "sandbox/policy/seccomp_filter.h"
 #include "sandbox/runtime/calls.h"
 #include "sandbox/runtime/gate_layout.h"
+#include "sandbox/runtime/launcher.h"
 #include "sandbox/runtime/session_block.h"
 #include "sandbox/runtime/sys.h"
+#include "sandbox/runtime/zygote_protocol.h"
 
 namespace zerocloud::runtime {
 namespace {
@@ -79,25 +81,10 @@ uint64_t thread_words[8];  // what %fs points at; code with a stack protector re
 alignas(16) unsigned char trusted_stack[kTrustedStackSize];
 Calls* calls;  // made in launcher_main's frame, which never ends
 
-[[noreturn]] void Exit(int status) {
-  for (;;) Sys(SYS_exit_group, static_cast<uint64_t>(status));
-}
-
-[[noreturn]] void FailSetup(SessionBlock* block, SetupStep step, int64_t result) {
-  if (block != nullptr) {
-    block->setup_step = step;
-    block->setup_errno = static_cast<int32_t>(-result);
-  }
-  Exit(1);
-}
-
-void Check(SessionBlock* block, SetupStep step, int64_t result) {
-  if (IsError(result)) FailSetup(block, step, result);
-}
-
 void EndProcess() { Exit(0); }
 
-// Any fault: says whose it was and ends the process. On the alternate stack, never returns.
+// Any fault: says whose it was and ends the process. So does the end of the processor time that the
+// session may use. On the alternate stack, never returns.
 void HandleFault(int signal, siginfo_t* info, void* context) {
   const auto pc =
       static_cast<uint64_t>(static_cast<const ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP]);
@@ -106,25 +93,25 @@ void HandleFault(int signal, siginfo_t* info, void* context) {
   block.signal = signal;
   block.pc = is_gate_return ? ZVM_GATE_ADDRESS : pc;
   block.fault_address = signal == SIGSEGV || signal == SIGBUS ? Address(info->si_addr) : 0;
+  if (signal == SIGPROF) {
+    EndSession(*calls, EndCause::kCpuLimit);
+    Exit(0);
+  }
   const bool is_guest = pc < kGuestEnd || is_gate_return;
   EndSession(*calls, is_guest ? EndCause::kFaulted : EndCause::kTrustedFault);
   Exit(0);
 }
 
-// The block is as long as its own file says: the host has just made it.
-SessionBlock* MapBlock() {
+// The size of a file that the host has just made, 0 if there is none.
+uint64_t SizeOf(int descriptor) {
   struct {
     unsigned char before[48];
     int64_t size;
     unsigned char after[88];
   } status;
   static_assert(sizeof status == 144, "struct stat of x86-64");
-  if (IsError(Sys(SYS_fstat, kBlockDescriptor, Address(&status)))) return nullptr;
-  const int64_t mapped = Sys(SYS_mmap, 0, static_cast<uint64_t>(status.size),
-                             PROT_READ | PROT_WRITE, MAP_SHARED, kBlockDescriptor, 0);
-  if (IsError(mapped)) return nullptr;
-  auto* block = PointerTo<SessionBlock>(static_cast<uint64_t>(mapped));
-  return block->version == kSessionBlockVersion ? block : nullptr;
+  const int64_t result = Sys(SYS_fstat, static_cast<uint64_t>(descriptor), Address(&status));
+  return IsError(result) ? 0 : static_cast<uint64_t>(status.size);
 }
 
 // The descriptors behind the channels: see session_block.h.
@@ -135,10 +122,14 @@ int SnapshotInput(const SessionBlock* block) {
   return SnapshotOutput(block) + (block->wants_snapshot != 0 ? 1 : 0);
 }
 
-// Nobody but our host may be the parent, and its death is ours.
-void BindToParent(SessionBlock* block) {
+// The host's death is ours. It may have died before we said so: then its end of the control socket
+// is closed, or, if it started us itself, another is our parent.
+void BindToHost(SessionBlock* block, bool is_clone, uint32_t& layers) {
+  if (!IsWanted(policy::Layer::kDiesWithHost)) return;
   Check(block, SetupStep::kParent, Sys(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL));
-  if (Sys(SYS_getppid) != block->parent_pid) FailSetup(block, SetupStep::kParent, -ESRCH);
+  const bool has_died = is_clone ? IsHostGone() : Sys(SYS_getppid) != block->parent_pid;
+  if (has_died) FailSetup(block, SetupStep::kParent, -ESRCH);
+  layers |= policy::Layer::kDiesWithHost;
 }
 
 // Read-implies-execute, a mapped page zero and the like would undo the first wall.
@@ -148,40 +139,6 @@ void CheckPersonality(SessionBlock* block) {
   if ((persona & ~int64_t{ADDR_NO_RANDOMIZE}) != 0) {
     FailSetup(block, SetupStep::kPersonality, -EPERM);
   }
-}
-
-// No session is root, keeps a capability, or can be inspected by another of the same user.
-void DropPrivileges(SessionBlock* block) {
-  if (Sys(SYS_geteuid) == 0 || Sys(SYS_getuid) == 0) {
-    const uint64_t id = block->unprivileged_id;
-    Check(block, SetupStep::kIdentity, Sys(SYS_setgroups, 0, 0));
-    Check(block, SetupStep::kIdentity, Sys(SYS_setresgid, id, id, id));
-    Check(block, SetupStep::kIdentity, Sys(SYS_setresuid, id, id, id));
-  }
-  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
-  Check(block, SetupStep::kIdentity, Sys(SYS_capset, Address(&header), Address(none)));
-  const uint64_t dumpable = block->waits_for_debugger;
-  Check(block, SetupStep::kIdentity, Sys(SYS_prctl, PR_SET_DUMPABLE, dumpable));
-  Check(block, SetupStep::kIdentity, Sys(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1));
-}
-
-void SetLimit(SessionBlock* block, int resource, uint64_t value) {
-  const struct {
-    uint64_t soft, hard;
-  } limit = {value, value};
-  Check(block, SetupStep::kLimits,
-        Sys(SYS_prlimit64, 0, static_cast<uint64_t>(resource), Address(&limit), 0));
-}
-
-// 1, not 0, for core dumps: the kernel then refuses to pipe one to a helper, too.
-void SetLimits(SessionBlock* block) {
-  SetLimit(block, RLIMIT_CORE, 1);
-  SetLimit(block, RLIMIT_CPU, block->cpu_seconds);
-  SetLimit(block, RLIMIT_MEMLOCK, 0);
-  SetLimit(block, RLIMIT_MSGQUEUE, 0);
-  SetLimit(block, RLIMIT_NPROC, 0);
-  SetLimit(block, RLIMIT_NOFILE, static_cast<uint64_t>(SnapshotInput(block)));
 }
 
 // Everything from the lowest address that may be mapped to the end of the guard becomes ours, or
@@ -224,7 +181,7 @@ void MapAnonymous(SessionBlock* block, const Region& region, const unsigned char
   Check(block, SetupStep::kMap, Sys(SYS_mprotect, region.address, region.size, final_protection));
 }
 
-void MapRegions(SessionBlock* block) {
+void MapRegions(SessionBlock* block, int image) {
   constexpr unsigned char kHalt = 0xf4;
   static unsigned char gate_page[kPageSize];
   for (unsigned char& byte : gate_page) byte = kHalt;
@@ -245,7 +202,7 @@ void MapRegions(SessionBlock* block) {
         MapAnonymous(block, region, nullptr, 0);
         break;
       case RegionSource::kImage:
-        MapFile(block, region, kImageDescriptor);
+        MapFile(block, region, image);
         break;
       case RegionSource::kSnapshot:
         MapFile(block, region, SnapshotInput(block));
@@ -304,7 +261,7 @@ void CatchFaults(SessionBlock* block, const uint64_t* kernel_block) {
   KernelSigaction action = {Address(reinterpret_cast<void*>(&HandleFault)),
                             SA_SIGINFO | SA_ONSTACK | kSaRestorer, Address(signal_restorer),
                             ~uint64_t{0}};
-  for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP}) {
+  for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGPROF}) {
     Check(block, SetupStep::kSignals,
           Sys(SYS_rt_sigaction, static_cast<uint64_t>(signal), Address(&action), 0, kSigSetBytes));
   }
@@ -317,14 +274,6 @@ void CatchFaults(SessionBlock* block, const uint64_t* kernel_block) {
         Sys(SYS_rt_sigprocmask, SIG_SETMASK, Address(&nothing_blocked), 0, kSigSetBytes));
 }
 
-void InstallFilter(SessionBlock* block) {
-  static constexpr policy::RunningFilter kFilter;
-  auto* filter = const_cast<sock_filter*>(kFilter.program);
-  __asm__("" : "+r"(filter));  // or the compiler makes a constant of the address: a relocation
-  const sock_fprog program = {policy::RunningFilter::kLength, filter};
-  Check(block, SetupStep::kFilter, Sys(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, Address(&program)));
-}
-
 // Only when asked: the process is dumpable then, and where a tracer must be an ancestor (Yama), any
 // of the same user will do. -EINVAL: there is no Yama.
 void WaitForDebugger(SessionBlock* block) {
@@ -334,38 +283,69 @@ void WaitForDebugger(SessionBlock* block) {
   Check(block, SetupStep::kSignals, Sys(SYS_kill, self, SIGSTOP));
 }
 
-// Gives trusted code its stack protector: a canary of the kernel's randomness at %fs:0x28.
-void PrepareStackProtector() {
+// Gives trusted code its stack protector: a canary of the kernel's randomness at %fs:0x28. Only for
+// callers that never return and have none themselves.
+void NewCanary() {
   constexpr size_t kCanaryWord = 5;
-  if (IsError(Sys(SYS_getrandom, Address(&thread_words[kCanaryWord]), sizeof(uint64_t), 0)) ||
-      IsError(Sys(SYS_arch_prctl, kArchSetFs, Address(thread_words)))) {
+  if (IsError(Sys(SYS_getrandom, Address(&thread_words[kCanaryWord]), sizeof(uint64_t), 0))) {
     Exit(1);
   }
 }
 
+#ifdef ZEROCLOUD_TEST_WALL_SWITCHES
+uint32_t ParseHex(const char* text) {
+  uint32_t value = 0;
+  for (; *text != 0; ++text) {
+    value = value * 16 + static_cast<uint32_t>(*text <= '9' ? *text - '0' : *text - 'a' + 10);
+  }
+  return value;
+}
+#endif
+
 }  // namespace
 
-extern "C" {
+#ifdef ZEROCLOUD_TEST_WALL_SWITCHES
+uint32_t layers_off;
+#endif
 
-int64_t gate_dispatch(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
-  return Dispatch(*calls, number, a, b, c, d);
+[[noreturn]] void Exit(int status) {
+  for (;;) Sys(SYS_exit_group, static_cast<uint64_t>(status));
 }
 
-[[gnu::no_stack_protector]] void launcher_main(const uint64_t* kernel_block) {
-  PrepareStackProtector();
-  SessionBlock* const block = MapBlock();
-  if (block == nullptr) FailSetup(nullptr, SetupStep::kBlock, 0);
+[[noreturn]] void FailSetup(SessionBlock* block, SetupStep step, int64_t result) {
+  if (block != nullptr) {
+    block->setup_step = step;
+    block->setup_errno = static_cast<int32_t>(-result);
+  }
+  Exit(1);
+}
+
+SessionBlock* MapBlock(int descriptor, uint64_t size) {
+  const int64_t mapped = Sys(SYS_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_SHARED,
+                             static_cast<uint64_t>(descriptor), 0);
+  if (IsError(mapped)) return nullptr;
+  auto* block = PointerTo<SessionBlock>(static_cast<uint64_t>(mapped));
+  return block->version == kSessionBlockVersion ? block : nullptr;
+}
+
+void PrepareProcess(SessionBlock* block, const uint64_t* kernel_block) {
   CheckPersonality(block);
-  DropPrivileges(block);
-  BindToParent(block);  // after the change of user, which clears the parent-death signal
-  const auto snapshot_input = static_cast<uint64_t>(SnapshotInput(block));
-  const uint64_t first_foreign = snapshot_input + (block->run_count != 0 ? 1 : 0);
-  Check(block, SetupStep::kDescriptors, Sys(SYS_close_range, first_foreign, ~0U, 0));
   Reserve(block);
-  MapRegions(block);
-  Check(block, SetupStep::kDescriptors, Sys(SYS_close_range, 0, kFirstChannelDescriptor - 1, 0));
-  if (block->run_count != 0) {
-    Check(block, SetupStep::kDescriptors, Sys(SYS_close_range, snapshot_input, snapshot_input, 0));
+  CatchFaults(block, kernel_block);
+  PrepareGate(block);
+}
+
+[[noreturn, gnu::no_stack_protector]] void RunSession(SessionBlock* block, int image, bool is_clone,
+                                                      uint32_t layers) {
+  NewCanary();
+  BindToHost(block, is_clone, layers);
+  MapRegions(block, image);
+  // What stays open are the channels and, if one is wanted, the file of a snapshot.
+  const auto first_foreign = static_cast<uint64_t>(SnapshotInput(block));
+  if (IsWanted(policy::Layer::kClosedDescriptors)) {
+    Check(block, SetupStep::kDescriptors, Sys(SYS_close_range, first_foreign, ~0U, 0));
+    Check(block, SetupStep::kDescriptors, Sys(SYS_close_range, 0, kFirstChannelDescriptor - 1, 0));
+    layers |= policy::Layer::kClosedDescriptors;
   }
   Calls all = {block,
                block->channels(),
@@ -378,18 +358,49 @@ int64_t gate_dispatch(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint6
                block->regions(),
                block->region_capacity};
   calls = &all;
-  SetLimits(block);
-  CatchFaults(block, kernel_block);
-  PrepareGate(block);
+  SetSessionLimits(block, first_foreign, layers);
   const uint64_t entry = block->entry;
+  block->layers = layers;
   WaitForDebugger(block);
-  InstallFilter(block);
+  InstallRunningFilter(block, layers);
   block->phase = Phase::kRunning;
   if (block->resumes != 0) {
     gate_words.At<GuestRegisters>(GATE_GUEST_RBX) = block->registers;
     resume_guest();
   }
   enter_guest(entry);
+}
+
+extern "C" {
+
+int64_t gate_dispatch(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
+  return Dispatch(*calls, number, a, b, c, d);
+}
+
+// The arguments are ours: the host gives them, never a user.
+[[gnu::no_stack_protector]] void launcher_main(const uint64_t* kernel_block) {
+  if (IsError(Sys(SYS_arch_prctl, kArchSetFs, Address(thread_words)))) Exit(1);
+  NewCanary();
+  char* const name = PointerTo<char>(kernel_block[1]);
+#ifdef ZEROCLOUD_TEST_WALL_SWITCHES
+  if (kernel_block[0] > 2) layers_off = ParseHex(PointerTo<const char>(kernel_block[3]));
+#endif
+  constexpr size_t kDistinctLetter = 5;
+  static_assert(kZygoteName[kDistinctLetter] != kSessionName[kDistinctLetter]);
+  if (name[kDistinctLetter] == kZygoteName[kDistinctLetter]) {
+    const bool makes_own =
+        kernel_block[0] > 1 && *PointerTo<const char>(kernel_block[2]) == kOwnNamespaces[0];
+    ServeAsZygote(kernel_block, name, makes_own);
+  }
+  SessionBlock* const block = MapBlock(kBlockDescriptor, SizeOf(kBlockDescriptor));
+  if (block == nullptr) FailSetup(nullptr, SetupStep::kBlock, 0);
+  uint32_t layers = 0;
+  LeaveRoot(block, block->unprivileged_id, layers);
+  DropPrivileges(block, layers);
+  DenyWithLandlock(layers);
+  SetCommonLimits(block);
+  PrepareProcess(block, kernel_block);
+  RunSession(block, kImageDescriptor, false, layers);
 }
 
 // What the compiler and libmd call without being asked.

@@ -166,6 +166,15 @@ void PutSession(JsonWriter& writer, const SessionReport& session,
   PutNumber(writer, "system_time_us", Microseconds(session.system_time));
   PutNumber(writer, "user_time_us", Microseconds(session.user_time));
   PutNumber(writer, "wall_time_us", Microseconds(session.wall_time));
+  if (session.peak_memory) PutNumber(writer, "peak_memory_bytes", *session.peak_memory);
+  if (session.layers != 0) {
+    writer.Key("layers");
+    writer.StartArray();
+    for (const std::string_view layer : LayerNames(session.layers)) {
+      writer.String(layer.data(), static_cast<rapidjson::SizeType>(layer.size()));
+    }
+    writer.EndArray();
+  }
   if (session.memory_digest) PutText(writer, "memory_digest", *session.memory_digest);
   writer.Key("channels");
   writer.StartArray();
@@ -199,6 +208,8 @@ HostStatus StatusOf(const SessionReport& session) {
     case Cause::kTimedOut:
     case Cause::kKilled:
     case Cause::kViolated:
+    case Cause::kCpuLimit:
+    case Cause::kMemoryLimit:
       return HostStatus::kInterrupted;
     case Cause::kChannelIo:
     case Cause::kHostError:
@@ -225,6 +236,8 @@ std::string StateOf(const SessionReport& session) {
     case Cause::kChannelIo:
     case Cause::kViolated:
     case Cause::kHostError:
+    case Cause::kCpuLimit:
+    case Cause::kMemoryLimit:
       break;
   }
   return session.message.empty() ? std::string(ToString(session.cause)) : session.message;

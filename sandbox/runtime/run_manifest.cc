@@ -169,6 +169,9 @@ HostResult<void> RunSession(Manifest& manifest, SessionRequest request,
   request.memory_size = manifest.memory_size;
   request.waits_for_debugger = options.on_stopped_for_debugger != nullptr;
   request.wants_memory_digest = manifest.wants_memory_digest;
+  request.cpu_limit = options.cpu_limit;
+  request.memory_limit = options.memory_limit;
+  request.wants_own_namespaces = options.wants_own_namespaces;
   const auto left =
       std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
   request.timeout = std::max(left, std::chrono::milliseconds(1));

@@ -10,6 +10,8 @@
 
 #include <sys/types.h>
 
+#include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -28,6 +30,10 @@ struct RunOptions {
   // Called when everything is accepted and the manifest has a Job, with its socket's path; nothing
   // is opened or started yet. Only with it does a fork of the guest leave a snapshot.
   std::function<Result<void>(const std::string& socket_path)> before_job;
+  // As in SessionRequest; 0: no limit.
+  std::chrono::milliseconds cpu_limit{0};
+  std::uint64_t memory_limit = 0;
+  bool wants_own_namespaces = false;
 };
 
 // Never fails: what goes wrong is in the report.

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -10,17 +9,22 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <climits>
 #include <cstring>
-#include <filesystem>
 #include <utility>
 
 #include "channels/channel_rules.h"
 #include "channels/digest.h"
+#include "sandbox/policy/layers.h"
 #include "sandbox/runtime/address_space.h"
+#include "sandbox/runtime/control_group.h"
+#include "sandbox/runtime/keeper.h"
 #include "sandbox/runtime/session_block.h"
 #include "sandbox/runtime/snapshot.h"
+#include "sandbox/runtime/spawn.h"
+#include "sandbox/runtime/zygote.h"
 
 namespace zerocloud::runtime {
 namespace {
@@ -29,105 +33,15 @@ using std::chrono::steady_clock;
 
 constexpr std::uint32_t kNobody = 65534;
 
-// The child borrows our memory until it has become the launcher, so that starting it costs the same
-// however large we are. Under ThreadSanitizer, whose clone() takes every child for a fork, it is
-// one.
-#if __has_feature(thread_sanitizer)
-constexpr int kShareMemory = 0;
-#else
-constexpr int kShareMemory = CLONE_VM;
-#endif
-
-// The launcher lies beside the running program, or in ../bin of it (test programs), or where it was
-// installed. Opened once: every session of this process runs the same file.
-Result<int> LauncherFile() {
-  static const Result<int> file = []() -> Result<int> {
-    std::error_code ignored;
-    const std::filesystem::path here =
-        std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path();
-    std::string tried;
-    for (const auto& path : {here / "zvm-session", here / "../bin/zvm-session",
-                             std::filesystem::path(ZEROCLOUD_LIBEXEC_DIR) / "zvm-session"}) {
-      const int fd = open(path.c_str(), O_PATH | O_CLOEXEC);
-      if (fd >= 0) return fd;
-      tried += (tried.empty() ? "" : ", ") + path.lexically_normal().string();
-    }
-    return Fail(ErrorCode::kInternal, "the session launcher was not found; tried " + tried);
-  }();
-  return file;
-}
-
-// What the child of clone() needs. It shares the parent's memory and must only make system calls.
-struct ChildPlan {
-  int launcher;
-  std::vector<int> sources;  // descriptor i of the session is a copy of sources[i]; all different
-  // The inverse where it matters: which i still waits for the file that is descriptor d now, for
-  // each d below sources.size(); -1 for none.
-  std::vector<int> waiting = {};
-
-  void FindWaiting() {
-    waiting.assign(sources.size(), -1);
-    for (std::size_t i = 0; i < sources.size(); ++i) {
-      const auto source = static_cast<std::size_t>(sources[i]);
-      if (source < waiting.size()) waiting[source] = static_cast<int>(i);
-    }
-  }
-};
-
-// Moves the descriptors to their places and becomes the launcher. Runs in the parent's memory while
-// the parent is stopped, so it touches nothing but `plan` and makes raw calls only.
-__attribute__((no_sanitize("address", "thread", "undefined"))) int RunChild(void* argument) {
-  auto& plan = *static_cast<ChildPlan*>(argument);
-  const int count = static_cast<int>(plan.sources.size());
-  int* const sources = plan.sources.data();
-  int* const waiting = plan.waiting.data();
-  int launcher = plan.launcher;
-  if (launcher < count) {
-    launcher = static_cast<int>(syscall(SYS_fcntl, launcher, F_DUPFD_CLOEXEC, count));
-    if (launcher < 0) return 1;
-  }
-  // One after the other, moving only what stands in the way: a session may have half as many
-  // channels as there can be descriptors, or nearly all.
-  for (int i = 0; i < count; ++i) {
-    if (sources[i] == i) {
-      if (syscall(SYS_fcntl, i, F_SETFD, 0) < 0) return 1;
-      continue;
-    }
-    const int displaced = waiting[i];
-    if (displaced > i) {
-      const int moved = static_cast<int>(syscall(SYS_fcntl, i, F_DUPFD_CLOEXEC, 0));
-      if (moved < 0) return 1;
-      sources[displaced] = moved;
-      if (moved < count) waiting[moved] = displaced;
-    }
-    if (syscall(SYS_dup3, sources[i], i, 0) < 0) return 1;
-    if (sources[i] < count) waiting[sources[i]] = -1;
-    syscall(SYS_close, sources[i]);
-  }
-  const char* const arguments[] = {"zvm-session", nullptr};
-  const char* const environment[] = {nullptr};
-  syscall(SYS_execveat, launcher, "", arguments, environment, AT_EMPTY_PATH);
-  return 1;
-}
-
-// Starts the launcher. The parent is stopped until the child has become it, so `plan` may live
-// here.
-Result<pid_t> SpawnLauncher(ChildPlan& plan, UniqueFd& pidfd) {
-  constexpr std::size_t kChildStack = 16 << 10;
-  alignas(16) char stack[kChildStack];
-  int raw_pidfd = -1;
-  // Otherwise a handler of ours could run in the child, in our memory.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, &before);
-  const int pid = clone(&RunChild, stack + kChildStack,
-                        kShareMemory | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &plan, &raw_pidfd);
-  const int error = errno;
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (pid < 0) return FailErrno("cannot start a session process", error);
-  pidfd.Reset(raw_pidfd);
-  return pid;
-}
+// What every session has, or does not start.
+constexpr std::uint32_t kLayersOfSetUp = policy::kUnprivilegedUser | policy::kNoCapabilities |
+                                         policy::kNoNewPrivileges | policy::kNotDumpable |
+                                         policy::kResourceLimits | policy::kClosedDescriptors |
+                                         policy::kDiesWithHost | policy::kRunningFilter;
+// What a session with namespaces of its own has in addition to the zygote's.
+constexpr std::uint32_t kLayersOfOwnNamespaces =
+    policy::kUserNamespace | policy::kPidNamespace | policy::kIpcNamespace | policy::kUtsNamespace |
+    policy::kMountNamespace | policy::kCgroupNamespace | policy::kOwnNamespaces;
 
 struct Unmap {
   std::size_t size = 0;
@@ -172,7 +86,7 @@ Result<MappedBlock> MakeBlock(UniqueFd& file, const AddressSpace& space,
     block->resumes = 1;
     block->registers = request.snapshot->registers();
   }
-  std::memcpy(block->runs(), runs.data(), runs.size() * sizeof(Region));
+  std::copy(runs.begin(), runs.end(), block->runs());
   std::memcpy(block->regions(), space.regions.data(), space.regions.size() * sizeof(Region));
   std::memcpy(block->manifest(), space.manifest.data(), space.manifest.size());
   for (std::size_t i = 0; i < channels.size(); ++i) {
@@ -246,6 +160,10 @@ std::string_view ToString(Cause cause) {
       return "host_error";
     case Cause::kForked:
       return "forked";
+    case Cause::kCpuLimit:
+      return "cpu_limit";
+    case Cause::kMemoryLimit:
+      return "memory_limit";
   }
   return "host_error";
 }
@@ -270,6 +188,17 @@ struct Session::State {
   UniqueFd snapshot_file;
   std::uint64_t memory_size = 0;
   std::vector<channels::ChannelSpec> specs;
+  std::shared_ptr<Zygote> zygote;  // that it was cloned from; null: it was started by itself
+  std::shared_ptr<MemoryWatch> memory_watch;
+  std::unique_ptr<ControlGroup> control_group;
+  std::chrono::microseconds cpu_limit{0};
+  std::uint64_t memory_limit = 0;
+
+  // Starts the process, from a zygote if there is one.
+  Result<void> StartProcess(const SessionRequest& request, int block_file);
+  // Which of the required layers a session cannot have here.
+  [[nodiscard]] Result<void> CheckLayers(const SessionRequest& request) const;
+  Result<void> WatchMemory();
 
   // Fills `report` from what the process left and how it ended.
   void Explain(int status, SessionReport& report) const;
@@ -278,6 +207,14 @@ struct Session::State {
   // After a fork: makes the snapshot. A report of a host error if it cannot be.
   void TakeSnapshot(SessionReport& report);
 };
+
+std::vector<std::string_view> LayerNames(std::uint32_t layers) {
+  std::vector<std::string_view> names;
+  for (const policy::Layer layer : policy::kAllLayers) {
+    if ((layers & layer) != 0) names.emplace_back(policy::LayerName(layer));
+  }
+  return names;
+}
 
 Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
@@ -293,6 +230,7 @@ Session::~Session() {
 Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
   if (request.snapshot != nullptr) {
     std::vector<const channels::ChannelSpec*> specs;
+    specs.reserve(request.channels.size());
     for (const SessionChannel& channel : request.channels) specs.push_back(&channel.spec);
     if (auto same = request.snapshot->CheckChannels(specs); !same) return Fail(same);
     request.image = request.snapshot->image();
@@ -306,9 +244,6 @@ Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
                 "the program needs a processor of level x86-64-v3, and this one is not; build it "
                 "without -march=x86-64-v3");
   }
-  const Result<int> launcher = LauncherFile();
-  if (!launcher) return Fail(launcher);
-
   auto state = std::make_unique<State>();
   std::vector<ChannelFacts> facts;
   for (const SessionChannel& channel : request.channels) {
@@ -335,29 +270,115 @@ Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
     if (!file) return Fail(file);
     state->snapshot_file = std::move(*file);
     state->memory_size = request.memory_size;
+    state->specs.reserve(request.channels.size());
     for (const SessionChannel& channel : request.channels) state->specs.push_back(channel.spec);
   }
 
   state->block_regions = (*block)->regions();
   state->block_channels = (*block)->channels();
   state->region_capacity = (*block)->region_capacity;
-  const bool has_runs = (*block)->run_count > 0;
+  (*block)->cpu_limit_microseconds = static_cast<std::uint64_t>(request.cpu_limit.count());
   state->block = std::move(*block);
+  state->cpu_limit = request.cpu_limit;
+  state->memory_limit = request.memory_limit;
 
-  ChildPlan plan{*launcher, {block_file.get(), request.image->memory_file()}, {}};
-  for (const SessionChannel& channel : request.channels) plan.sources.push_back(channel.file.get());
-  if (request.wants_snapshot) plan.sources.push_back(state->snapshot_file.get());
-  if (has_runs) plan.sources.push_back(request.snapshot->memory_file());
-  plan.FindWaiting();
+  if (!request.control_groups.empty()) {
+    auto group = ControlGroup::Make(request.control_groups, request.memory_limit);
+    if (!group) return Fail(group);
+    state->control_group = std::move(*group);
+  }
   state->started = steady_clock::now();
-  const Result<pid_t> pid = SpawnLauncher(plan, state->pidfd);
-  if (!pid) return Fail(pid);
-  state->pid = *pid;
+  if (const auto started = state->StartProcess(request, block_file.get()); !started) {
+    return Fail(started);
+  }
   state->deadline = state->started + request.timeout;
   state->timeout = request.timeout;
   state->image = std::move(request.image);
   state->wants_memory_digest = request.wants_memory_digest;
-  return std::unique_ptr<Session>(new Session(std::move(state)));
+  std::unique_ptr<Session> session(new Session(std::move(state)));
+  // From here on, whatever fails, the process is killed and reaped by its session.
+  if (const auto& group = session->state_->control_group; group != nullptr) {
+    if (const auto added = group->Add(session->state_->pid); !added) return Fail(added);
+  }
+  if (const auto watched = session->state_->WatchMemory(); !watched) return Fail(watched);
+  return session;
+}
+
+Result<void> Session::State::CheckLayers(const SessionRequest& request) const {
+  std::uint32_t missing = 0;
+  const std::uint32_t required =
+      request.required_layers & ~(control_group != nullptr ? policy::kControlGroup : 0U);
+  if (zygote == nullptr) {
+    missing = required & ~kLayersOfSetUp;
+  } else {
+    missing = required & ~(zygote->layers() | kLayersOfSetUp);
+    if (zygote->namespaces() == Namespaces::kOwn) missing &= ~kLayersOfOwnNamespaces;
+  }
+  if (missing == 0) return {};
+  std::string names;
+  for (const std::string_view name : LayerNames(missing)) {
+    names += (names.empty() ? "" : ", ") + std::string(name);
+  }
+  return Fail(ErrorCode::kUnavailable, "this host does not give sessions the layers " + names);
+}
+
+Result<void> Session::State::StartProcess(const SessionRequest& request, int block_file) {
+  if (request.wants_zygote && !request.waits_for_debugger) {
+    zygote = request.zygote != nullptr
+                 ? request.zygote
+                 : Zygote::OfThisProcess(request.wants_own_namespaces ? Namespaces::kOwn
+                                                                      : Namespaces::kShared);
+  }
+  if (const auto enough = CheckLayers(request); !enough) return enough;
+  // As session_block.h says.
+  std::vector<int> files;
+  files.reserve(request.channels.size() + 2);
+  for (const SessionChannel& channel : request.channels) files.push_back(channel.file.get());
+  if (request.wants_snapshot) files.push_back(snapshot_file.get());
+  if (block->run_count > 0) files.push_back(request.snapshot->memory_file());
+  if (zygote != nullptr) {
+    std::vector<int> descriptors = files;
+    descriptors.push_back(request.image->memory_file());
+    descriptors.push_back(block_file);
+    const Result<pid_t> child = zygote->Start(descriptors, block.get_deleter().size);
+    if (child) {
+      pid = *child;
+      // Our own child, not yet waited for: the number is still its.
+      pidfd.Reset(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+      if (pidfd.is_open()) return {};
+      const int error = errno;
+      kill(pid, SIGKILL);
+      while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+      }
+      return FailErrno("cannot watch a session process", error);
+    }
+    if (zygote->is_alive()) return Fail(child);
+    zygote = nullptr;  // it has died: this session is started by itself, the next by another one
+    if (const auto enough = CheckLayers(request); !enough) return enough;
+  }
+  if (request.wants_own_namespaces) {
+    return Fail(ErrorCode::kUnavailable,
+                "a session can have namespaces of its own only from a zygote, and this host has "
+                "none");
+  }
+  const Result<int> launcher = LauncherFile();
+  if (!launcher) return Fail(launcher);
+  std::vector<int> descriptors = {block_file, request.image->memory_file()};
+  descriptors.insert(descriptors.end(), files.begin(), files.end());
+  const Result<pid_t> child =
+      SpawnLauncher(*launcher, std::array<const char*, 1>{kSessionName}, descriptors, pidfd);
+  if (!child) return Fail(child);
+  pid = *child;
+  return {};
+}
+
+Result<void> Session::State::WatchMemory() {
+  if (memory_limit == 0) return {};
+  auto watch = MemoryWatch::Make(pid, pidfd.get(), memory_limit);
+  if (!watch) return Fail(watch);
+  memory_watch = std::move(*watch);
+  Keeper::OfThisProcess().Watch(memory_watch);
+  return {};
 }
 
 int Session::pidfd() const { return state_->pidfd.get(); }
@@ -405,6 +426,16 @@ SessionReport Session::Collect() {
       std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - state_->started);
   report.system_time = microseconds(usage.ru_stime);
   report.user_time = microseconds(usage.ru_utime);
+  report.layers = state_->block->layers;
+  if (state_->zygote != nullptr) {
+    constexpr std::uint64_t kKibi = 1024;
+    report.peak_memory = static_cast<std::uint64_t>(usage.ru_maxrss) * kKibi;
+  }
+  if (state_->control_group != nullptr) {
+    report.layers |= policy::kControlGroup;
+    const auto peak = state_->control_group->PeakMemory();
+    if (peak) report.peak_memory = std::max(report.peak_memory.value_or(0), *peak);
+  }
   state_->Explain(status, report);
   if (report.cause == Cause::kForked) state_->TakeSnapshot(report);
   return report;
@@ -420,6 +451,15 @@ void Session::State::Explain(int status, SessionReport& report) const {
         ErrnoText(block->setup_errno);
   } else {
     ExplainOwnEnd(report);
+  }
+  // Whoever used more between two looks of the keeper is found out here.
+  const bool was_caught = (memory_watch != nullptr && memory_watch->has_struck()) ||
+                          (control_group != nullptr && control_group->WasOutOfMemory());
+  if (memory_limit != 0 && (was_caught || report.peak_memory.value_or(0) > memory_limit) &&
+      report.cause != Cause::kHostError) {
+    report.cause = Cause::kMemoryLimit;
+    report.message =
+        "the session used more memory than its limit of " + std::to_string(memory_limit) + " bytes";
   }
 
   const bool is_complete = report.cause == Cause::kExited || report.cause == Cause::kFaulted ||
@@ -477,6 +517,11 @@ void Session::State::ExplainOwnEnd(SessionReport& report) const {
                        ErrnoText(report.host_errno);
       return;
     }
+    case EndCause::kCpuLimit:
+      report.cause = Cause::kCpuLimit;
+      report.message = "the session used more processor time than its limit of " +
+                       std::to_string(cpu_limit.count()) + " us";
+      return;
     default:
       report.cause = Cause::kHostError;
       report.signal = block->signal;

@@ -1,9 +1,13 @@
 // Session: one run of one guest in a fresh process. This is the host's side: it starts the session
 // launcher (a small static executable), watches the process, and collects its report.
 //
+// Sessions are cloned from a zygote (zygote.h), which has made namespaces, an empty root and the
+// like once, if the host allows; without one each is started by itself and has fewer layers around
+// it. SessionReport::layers tells which.
+//
 // A session process has no descriptor but its channels, belongs to no other session, and dies with
-// the thread that started it (parent-death signal): start sessions from a thread that lives as long
-// as they do.
+// this process; without a zygote already with the thread that started it (parent-death signal), so
+// start sessions from a thread that lives as long as they do.
 #pragma once
 
 #include <sys/types.h>
@@ -22,6 +26,8 @@
 #include "sandbox/loader/image.h"
 
 namespace zerocloud::runtime {
+
+class Zygote;
 
 // One channel of a session: what the manifest says and the open file behind it.
 struct SessionChannel {
@@ -45,20 +51,34 @@ struct SessionRequest {
   // need not be set, and the channels must be as they were (Snapshot::CheckChannels).
   std::shared_ptr<const Snapshot> snapshot;
   // The process may be traced by its user, and stops itself (SIGSTOP) before the guest's first
-  // instruction until it is continued. Never for guests of others: this weakens the second wall.
+  // instruction until it is continued. Never for guests of others: this weakens the second wall,
+  // and a session that is to be debugged is started without a zygote.
   bool waits_for_debugger = false;
+
+  std::chrono::microseconds cpu_limit{0};  // user and system time together; 0: none
+  std::uint64_t memory_limit = 0;          // bytes of resident memory at any time; 0: none
+  bool wants_zygote = true;                // false: started by itself, with fewer layers
+  bool wants_own_namespaces = false;       // but the network's; needs a zygote
+  std::shared_ptr<Zygote> zygote;          // instead of the one of this process
+  // A directory of the cgroup file system that is delegated to us (control_group.h): the session
+  // gets a group in it, and the kernel enforces memory_limit, too. Empty: none.
+  std::string control_groups;
+  // policy::Layer bits without which the session must not start: kUnavailable names the missing.
+  std::uint32_t required_layers = 0;
 };
 
 // Why a session ended. The first cause wins.
 enum class Cause : std::uint8_t {
-  kExited,     // the guest called exit
-  kFaulted,    // the guest raised a signal: see signal, pc
-  kTimedOut,   // the wall-clock limit
-  kKilled,     // by the host's own decision: client gone, shutdown
-  kChannelIo,  // the host could not read or write a channel: see channel, host_errno
-  kViolated,   // the second wall killed it: a system call that no session makes
-  kHostError,  // the session could not be set up: see message
-  kForked,     // the guest called fork: see snapshot
+  kExited,       // the guest called exit
+  kFaulted,      // the guest raised a signal: see signal, pc
+  kTimedOut,     // the wall-clock limit
+  kKilled,       // by the host's own decision: client gone, shutdown
+  kChannelIo,    // the host could not read or write a channel: see channel, host_errno
+  kViolated,     // the second wall killed it: a system call that no session makes
+  kHostError,    // the session could not be set up: see message
+  kForked,       // the guest called fork: see snapshot
+  kCpuLimit,     // the limit of processor time
+  kMemoryLimit,  // the limit of resident memory
 };
 std::string_view ToString(Cause cause);  // "exited", "faulted", ...
 
@@ -85,7 +105,15 @@ struct SessionReport {
   std::optional<std::string> memory_digest;
   std::chrono::microseconds system_time{0}, user_time{0}, wall_time{0};
   std::shared_ptr<const Snapshot> snapshot;  // kForked
+
+  std::uint32_t layers = 0;  // policy::Layer bits of the second wall that it had
+  // Bytes resident at most, as exactly as the kernel counts: up to 31 pages per processor and kind
+  // of page are not told yet or told still. Not known of a session started without a zygote.
+  std::optional<std::uint64_t> peak_memory;
 };
+
+// The names of policy::Layer bits, in their order.
+std::vector<std::string_view> LayerNames(std::uint32_t layers);
 
 // A running session. Destroying it kills the process and reaps it.
 class Session {

@@ -1,8 +1,9 @@
 // session_bench [--benchmark_...] GUEST NATIVE [FORKER]: the time from starting a session of GUEST,
-// verified before, until it is reaped and its report made; against vfork + exec + wait of the
-// program NATIVE; and of a session that goes on where FORKER, a guest that exits after it, forked.
-// By one thread and by two. Each benchmark also counts the 50th and the 99th percentile of its
-// iterations.
+// verified before, until it is reaped and its report made: cloned from the zygote ("session"), the
+// same with namespaces of its own, and started without a zygote ("alone"); against vfork + exec +
+// wait of the program NATIVE; and of a session that goes on where FORKER, a guest that exits after
+// it, forked. By one thread and by two. Each benchmark also counts the 50th and the 99th percentile
+// of its iterations.
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -34,10 +35,15 @@ using zerocloud::runtime::SessionReport;
 using zerocloud::runtime::SessionRequest;
 using zerocloud::runtime::Snapshot;
 
+enum class Start { kZygote, kOwnNamespaces, kAlone };
+
 // A new session of `image`, or one that goes on from `snapshot`.
 SessionReport RunSession(const std::shared_ptr<const Image>& image,
-                         const std::shared_ptr<const Snapshot>& snapshot, bool wants_snapshot) {
+                         const std::shared_ptr<const Snapshot>& snapshot, bool wants_snapshot,
+                         Start start = Start::kZygote) {
   SessionRequest request;
+  request.wants_zygote = start != Start::kAlone;
+  request.wants_own_namespaces = start == Start::kOwnNamespaces;
   request.image = image;
   request.snapshot = snapshot;
   request.wants_snapshot = wants_snapshot;
@@ -112,6 +118,9 @@ int main(int argc, char** argv) {
     benchmark::RegisterBenchmark(name, repeat)->Threads(2)->UseRealTime();
   };
   add("session", [&] { return IsGood(RunSession(*image, nullptr, false)); });
+  add("own_namespaces",
+      [&] { return IsGood(RunSession(*image, nullptr, false, Start::kOwnNamespaces)); });
+  add("alone", [&] { return IsGood(RunSession(*image, nullptr, false, Start::kAlone)); });
   std::shared_ptr<const Snapshot> snapshot;
   if (argc == 4) {
     const UniqueFd forker(open(argv[3], O_RDONLY | O_CLOEXEC));

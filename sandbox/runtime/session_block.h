@@ -18,11 +18,13 @@
 
 namespace zerocloud::runtime {
 
-inline constexpr uint32_t kSessionBlockVersion = 1;
+inline constexpr uint32_t kSessionBlockVersion = 2;
 
-// Descriptors of a session process at its start. 0 and 1 are closed before the guest runs. Behind
-// the channels come, where the block asks for them, the snapshot file that fork writes, and the one
-// that the session starts from, which is closed before the guest runs, too.
+// Descriptors of a session process that the host starts itself. 0 and 1 are closed before the guest
+// runs. Behind the channels come, where the block asks for them, the snapshot file that fork
+// writes, and the one that the session starts from, which is closed before the guest runs, too. A
+// session started by a zygote has the channels and what follows them at the same places
+// (zygote_protocol.h).
 inline constexpr int kBlockDescriptor = 0;
 inline constexpr int kImageDescriptor = 1;
 inline constexpr int kFirstChannelDescriptor = 2;
@@ -78,6 +80,7 @@ enum class EndCause : uint32_t {
   kTrustedFault,
   kForked,
   kSnapshotIo,
+  kCpuLimit,
 };
 
 // The step of the launcher that failed, for the message of a session that could not be set up.
@@ -139,13 +142,16 @@ struct SessionBlock {
   channels::Sha1 memory_digest;
 
   // Snapshots and jails.
-  uint32_t region_capacity;  // regions() has room for so many: a jail cuts one into three
-  uint32_t isa_level;        // jailed code may need this x86-64 level, like the image
-  uint32_t wants_snapshot;   // fork writes guest memory to the snapshot file, else it returns 0
-  uint32_t run_count;        // snapshot pages, mapped over the regions after they are
-  uint32_t resumes;          // start with `registers` after fork, not at `entry`
+  uint32_t region_capacity;     // regions() has room for so many: a jail cuts one into three
+  uint32_t isa_level;           // jailed code may need this x86-64 level, like the image
+  uint32_t wants_snapshot;      // fork writes guest memory to the snapshot file, else it returns 0
+  uint32_t run_count;           // snapshot pages, mapped over the regions after they are
+  uint32_t resumes;             // start with `registers` after fork, not at `entry`
   uint32_t waits_for_debugger;  // the process can be traced, and stops before its first step
-  GuestRegisters registers;  // to start with; when a session has forked, those of the guest
+  GuestRegisters registers;     // to start with; when a session has forked, those of the guest
+  uint64_t cpu_limit_microseconds;  // by the host; 0: no other than cpu_seconds
+  uint32_t layers;                  // by the launcher: policy::Layer bits of the second wall
+  uint32_t reserved_2;
 
   Region* regions() { return reinterpret_cast<Region*>(this + 1); }
   Region* runs() { return regions() + region_capacity; }

@@ -343,6 +343,13 @@ TEST_F(Zerovm, StopsAtTheTimeout) {
   EXPECT_EQ(run.lines[5], "session timeout");
 }
 
+TEST_F(Zerovm, StopsAtTheLimitOfProcessorTime) {
+  manifest_.program = Program("endless_loop");
+  const Outcome run = Start({"--report", "json", "--cpu-limit", "50"});
+  EXPECT_EQ(run.exit_code, 4);
+  EXPECT_THAT(run.output, HasSubstr(R"("cause":"cpu_limit")"));
+}
+
 TEST_F(Zerovm, StopsAtTheTimeoutWhenNobodyOpensAFifo) {
   ASSERT_EQ(::mkfifo(Path("fifo").c_str(), 0600), 0);
   manifest_.standard_in = Channel(Path("fifo"), "/dev/stdin, 0, 0, 9, 99, 0, 0");

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -48,6 +50,13 @@ int Main(int argc, char** argv) {
       ->check(CLI::Range(0, 3));
   app.add_flag("-P", ignored, "Accepted: no file is ever preallocated");
   app.add_flag("-Q", ignored, "Accepted: data is never executable");
+  std::int64_t cpu_limit_ms = 0;
+  app.add_option("--cpu-limit", cpu_limit_ms, "Milliseconds of processor time, user and system")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{INT32_MAX}));
+  app.add_option("--memory-limit", options.memory_limit, "Bytes of resident memory at any time")
+      ->check(CLI::PositiveNumber);
+  app.add_flag("--own-namespaces", options.wants_own_namespaces,
+               "Namespaces that no other session shares, or an error");
   app.add_flag("--debug", waits_for_debugger,
                "The session can be traced and stops before its first instruction for a debugger");
   app.add_flag("-s", skips_verification, "Refused: every program is verified");
@@ -67,6 +76,7 @@ int Main(int argc, char** argv) {
       fmt::print(stderr, "zerovm: session {} waits for a debugger\n", session);
     };
   }
+  options.cpu_limit = std::chrono::milliseconds(cpu_limit_ms);
   zerocloud::runtime::DaemonRun daemon;
   options.before_job = [&](const std::string& path) { return daemon.Begin(path); };
   auto report = zerocloud::runtime::RunManifest(manifest, options);

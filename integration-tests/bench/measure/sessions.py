@@ -16,7 +16,8 @@ def session_section(smoke):
     output_of([native_compiler(smoke), *NATIVE_FLAGS, "-o", places.work / "native/noop", source])
     figures = google_benchmark("session_bench", [places.work / "guest/noop", places.work / "native/noop"],
                                *((1, 0.05) if smoke else (9, 0.5)))
-    names = {"session": "session", "native": "vfork + exec, native", "again": "the same again (control)"}
+    names = {"session": "session", "own_namespaces": "session, namespaces of its own",
+             "alone": "session, without a zygote", "native": "vfork + exec, native", "again": "the same again (control)"}
     rows = []
     for name, title in names.items():
         one, two = figures[f"{name}/real_time"], figures[f"{name}/real_time/threads:2"]
@@ -25,8 +26,9 @@ def session_section(smoke):
     return f"""## A session that does nothing
 
 From `Session::Start` until the process is reaped and its report made, wall-clock time; `int main(void) {{ return 0; }}`,
-verified before. Against the same program built natively with musl, static. One thread, one session
-after the other; and two threads. Percentiles within a repetition, medians over the repetitions.
+verified before. With both walls: cloned from the zygote of this process, with its namespaces; with namespaces made
+for each session; and started without a zygote, with fewer layers (threat-model.md). Against the same program built
+natively with musl, static. One thread, one session after the other; and two threads. Percentiles within a repetition, medians over the repetitions.
 
 {table(("", "p50, µs", "p99, µs", "per second", "p50, µs (2 threads)", "p99, µs (2)", "per second (2)",
         "p50 / native"), rows)}
