@@ -19,6 +19,7 @@
 #include "sandbox/include/zvm.h"
 #include "sandbox/loader/image.h"
 #include "sandbox/runtime/address_space.h"
+#include "sandbox/runtime/mapped.h"
 #include "sandbox/runtime/snapshot.h"
 
 namespace zerocloud::runtime {
@@ -86,11 +87,43 @@ HostResult<std::shared_ptr<const loader::Image>> LoadProgram(const std::string& 
   return std::move(*image);
 }
 
+const MappedAlias* FindMapped(const Manifest& manifest, const std::string& alias) {
+  const auto found = std::ranges::find(manifest.mapped, alias, &MappedAlias::alias);
+  return found == manifest.mapped.end() ? nullptr : &*found;
+}
+
+// Whether what is to be mapped can be, so that this is known before any output is touched.
+HostResult<void> CheckMapped(const Manifest& manifest, std::span<const CheckedChannel> checked) {
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < checked.size(); ++i) {
+    const channels::ChannelSpec& spec = manifest.channels[i];
+    if (FindMapped(manifest, spec.alias) == nullptr) continue;
+    ++found;
+    Result<void> good = CheckMappedChannel(spec, checked[i].open.size, checked[i].open.is_stream);
+    if (good && manifest.job) {
+      good = Fail(ErrorCode::kInvalid,
+                  spec.alias + " cannot be mapped: there is a Job, so the guest may fork");
+    }
+    if (!good) {
+      return FailHost(HostStatus::kManifest, good.error().code,
+                      "MANIFEST: Mapped: " + good.error().message);
+    }
+  }
+  if (found == manifest.mapped.size()) return {};
+  return FailHost(HostStatus::kManifest, ErrorCode::kInvalid,
+                  "MANIFEST: Mapped: an alias that no channel has, or one twice");
+}
+
 // Whether the session will fit its memory, so that this is known before any output is touched.
-HostResult<void> CheckMemory(const Manifest& manifest, const loader::ImageLayout& layout) {
+HostResult<void> CheckMemory(const Manifest& manifest, const loader::ImageLayout& layout,
+                             std::span<const CheckedChannel> checked) {
   std::vector<ChannelFacts> facts;
   facts.reserve(manifest.channels.size());
-  for (const channels::ChannelSpec& spec : manifest.channels) facts.push_back({spec.alias, {}});
+  for (std::size_t i = 0; i < checked.size(); ++i) {
+    const std::string& alias = manifest.channels[i].alias;
+    const bool is_mapped = FindMapped(manifest, alias) != nullptr;
+    facts.push_back({alias, {}, is_mapped ? checked[i].open.size : 0});
+  }
   const Region image{.address = ZVM_IMAGE_ADDRESS,
                      .size = layout.image_end - ZVM_IMAGE_ADDRESS,
                      .image_offset = 0,
@@ -178,6 +211,9 @@ HostResult<void> RunSession(Manifest& manifest, SessionRequest request,
                                 .file = std::move(channel.file),
                                 .size = channel.size,
                                 .is_stream = channel.is_stream});
+    const MappedAlias* const mapped = FindMapped(manifest, request.channels.back().spec.alias);
+    request.channels.back().is_mapped = mapped != nullptr;
+    request.channels.back().is_immutable = mapped != nullptr && mapped->is_immutable;
   }
   auto session = Session::Start(std::move(request));
   if (!session) {
@@ -211,9 +247,11 @@ HostResult<void> Run(const std::string& manifest_path, const RunOptions& options
   }
   report.validator = ValidatorState::kPassed;
 
-  if (auto memory = CheckMemory(*manifest, (*image)->layout()); !memory) return memory;
   auto checked = channels::CheckChannels(manifest->channels);
   if (!checked) return std::unexpected(std::move(checked).error());
+  if (auto mapped = CheckMapped(*manifest, *checked); !mapped) return mapped;
+  auto memory = CheckMemory(*manifest, (*image)->layout(), *checked);
+  if (!memory) return memory;
   if (options.verify_only) return {};
   SessionRequest request;
   request.image = std::move(*image);

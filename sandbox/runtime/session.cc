@@ -19,6 +19,7 @@
 #include "channels/channel_rules.h"
 #include "channels/digest.h"
 #include "sandbox/runtime/address_space.h"
+#include "sandbox/runtime/mapped.h"
 #include "sandbox/runtime/session_block.h"
 #include "sandbox/runtime/snapshot.h"
 
@@ -309,6 +310,10 @@ Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
   const Result<int> launcher = LauncherFile();
   if (!launcher) return Fail(launcher);
 
+  if (auto mapped = PrepareMappedChannels(request.channels, request.memory_size); !mapped) {
+    return Fail(mapped);
+  }
+  const bool can_fork = request.snapshot != nullptr || request.wants_snapshot;
   auto state = std::make_unique<State>();
   std::vector<ChannelFacts> facts;
   for (const SessionChannel& channel : request.channels) {
@@ -318,6 +323,14 @@ Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
                                 static_cast<std::int64_t>(channel.size), channel.is_stream)});
     if (request.snapshot != nullptr) {
       facts.back().state = request.snapshot->Continue(facts.size() - 1, facts.back().state);
+    }
+    if (channel.is_mapped && can_fork) {
+      return Fail(ErrorCode::kInvalid,
+                  channel.spec.alias + " cannot be mapped in a session that may fork");
+    }
+    if (channel.is_mapped) {
+      facts.back().map_size = channel.size;
+      CountMapping(facts.back().state);
     }
     state->aliases.push_back(channel.spec.alias);
     state->wants_digest.push_back(channel.spec.wants_digest);

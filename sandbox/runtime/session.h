@@ -29,6 +29,9 @@ struct SessionChannel {
   UniqueFd file;               // for reading or writing as the limits say; /dev/null is a file too
   std::uint64_t size = 0;      // of a readable or random-access file at start; 0 for a stream
   bool is_stream = false;      // pipe, socket, FIFO or character device: read()/write(), no offset
+  // The guest finds the file in its memory, read-only (mapped.h). Not in a session that may fork.
+  bool is_mapped = false;
+  bool is_immutable = false;  // nobody ever changes the file, so it is mapped without a copy
 };
 
 class Snapshot;  // snapshot.h

@@ -44,6 +44,7 @@ enum class RegionSource : uint32_t {
   kManifest,  // anonymous memory, filled with the block's manifest bytes
   kGate,      // anonymous memory, filled with the gate
   kSnapshot,  // private mapping of the snapshot's memory file at image_offset
+  kChannel,   // private mapping of the file of channel image_offset, from its start
   kJailed,    // anonymous memory that the guest has made code: verified, or it would not be here
 };
 
@@ -139,13 +140,13 @@ struct SessionBlock {
   channels::Sha1 memory_digest;
 
   // Snapshots and jails.
-  uint32_t region_capacity;  // regions() has room for so many: a jail cuts one into three
-  uint32_t isa_level;        // jailed code may need this x86-64 level, like the image
-  uint32_t wants_snapshot;   // fork writes guest memory to the snapshot file, else it returns 0
-  uint32_t run_count;        // snapshot pages, mapped over the regions after they are
-  uint32_t resumes;          // start with `registers` after fork, not at `entry`
+  uint32_t region_capacity;     // regions() has room for so many: a jail cuts one into three
+  uint32_t isa_level;           // jailed code may need this x86-64 level, like the image
+  uint32_t wants_snapshot;      // fork writes guest memory to the snapshot file, else it returns 0
+  uint32_t run_count;           // snapshot pages, mapped over the regions after they are
+  uint32_t resumes;             // start with `registers` after fork, not at `entry`
   uint32_t waits_for_debugger;  // the process can be traced, and stops before its first step
-  GuestRegisters registers;  // to start with; when a session has forked, those of the guest
+  GuestRegisters registers;     // to start with; when a session has forked, those of the guest
 
   Region* regions() { return reinterpret_cast<Region*>(this + 1); }
   Region* runs() { return regions() + region_capacity; }
