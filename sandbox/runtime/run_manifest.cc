@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -255,8 +256,9 @@ HostResult<void> Run(const std::string& manifest_path, const RunOptions& options
   if (options.verify_only) return {};
   SessionRequest request;
   request.image = std::move(*image);
-  if (manifest->job && options.before_job) {
-    if (const auto begun = options.before_job(*manifest->job); !begun) {
+  const std::optional<std::string> job = manifest->job;
+  if (job.has_value() && options.before_job) {
+    if (const auto begun = options.before_job(*job); !begun) {
       return FailHost(StartStatus(begun.error().code), begun.error().code, begun.error().message);
     }
     request.wants_snapshot = true;
@@ -271,7 +273,8 @@ HostResult<void> Continue(std::string_view text, std::shared_ptr<const Snapshot>
   report.warnings = std::move(manifest->warnings);
   report.channels = manifest->channels;
   std::vector<const channels::ChannelSpec*> specs;
-  for (const channels::ChannelSpec& spec : manifest->channels) specs.push_back(&spec);
+  specs.reserve(report.channels.size());
+  for (const channels::ChannelSpec& spec : report.channels) specs.push_back(&spec);
   if (const auto same = snapshot->CheckChannels(specs); !same) {
     return FailHost(HostStatus::kManifest, same.error().code, "MANIFEST: " + same.error().message);
   }

@@ -294,6 +294,7 @@ Session::~Session() {
 Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
   if (request.snapshot != nullptr) {
     std::vector<const channels::ChannelSpec*> specs;
+    specs.reserve(request.channels.size());
     for (const SessionChannel& channel : request.channels) specs.push_back(&channel.spec);
     if (auto same = request.snapshot->CheckChannels(specs); !same) return Fail(same);
     request.image = request.snapshot->image();
