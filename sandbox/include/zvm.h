@@ -67,12 +67,22 @@ struct UserManifest {
   uint64_t heap_size;    /* bytes, all of them usable from the start */
   uint64_t stack_size;   /* bytes below 4 GiB */
   int32_t channels_count;
-  uint32_t reserved;
+  int32_t readiness; /* handle of the readiness channel, which has no record; 0: there is none */
   const struct ZVMChannel* channels;
   uint64_t memory_size; /* bytes that the host's manifest grants: stack, image and heap */
 };
 
 #define MANIFEST ((const struct UserManifest*)(uintptr_t)ZVM_MANIFEST_ADDRESS)
+
+/* The readiness channel, if the host's manifest asks for one, says which channels can be read
+ * without waiting. Write a query and the handles behind it in one zvm_pwrite, then read as many
+ * int64_t with one zvm_pread: bytes that are there; 0: none yet; -1: the channel has ended. A file
+ * never makes a reader wait: INT64_MAX. A query that makes no sense ends the readiness channel. */
+#define ZVM_READINESS_MAX 4096
+struct ZVMReadinessQuery {
+  uint32_t count; /* of handles (int32_t) that follow, 1 to ZVM_READINESS_MAX */
+  uint32_t wait;  /* 0: answer at once; else only when one of them is not 0 */
+};
 
 /* The ELF note that makes a file a guest program: a PT_NOTE segment with one note, name "ZVM\0",
  * type ZVM_NOTE_TYPE, descriptor struct zvm_note. */

@@ -24,8 +24,10 @@ T* GuestPointer(std::uint64_t address) {
 
 std::vector<unsigned char> UserManifestBytes(std::uint64_t heap_address, std::uint64_t heap_size,
                                              std::uint64_t memory_size,
-                                             std::span<const ChannelFacts> channels,
+                                             std::span<const ChannelFacts> all_channels,
                                              std::span<const std::uint64_t> map_addresses) {
+  const bool has_readiness = !all_channels.empty() && all_channels.back().is_readiness;
+  const auto channels = all_channels.first(all_channels.size() - (has_readiness ? 1 : 0));
   const std::uint64_t records_at = sizeof(UserManifest);
   const std::uint64_t names_at = records_at + channels.size() * sizeof(ZVMChannel);
   std::uint64_t size = names_at;
@@ -41,6 +43,7 @@ std::vector<unsigned char> UserManifestBytes(std::uint64_t heap_address, std::ui
   head.channels_count = static_cast<std::int32_t>(channels.size());
   head.channels = GuestPointer<const ZVMChannel>(ZVM_MANIFEST_ADDRESS + records_at);
   head.memory_size = memory_size;
+  head.readiness = has_readiness ? head.channels_count : 0;
   std::memcpy(bytes.data(), &head, sizeof head);
 
   std::uint64_t name_at = names_at;

@@ -21,6 +21,7 @@ struct ChannelFacts {
   channels::ChannelState state;  // as the session starts
   // Bytes of its file that are mapped into guest memory, up to its end; 0: it is not mapped.
   std::uint64_t map_size = 0;
+  bool is_readiness = false;  // the readiness channel: the last one, without a record
 };
 
 struct AddressSpace {

@@ -138,6 +138,17 @@ TEST(AddressSpace, MappedChannelsLieBetweenHeapAndStackWithGaps) {
   EXPECT_EQ(records[2].map_size, 5 * kMiB + 1);
 }
 
+TEST(AddressSpace, ReadinessChannelHasAHandleAndNoRecord) {
+  auto channels = TwoChannels();
+  channels.emplace_back().is_readiness = true;
+  const auto space = LayOut(SmallImage(), 64 * kMiB, channels);
+  ASSERT_TRUE(space);
+  UserManifest manifest;
+  std::memcpy(&manifest, space->manifest.data(), sizeof manifest);
+  EXPECT_EQ(manifest.channels_count, 2);
+  EXPECT_EQ(manifest.readiness, 2);
+}
+
 TEST(AddressSpace, RefusesMapsThatDoNotFit) {
   for (const std::uint64_t size : {kGuestEnd, kGuestEnd - ZVM_STACK_SIZE, ~std::uint64_t{0}}) {
     std::vector<ChannelFacts> channels = TwoChannels();

@@ -123,6 +123,12 @@ HostResult<void> SetMapped(Manifest& manifest, std::string_view value) {
   }
 }
 
+HostResult<void> SetReadiness(Manifest& manifest, std::string_view value) {
+  if (value != "0" && value != "1") return Invalid(fmt::format("'{}' is neither 0 nor 1", value));
+  manifest.wants_readiness = value == "1";
+  return {};
+}
+
 struct Key {
   std::string_view name;
   bool is_required;
@@ -141,6 +147,7 @@ constexpr Key kKeys[] = {
     {"Job", false, false, SetJob},
     {"Etag", false, false, SetEtag},
     {"Mapped", false, false, SetMapped},
+    {"Readiness", false, false, SetReadiness},
 };
 constexpr std::size_t kKeyCount = std::size(kKeys);
 

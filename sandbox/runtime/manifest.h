@@ -49,6 +49,7 @@ struct Manifest {
   std::optional<std::string> job;
   std::optional<std::string> etag;
   std::vector<MappedAlias> mapped;
+  bool wants_readiness = false;
 
   std::vector<ManifestWarning> warnings;
 };

@@ -202,6 +202,12 @@ TEST(Manifest, WarnsAboutLinesThatLookLikeMistakes) {
   EXPECT_EQ(manifest->etag, std::nullopt);
 }
 
+TEST(Manifest, ReadinessIsZeroOrOne) {
+  EXPECT_TRUE(ParseManifest(Good() + "Readiness = 1\n")->wants_readiness);
+  EXPECT_FALSE(ParseManifest(Good() + "Readiness = 0\n")->wants_readiness);
+  EXPECT_THAT(MessageOf(Good() + "Readiness = yes\n"), HasSubstr("neither 0 nor 1"));
+}
+
 TEST(Manifest, NamesTheChannelsToMap) {
   const auto manifest = ParseManifest(Good() + "Mapped = /dev/a , /dev/b\t immutable\n");
   ASSERT_TRUE(manifest.has_value()) << manifest.error().error.message;

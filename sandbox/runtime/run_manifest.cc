@@ -93,8 +93,10 @@ const MappedAlias* FindMapped(const Manifest& manifest, const std::string& alias
   return found == manifest.mapped.end() ? nullptr : &*found;
 }
 
-// Whether what is to be mapped can be, so that this is known before any output is touched.
-HostResult<void> CheckMapped(const Manifest& manifest, std::span<const CheckedChannel> checked) {
+// Whether what ZeroVM did not have can be (mapped channels, readiness), so that this is known
+// before any output is touched.
+HostResult<void> CheckExtensions(const Manifest& manifest,
+                                 std::span<const CheckedChannel> checked) {
   std::size_t found = 0;
   for (std::size_t i = 0; i < checked.size(); ++i) {
     const channels::ChannelSpec& spec = manifest.channels[i];
@@ -109,6 +111,10 @@ HostResult<void> CheckMapped(const Manifest& manifest, std::span<const CheckedCh
       return FailHost(HostStatus::kManifest, good.error().code,
                       "MANIFEST: Mapped: " + good.error().message);
     }
+  }
+  if (manifest.wants_readiness && manifest.job) {
+    return FailHost(HostStatus::kManifest, ErrorCode::kInvalid,
+                    "MANIFEST: Readiness: there is a Job, so the guest may fork");
   }
   if (found == manifest.mapped.size()) return {};
   return FailHost(HostStatus::kManifest, ErrorCode::kInvalid,
@@ -203,6 +209,7 @@ HostResult<void> RunSession(Manifest& manifest, SessionRequest request,
   request.memory_size = manifest.memory_size;
   request.waits_for_debugger = options.on_stopped_for_debugger != nullptr;
   request.wants_memory_digest = manifest.wants_memory_digest;
+  request.wants_readiness = manifest.wants_readiness;
   const auto left =
       std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
   request.timeout = std::max(left, std::chrono::milliseconds(1));
@@ -250,7 +257,7 @@ HostResult<void> Run(const std::string& manifest_path, const RunOptions& options
 
   auto checked = channels::CheckChannels(manifest->channels);
   if (!checked) return std::unexpected(std::move(checked).error());
-  if (auto mapped = CheckMapped(*manifest, *checked); !mapped) return mapped;
+  if (auto good = CheckExtensions(*manifest, *checked); !good) return good;
   auto memory = CheckMemory(*manifest, (*image)->layout(), *checked);
   if (!memory) return memory;
   if (options.verify_only) return {};

@@ -44,6 +44,9 @@ struct SessionRequest {
   std::chrono::milliseconds timeout{0};  // wall clock from Start; must be > 0
   // The guest's fork ends the session and leaves a snapshot. Otherwise fork returns 0 at once.
   bool wants_snapshot = false;
+  // The guest can ask which channels can be read without waiting (readiness.h). Not in a session
+  // that may fork.
+  bool wants_readiness = false;
   // Go on from here instead of starting anew: `image` and `memory_size` are then the snapshot's and
   // need not be set, and the channels must be as they were (Snapshot::CheckChannels).
   std::shared_ptr<const Snapshot> snapshot;
