@@ -7,6 +7,7 @@
  *   0x00020000  manifest: read only, struct UserManifest and what it points to
  *   0x00400000  image: text (read, execute), then read-only data, then data and bss
  *   ...         heap, read and write, from the first 64 KiB boundary after bss
+ *   ...         mapped channels, read only, each between unmapped memory; none in most sessions
  *   0xff000000  stack, read and write, 16 MiB, up to 4 GiB
  *
  * Everything else is unmapped. There are six calls. Each is a function call to the gate with
@@ -53,7 +54,9 @@ struct ZVMChannel {
   int64_t size;                 /* bytes at start; 0 when the channel is sequential both ways */
   uint32_t type;                /* enum AccessType */
   uint32_t reserved;
-  const char* name; /* the alias, "/dev/stdin"; NUL-terminated */
+  const char* name;  /* the alias, "/dev/stdin"; NUL-terminated */
+  const void* map;   /* where the whole file is in memory, read-only; NULL if it is not mapped */
+  uint64_t map_size; /* bytes of it: all of the file; 0 if it is not mapped */
 };
 
 /* At ZVM_MANIFEST_ADDRESS for the whole run. Read it through MANIFEST. */
@@ -64,11 +67,22 @@ struct UserManifest {
   uint64_t heap_size;    /* bytes, all of them usable from the start */
   uint64_t stack_size;   /* bytes below 4 GiB */
   int32_t channels_count;
-  uint32_t reserved;
+  int32_t readiness; /* handle of the readiness channel, which has no record; 0: there is none */
   const struct ZVMChannel* channels;
+  uint64_t memory_size; /* bytes that the host's manifest grants: stack, image and heap */
 };
 
 #define MANIFEST ((const struct UserManifest*)(uintptr_t)ZVM_MANIFEST_ADDRESS)
+
+/* The readiness channel, if the host's manifest asks for one, says which channels can be read
+ * without waiting. Write a query and the handles behind it in one zvm_pwrite, then read as many
+ * int64_t with one zvm_pread: bytes that are there; 0: none yet; -1: the channel has ended. A file
+ * never makes a reader wait: INT64_MAX. A query that makes no sense ends the readiness channel. */
+#define ZVM_READINESS_MAX 4096
+struct ZVMReadinessQuery {
+  uint32_t count; /* of handles (int32_t) that follow, 1 to ZVM_READINESS_MAX */
+  uint32_t wait;  /* 0: answer at once; else only when one of them is not 0 */
+};
 
 /* The ELF note that makes a file a guest program: a PT_NOTE segment with one note, name "ZVM\0",
  * type ZVM_NOTE_TYPE, descriptor struct zvm_note. */
@@ -86,8 +100,8 @@ int64_t zvm_pread(int32_t desc, void* buffer, int64_t size, int64_t offset);
 /* Writes at most size bytes. Returns the bytes written or a negative errno. */
 int64_t zvm_pwrite(int32_t desc, const void* buffer, int64_t size, int64_t offset);
 
-/* Makes pages of the heap code if they keep the verifier's rules: buffer on a page of 4 KiB, below 2
- * GiB; the rest of the last page is filled with traps. */
+/* Makes pages of the heap code if they keep the verifier's rules: buffer on a page of 4 KiB, below
+ * 2 GiB; the rest of the last page is filled with traps. */
 int32_t zvm_jail(void* buffer, uint64_t size);
 
 /* Makes what one zvm_jail made code data again, all of it. */

@@ -23,7 +23,11 @@ T* GuestPointer(std::uint64_t address) {
 }
 
 std::vector<unsigned char> UserManifestBytes(std::uint64_t heap_address, std::uint64_t heap_size,
-                                             std::span<const ChannelFacts> channels) {
+                                             std::uint64_t memory_size,
+                                             std::span<const ChannelFacts> all_channels,
+                                             std::span<const std::uint64_t> map_addresses) {
+  const bool has_readiness = !all_channels.empty() && all_channels.back().is_readiness;
+  const auto channels = all_channels.first(all_channels.size() - (has_readiness ? 1 : 0));
   const std::uint64_t records_at = sizeof(UserManifest);
   const std::uint64_t names_at = records_at + channels.size() * sizeof(ZVMChannel);
   std::uint64_t size = names_at;
@@ -38,6 +42,8 @@ std::vector<unsigned char> UserManifestBytes(std::uint64_t heap_address, std::ui
   head.stack_size = ZVM_STACK_SIZE;
   head.channels_count = static_cast<std::int32_t>(channels.size());
   head.channels = GuestPointer<const ZVMChannel>(ZVM_MANIFEST_ADDRESS + records_at);
+  head.memory_size = memory_size;
+  head.readiness = has_readiness ? head.channels_count : 0;
   std::memcpy(bytes.data(), &head, sizeof head);
 
   std::uint64_t name_at = names_at;
@@ -51,11 +57,30 @@ std::vector<unsigned char> UserManifestBytes(std::uint64_t heap_address, std::ui
     record.size = channels::VisibleSize(channel.state);
     record.type = static_cast<std::uint32_t>(channel.state.type);
     record.name = GuestPointer<const char>(ZVM_MANIFEST_ADDRESS + name_at);
+    record.map = GuestPointer<const void>(map_addresses[i]);
+    record.map_size = channel.map_size;
     std::memcpy(bytes.data() + records_at + i * sizeof record, &record, sizeof record);
     std::memcpy(bytes.data() + name_at, channel.alias.c_str(), channel.alias.size() + 1);
     name_at += channel.alias.size() + 1;
   }
   return bytes;
+}
+
+// Where each channel is mapped (0: it is not), from the stack downwards. Returns where the lowest
+// begins, the stack if there is none; 0 if they leave no room above `heap_address`.
+std::uint64_t PlaceMaps(std::uint64_t heap_address, std::span<const ChannelFacts> channels,
+                        std::vector<std::uint64_t>& addresses) {
+  std::uint64_t lowest = ZVM_STACK_ADDRESS;
+  for (const ChannelFacts& channel : channels) {
+    addresses.push_back(0);
+    if (channel.map_size == 0) continue;
+    if (channel.map_size > kGuestEnd) return 0;
+    const std::uint64_t room = RoundUp(channel.map_size, kHeapUnit) + kStackGuard;
+    if (lowest < heap_address + kStackGuard + room) return 0;
+    lowest -= room;
+    addresses.back() = lowest;
+  }
+  return lowest;
 }
 
 }  // namespace
@@ -72,7 +97,13 @@ Result<AddressSpace> LayOut(std::span<const Region> image_regions, std::uint64_t
   AddressSpace space;
   space.heap_address = RoundUp(image_end, kHeapUnit);
   const std::uint64_t taken = ZVM_STACK_SIZE + (space.heap_address - ZVM_IMAGE_ADDRESS);
-  const std::uint64_t most = ZVM_STACK_ADDRESS - kStackGuard - space.heap_address;
+  std::vector<std::uint64_t> map_addresses;
+  const std::uint64_t lowest_map = PlaceMaps(space.heap_address, channels, map_addresses);
+  if (lowest_map == 0) {
+    return Fail(ErrorCode::kInvalid, "the mapped channels do not fit the guest's address space");
+  }
+  const std::uint64_t heap_limit = lowest_map - kStackGuard;
+  const std::uint64_t most = heap_limit > space.heap_address ? heap_limit - space.heap_address : 0;
   const std::uint64_t left = memory_size > taken ? memory_size - taken : 0;
   space.heap_size = (left < most ? left : most) / kHeapUnit * kHeapUnit;
   if (space.heap_size == 0) {
@@ -82,7 +113,8 @@ Result<AddressSpace> LayOut(std::span<const Region> image_regions, std::uint64_t
                                          std::to_string(taken - ZVM_STACK_SIZE) +
                                          "; grant at least " + std::to_string(taken + kHeapUnit));
   }
-  space.manifest = UserManifestBytes(space.heap_address, space.heap_size, channels);
+  space.manifest =
+      UserManifestBytes(space.heap_address, space.heap_size, memory_size, channels, map_addresses);
   if (space.manifest.size() > kManifestRoom) {
     return Fail(ErrorCode::kInvalid, "the names and records of " + std::to_string(channels.size()) +
                                          " channels need " + std::to_string(space.manifest.size()) +
@@ -96,6 +128,12 @@ Result<AddressSpace> LayOut(std::span<const Region> image_regions, std::uint64_t
   space.regions.insert(space.regions.end(), image_regions.begin(), image_regions.end());
   space.regions.push_back(
       {space.heap_address, space.heap_size, 0, kRead | kWrite, RegionSource::kZero});
+  // The first one is the highest.
+  for (std::size_t i = channels.size(); i-- > 0;) {
+    if (map_addresses[i] == 0) continue;
+    space.regions.push_back({map_addresses[i], RoundUp(channels[i].map_size, kPageSize), i, kRead,
+                             RegionSource::kChannel});
+  }
   space.regions.push_back(
       {ZVM_STACK_ADDRESS, ZVM_STACK_SIZE, 0, kRead | kWrite, RegionSource::kZero});
   return space;

@@ -19,6 +19,9 @@ namespace zerocloud::runtime {
 struct ChannelFacts {
   std::string alias;
   channels::ChannelState state;  // as the session starts
+  // Bytes of its file that are mapped into guest memory, up to its end; 0: it is not mapped.
+  std::uint64_t map_size = 0;
+  bool is_readiness = false;  // the readiness channel: the last one, without a record
 };
 
 struct AddressSpace {
@@ -31,8 +34,9 @@ struct AddressSpace {
 // Lays out a session. `image_regions` are the image's (sorted, from ZVM_IMAGE_ADDRESS up);
 // `memory_size` is what the manifest grants: stack, image and heap together, 1 byte to 4 GiB. The
 // heap gets what the stack and the image leave of it, in 64 KiB units, and ends 1 MiB below the
-// stack at the latest. kInvalid: no room for a heap of 64 KiB, or the channels do not fit the
-// manifest pages.
+// stack at the latest. Mapped channels lie below the stack, each between unmapped memory; they are
+// no part of the memory size, but the heap ends below them. kInvalid: no room for a heap of 64 KiB,
+// or the channels do not fit the manifest pages.
 Result<AddressSpace> LayOut(std::span<const Region> image_regions, std::uint64_t memory_size,
                             std::span<const ChannelFacts> channels);
 

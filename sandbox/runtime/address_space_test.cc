@@ -96,6 +96,72 @@ TEST(AddressSpace, JailedPieceMayReachFromDataIntoTheHeap) {
   EXPECT_EQ(space.regions[2].size, 0x1000U);
 }
 
+TEST(AddressSpace, ProgramThatReachesTheStackLeavesNoHeap) {
+  const std::vector<Region> high = {
+      {ZVM_STACK_ADDRESS - 0x10000, 0x8000, 0, kRead | kWrite, RegionSource::kImage}};
+  EXPECT_FALSE(LayOut(high, kGuestEnd, {}));
+}
+
+TEST(AddressSpace, MappedChannelsLieBetweenHeapAndStackWithGaps) {
+  auto channels = TwoChannels();
+  channels.push_back({"/dev/third", {}, 5 * kMiB + 1});
+  channels[1].map_size = 3;
+  const auto space = LayOut(SmallImage(), kGuestEnd, channels);
+  ASSERT_TRUE(space);
+  std::vector<Region> maps;
+  std::uint64_t end = 0;
+  for (const Region& region : space->regions) {
+    EXPECT_GE(region.address, end);
+    if (region.source == RegionSource::kChannel) maps.push_back(region);
+    if (region.source == RegionSource::kChannel || region.address == ZVM_STACK_ADDRESS) {
+      EXPECT_GE(region.address, end + kMiB) << "unmapped memory in between";
+    }
+    end = region.address + region.size;
+  }
+  ASSERT_EQ(maps.size(), 2U);
+  EXPECT_EQ(maps[0].image_offset, 2U) << "the channel";
+  EXPECT_EQ(maps[0].size, 5 * kMiB + kPageSize);
+  EXPECT_EQ(maps[1].image_offset, 1U);
+  EXPECT_EQ(maps[1].size, kPageSize);
+  for (const Region& map : maps) EXPECT_EQ(map.access, kRead);
+
+  UserManifest manifest;
+  std::memcpy(&manifest, space->manifest.data(), sizeof manifest);
+  EXPECT_EQ(manifest.memory_size, kGuestEnd);
+  ZVMChannel records[3];
+  std::memcpy(records, space->manifest.data() + sizeof manifest, sizeof records);
+  EXPECT_EQ(records[0].map, nullptr);
+  EXPECT_EQ(records[0].map_size, 0U);
+  EXPECT_EQ(reinterpret_cast<std::uint64_t>(records[1].map), maps[1].address);
+  EXPECT_EQ(records[1].map_size, 3U);
+  EXPECT_EQ(reinterpret_cast<std::uint64_t>(records[2].map), maps[0].address);
+  EXPECT_EQ(records[2].map_size, 5 * kMiB + 1);
+}
+
+TEST(AddressSpace, ReadinessChannelHasAHandleAndNoRecord) {
+  auto channels = TwoChannels();
+  channels.emplace_back().is_readiness = true;
+  const auto space = LayOut(SmallImage(), 64 * kMiB, channels);
+  ASSERT_TRUE(space);
+  UserManifest manifest;
+  std::memcpy(&manifest, space->manifest.data(), sizeof manifest);
+  EXPECT_EQ(manifest.channels_count, 2);
+  EXPECT_EQ(manifest.readiness, 2);
+}
+
+TEST(AddressSpace, RefusesMapsThatDoNotFit) {
+  for (const std::uint64_t size : {kGuestEnd, kGuestEnd - ZVM_STACK_SIZE, ~std::uint64_t{0}}) {
+    std::vector<ChannelFacts> channels = TwoChannels();
+    channels[0].map_size = size;
+    const auto space = LayOut(SmallImage(), 64 * kMiB, channels);
+    ASSERT_FALSE(space) << size;
+    EXPECT_NE(space.error().message.find("mapped"), std::string::npos);
+  }
+  std::vector<ChannelFacts> channels = TwoChannels();
+  channels[0].map_size = channels[1].map_size = std::uint64_t{2} << 30;
+  EXPECT_FALSE(LayOut(SmallImage(), 64 * kMiB, channels));
+}
+
 TEST(AddressSpace, ManifestTellsTheGuestAboutItsChannels) {
   const auto space = LayOut(SmallImage(), 64 * kMiB, TwoChannels());
   ASSERT_TRUE(space);

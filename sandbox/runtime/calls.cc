@@ -139,6 +139,7 @@ void EndSession(Calls& calls, EndCause cause) {
     if (block.wants_memory_digest != 0 && cause == EndCause::kExited) {
       for (const Region& region : calls.memory) {
         if ((region.access & kRead) == 0 || region.source == RegionSource::kGate) continue;
+        if (region.source == RegionSource::kChannel) continue;  // an input, not the guest's
         channels::Sha1Update(block.memory_digest,
                              PointerTo<const void>(calls.memory.HostAddress(region.address)),
                              region.size);

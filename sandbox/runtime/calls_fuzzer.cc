@@ -3,11 +3,16 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
+#include <vector>
 
 #include "sandbox/include/zvm.h"
 #include "sandbox/runtime/calls.h"
+#include "sandbox/runtime/sys.h"
+#include "sandbox/verifier/verify_core.h"
 
 namespace zerocloud::runtime {
 namespace {
@@ -19,16 +24,27 @@ constexpr int kFirst = 500;
 
 struct Arena {
   void* memory;
-  Region regions[3] = {{kText, 0x1000, 0, kRead | kExecute, RegionSource::kImage},
-                       {kHeap, 0x4000, 0, kRead | kWrite, RegionSource::kZero},
-                       {ZVM_STACK_ADDRESS, 0x2000, 0, kRead | kWrite, RegionSource::kZero}};
+  static constexpr std::uint32_t kRegions = 3, kCapacity = 12;
+  Region regions[kCapacity] = {};
+
+  // As a session starts, whatever the one before has jailed.
+  void Reset() {
+    const Region first[kRegions] = {
+        {kText, 0x1000, 0, kRead | kExecute, RegionSource::kImage},
+        {kHeap, 0x4000, 0, kRead | kWrite, RegionSource::kZero},
+        {ZVM_STACK_ADDRESS, 0x2000, 0, kRead | kWrite, RegionSource::kZero}};
+    std::copy(std::begin(first), std::end(first), regions);
+    mprotect(static_cast<char*>(memory) + kHeap, 0x4000, PROT_READ | PROT_WRITE);
+    std::memset(static_cast<char*>(memory) + kHeap, 0x90, 0x4000);
+  }
 
   Arena() {
     memory =
         mmap(nullptr, kGuestEnd, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    for (const Region& region : regions) {
-      mprotect(static_cast<char*>(memory) + region.address, region.size, PROT_READ | PROT_WRITE);
+    for (const std::uint64_t address : {kText, std::uint64_t{ZVM_STACK_ADDRESS}}) {
+      mprotect(static_cast<char*>(memory) + address, 0x1000, PROT_READ | PROT_WRITE);
     }
+    mprotect(static_cast<char*>(memory) + ZVM_STACK_ADDRESS, 0x2000, PROT_READ | PROT_WRITE);
     std::memset(static_cast<char*>(memory) + kText, 0x5a, 0x1000);
     for (int i = 0; i < kChannels; ++i) {
       const int file = memfd_create("calls_fuzzer", 0);
@@ -42,6 +58,23 @@ void Check(bool holds) {
   if (!holds) std::abort();
 }
 
+// In order, and what the guest made code is acceptable and cannot be written by the kernel.
+void CheckRegions(const Calls& calls) {
+  std::uint64_t end = 0;
+  for (const Region& region : calls.memory) {
+    Check(region.address >= end && region.size > 0);
+    Check((region.access & (kWrite | kExecute)) != (kWrite | kExecute));
+    end = region.address + region.size;
+    if (region.source != RegionSource::kJailed) continue;
+    auto* const bytes = PointerTo<unsigned char>(calls.memory.HostAddress(region.address));
+    std::vector<std::uint32_t> scratch(verifier::ScratchWords(region.size));
+    verifier::Violation violation;
+    Check(
+        verifier::IsAcceptable({bytes, region.size, region.address, 2}, scratch.data(), violation));
+    Check(Sys(SYS_read, static_cast<std::uint64_t>(kFirst), Address(bytes), 1) <= 0);
+  }
+}
+
 void RunCalls(Arena& arena, const std::uint8_t* data, std::size_t size) {
   using channels::AccessType;
   SessionBlock block{};
@@ -51,21 +84,29 @@ void RunCalls(Arena& arena, const std::uint8_t* data, std::size_t size) {
   channels[1].state = channels::StartChannel(AccessType::kSequentialBoth, {0, 0, 50, 90}, 0, false);
   channels[2].state =
       channels::StartChannel(AccessType::kRandomBoth, {50, 300, 50, 300}, 100, false);
-  Calls calls{&block,
-              channels,
-              kChannels,
-              kFirst,
-              GuestMemory(reinterpret_cast<std::uint64_t>(arena.memory), arena.regions, 3),
-              [] {}};
+  Calls calls{
+      &block,
+      channels,
+      kChannels,
+      kFirst,
+      GuestMemory(reinterpret_cast<std::uint64_t>(arena.memory), arena.regions, Arena::kRegions),
+      [] {}};
+  calls.regions = arena.regions;
+  calls.region_capacity = Arena::kCapacity;
+  block.isa_level = 2;
+  arena.Reset();
   constexpr std::size_t kCallSize = 5 * sizeof(std::uint64_t);
   for (; size >= kCallSize; data += kCallSize, size -= kCallSize) {
     std::uint64_t words[5];
     std::memcpy(words, data, sizeof words);
-    const std::uint64_t number = words[0] % 3 == 0   ? ZVM_CALL_PREAD
-                                 : words[0] % 3 == 1 ? ZVM_CALL_PWRITE
-                                                     : words[0];
+    static constexpr std::uint64_t kNumbers[] = {ZVM_CALL_PREAD, ZVM_CALL_PWRITE, ZVM_CALL_JAIL,
+                                                 ZVM_CALL_UNJAIL};
+    const std::uint64_t number = words[0] % 5 < 4 ? kNumbers[words[0] % 5] : words[0];
+    // Most numbers are no page of the heap.
+    if (number == ZVM_CALL_JAIL && words[3] % 2 == 0) words[1] = kHeap + words[1] % 4 * kPageSize;
     Dispatch(calls, number, words[1], words[2], words[3], words[4]);
   }
+  CheckRegions(calls);
   for (const BlockChannel& channel : channels) {
     Check(channel.state.gets <= channel.state.limits.gets);
     Check(channel.state.get_bytes <= channel.state.limits.get_size);

@@ -239,6 +239,7 @@ TEST_F(DaemonTest, SessionsRunAtTheSameTimeAndLeaveNoZombies) {
   StartDaemon();
   constexpr int kClients = 100;  // more than run at once
   std::vector<std::thread> clients;
+  clients.reserve(kClients);
   std::array<std::string, kClients> states;
   std::array<std::string, kClients> requests;
   for (int i = 0; i < kClients; ++i) {

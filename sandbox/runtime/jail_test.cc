@@ -214,7 +214,7 @@ TEST_F(JailTest, TheLargestPieceIsVerified) {
 }
 
 TEST_F(JailTest, PiecesAreBounded) {
-  for (std::uint32_t i = 0; i < kMaxJailedRegions; ++i) {
+  for (std::uint64_t i = 0; i < kMaxJailedRegions; ++i) {
     Fill(kHeap + 2 * i * kPage, kPage);
     ASSERT_EQ(TryJail(kHeap + 2 * i * kPage, kPage), 0) << i;
   }

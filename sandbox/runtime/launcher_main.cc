@@ -161,10 +161,10 @@ uint64_t Protection(uint32_t access) {
          ((access & kExecute) != 0 ? PROT_EXEC : 0);
 }
 
-void MapFile(SessionBlock* block, const Region& region, int descriptor) {
+void MapFile(SessionBlock* block, const Region& region, int descriptor, uint64_t offset) {
   Check(block, SetupStep::kMap,
         Sys(SYS_mmap, region.address, region.size, Protection(region.access),
-            MAP_PRIVATE | MAP_FIXED, static_cast<uint64_t>(descriptor), region.image_offset));
+            MAP_PRIVATE | MAP_FIXED, static_cast<uint64_t>(descriptor), offset));
 }
 
 void MapAnonymous(SessionBlock* block, const Region& region, const unsigned char* bytes,
@@ -202,10 +202,13 @@ void MapRegions(SessionBlock* block, int image) {
         MapAnonymous(block, region, nullptr, 0);
         break;
       case RegionSource::kImage:
-        MapFile(block, region, image);
+        MapFile(block, region, image, region.image_offset);
         break;
       case RegionSource::kSnapshot:
-        MapFile(block, region, SnapshotInput(block));
+        MapFile(block, region, SnapshotInput(block), region.image_offset);
+        break;
+      case RegionSource::kChannel:
+        MapFile(block, region, kFirstChannelDescriptor + static_cast<int>(region.image_offset), 0);
         break;
       case RegionSource::kManifest:
         MapAnonymous(block, region, block->manifest(), block->manifest_size);

@@ -107,6 +107,28 @@ HostResult<void> SetEtag(Manifest& manifest, std::string_view value) {
   return {};
 }
 
+// `alias [immutable], ...`; whether there are such channels is found out when all are known.
+HostResult<void> SetMapped(Manifest& manifest, std::string_view value) {
+  for (;;) {
+    const std::size_t comma = value.find(',');
+    const std::string_view item = Trim(value.substr(0, comma));
+    const std::size_t blank = item.find_first_of(" \t");
+    const std::string_view word = blank == std::string_view::npos ? "" : Trim(item.substr(blank));
+    if (item.empty() || (!word.empty() && word != "immutable")) {
+      return Invalid(fmt::format("'{}' is not of the form alias or alias immutable", item));
+    }
+    manifest.mapped.push_back({std::string(item.substr(0, blank)), !word.empty()});
+    if (comma == std::string_view::npos) return {};
+    value.remove_prefix(comma + 1);
+  }
+}
+
+HostResult<void> SetReadiness(Manifest& manifest, std::string_view value) {
+  if (value != "0" && value != "1") return Invalid(fmt::format("'{}' is neither 0 nor 1", value));
+  manifest.wants_readiness = value == "1";
+  return {};
+}
+
 struct Key {
   std::string_view name;
   bool is_required;
@@ -124,6 +146,8 @@ constexpr Key kKeys[] = {
     {"NameServer", false, false, SetNameServer},
     {"Job", false, false, SetJob},
     {"Etag", false, false, SetEtag},
+    {"Mapped", false, false, SetMapped},
+    {"Readiness", false, false, SetReadiness},
 };
 constexpr std::size_t kKeyCount = std::size(kKeys);
 

@@ -29,6 +29,13 @@ struct ManifestWarning {
   friend bool operator==(const ManifestWarning&, const ManifestWarning&) = default;
 };
 
+// A channel that the guest finds in its memory (mapped.h).
+struct MappedAlias {
+  std::string alias;
+  bool is_immutable = false;  // the file never changes, by the word of who wrote the manifest
+  friend bool operator==(const MappedAlias&, const MappedAlias&) = default;
+};
+
 struct Manifest {
   std::string program;  // host path, relative to the working directory or absolute
   std::uint64_t memory_size = 0;
@@ -41,6 +48,8 @@ struct Manifest {
   std::optional<std::string> name_server;
   std::optional<std::string> job;
   std::optional<std::string> etag;
+  std::vector<MappedAlias> mapped;
+  bool wants_readiness = false;
 
   std::vector<ManifestWarning> warnings;
 };

@@ -202,5 +202,22 @@ TEST(Manifest, WarnsAboutLinesThatLookLikeMistakes) {
   EXPECT_EQ(manifest->etag, std::nullopt);
 }
 
+TEST(Manifest, ReadinessIsZeroOrOne) {
+  EXPECT_TRUE(ParseManifest(Good() + "Readiness = 1\n")->wants_readiness);
+  EXPECT_FALSE(ParseManifest(Good() + "Readiness = 0\n")->wants_readiness);
+  EXPECT_THAT(MessageOf(Good() + "Readiness = yes\n"), HasSubstr("neither 0 nor 1"));
+}
+
+TEST(Manifest, NamesTheChannelsToMap) {
+  const auto manifest = ParseManifest(Good() + "Mapped = /dev/a , /dev/b\t immutable\n");
+  ASSERT_TRUE(manifest.has_value()) << manifest.error().error.message;
+  const std::vector<MappedAlias> expected = {{"/dev/a", false}, {"/dev/b", true}};
+  EXPECT_EQ(manifest->mapped, expected);
+  for (const char* value : {",", "/dev/a,", "/dev/a mutable", "/dev/a immutable immutable"}) {
+    EXPECT_THAT(MessageOf(Good() + "Mapped = " + value + "\n"), StartsWith("MANIFEST 8: Mapped: '"))
+        << value;
+  }
+}
+
 }  // namespace
 }  // namespace zerocloud::runtime

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -19,6 +20,7 @@
 #include "sandbox/include/zvm.h"
 #include "sandbox/loader/image.h"
 #include "sandbox/runtime/address_space.h"
+#include "sandbox/runtime/mapped.h"
 #include "sandbox/runtime/snapshot.h"
 
 namespace zerocloud::runtime {
@@ -86,11 +88,49 @@ HostResult<std::shared_ptr<const loader::Image>> LoadProgram(const std::string& 
   return std::move(*image);
 }
 
+const MappedAlias* FindMapped(const Manifest& manifest, const std::string& alias) {
+  const auto found = std::ranges::find(manifest.mapped, alias, &MappedAlias::alias);
+  return found == manifest.mapped.end() ? nullptr : &*found;
+}
+
+// Whether what ZeroVM did not have can be (mapped channels, readiness), so that this is known
+// before any output is touched.
+HostResult<void> CheckExtensions(const Manifest& manifest,
+                                 std::span<const CheckedChannel> checked) {
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < checked.size(); ++i) {
+    const channels::ChannelSpec& spec = manifest.channels[i];
+    if (FindMapped(manifest, spec.alias) == nullptr) continue;
+    ++found;
+    Result<void> good = CheckMappedChannel(spec, checked[i].open.size, checked[i].open.is_stream);
+    if (good && manifest.job) {
+      good = Fail(ErrorCode::kInvalid,
+                  spec.alias + " cannot be mapped: there is a Job, so the guest may fork");
+    }
+    if (!good) {
+      return FailHost(HostStatus::kManifest, good.error().code,
+                      "MANIFEST: Mapped: " + good.error().message);
+    }
+  }
+  if (manifest.wants_readiness && manifest.job) {
+    return FailHost(HostStatus::kManifest, ErrorCode::kInvalid,
+                    "MANIFEST: Readiness: there is a Job, so the guest may fork");
+  }
+  if (found == manifest.mapped.size()) return {};
+  return FailHost(HostStatus::kManifest, ErrorCode::kInvalid,
+                  "MANIFEST: Mapped: an alias that no channel has, or one twice");
+}
+
 // Whether the session will fit its memory, so that this is known before any output is touched.
-HostResult<void> CheckMemory(const Manifest& manifest, const loader::ImageLayout& layout) {
+HostResult<void> CheckMemory(const Manifest& manifest, const loader::ImageLayout& layout,
+                             std::span<const CheckedChannel> checked) {
   std::vector<ChannelFacts> facts;
   facts.reserve(manifest.channels.size());
-  for (const channels::ChannelSpec& spec : manifest.channels) facts.push_back({spec.alias, {}});
+  for (std::size_t i = 0; i < checked.size(); ++i) {
+    const std::string& alias = manifest.channels[i].alias;
+    const bool is_mapped = FindMapped(manifest, alias) != nullptr;
+    facts.push_back({alias, {}, is_mapped ? checked[i].open.size : 0});
+  }
   const Region image{.address = ZVM_IMAGE_ADDRESS,
                      .size = layout.image_end - ZVM_IMAGE_ADDRESS,
                      .image_offset = 0,
@@ -172,6 +212,7 @@ HostResult<void> RunSession(Manifest& manifest, SessionRequest request,
   request.cpu_limit = options.cpu_limit;
   request.memory_limit = options.memory_limit;
   request.wants_own_namespaces = options.wants_own_namespaces;
+  request.wants_readiness = manifest.wants_readiness;
   const auto left =
       std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
   request.timeout = std::max(left, std::chrono::milliseconds(1));
@@ -181,6 +222,9 @@ HostResult<void> RunSession(Manifest& manifest, SessionRequest request,
                                 .file = std::move(channel.file),
                                 .size = channel.size,
                                 .is_stream = channel.is_stream});
+    const MappedAlias* const mapped = FindMapped(manifest, request.channels.back().spec.alias);
+    request.channels.back().is_mapped = mapped != nullptr;
+    request.channels.back().is_immutable = mapped != nullptr && mapped->is_immutable;
   }
   auto session = Session::Start(std::move(request));
   if (!session) {
@@ -214,14 +258,17 @@ HostResult<void> Run(const std::string& manifest_path, const RunOptions& options
   }
   report.validator = ValidatorState::kPassed;
 
-  if (auto memory = CheckMemory(*manifest, (*image)->layout()); !memory) return memory;
   auto checked = channels::CheckChannels(manifest->channels);
   if (!checked) return std::unexpected(std::move(checked).error());
+  if (auto good = CheckExtensions(*manifest, *checked); !good) return good;
+  auto memory = CheckMemory(*manifest, (*image)->layout(), *checked);
+  if (!memory) return memory;
   if (options.verify_only) return {};
   SessionRequest request;
   request.image = std::move(*image);
-  if (manifest->job && options.before_job) {
-    if (const auto begun = options.before_job(*manifest->job); !begun) {
+  const std::optional<std::string> job = manifest->job;
+  if (job.has_value() && options.before_job) {
+    if (const auto begun = options.before_job(*job); !begun) {
       return FailHost(StartStatus(begun.error().code), begun.error().code, begun.error().message);
     }
     request.wants_snapshot = true;
@@ -236,7 +283,8 @@ HostResult<void> Continue(std::string_view text, std::shared_ptr<const Snapshot>
   report.warnings = std::move(manifest->warnings);
   report.channels = manifest->channels;
   std::vector<const channels::ChannelSpec*> specs;
-  for (const channels::ChannelSpec& spec : manifest->channels) specs.push_back(&spec);
+  specs.reserve(report.channels.size());
+  for (const channels::ChannelSpec& spec : report.channels) specs.push_back(&spec);
   if (const auto same = snapshot->CheckChannels(specs); !same) {
     return FailHost(HostStatus::kManifest, same.error().code, "MANIFEST: " + same.error().message);
   }

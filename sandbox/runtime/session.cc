@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -21,6 +22,8 @@
 #include "sandbox/runtime/address_space.h"
 #include "sandbox/runtime/control_group.h"
 #include "sandbox/runtime/keeper.h"
+#include "sandbox/runtime/mapped.h"
+#include "sandbox/runtime/readiness.h"
 #include "sandbox/runtime/session_block.h"
 #include "sandbox/runtime/snapshot.h"
 #include "sandbox/runtime/spawn.h"
@@ -86,7 +89,7 @@ Result<MappedBlock> MakeBlock(UniqueFd& file, const AddressSpace& space,
     block->resumes = 1;
     block->registers = request.snapshot->registers();
   }
-  std::copy(runs.begin(), runs.end(), block->runs());
+  std::ranges::copy(runs, block->runs());
   std::memcpy(block->regions(), space.regions.data(), space.regions.size() * sizeof(Region));
   std::memcpy(block->manifest(), space.manifest.data(), space.manifest.size());
   for (std::size_t i = 0; i < channels.size(); ++i) {
@@ -140,6 +143,29 @@ std::string DigestHex(channels::Sha1 digest) {
 
 std::string ErrnoText(int err) { return std::strerror(err); }  // NOLINT(concurrency-mt-unsafe)
 
+// Puts the readiness channel behind the others.
+Result<ChannelFacts> AddReadiness(std::vector<SessionChannel>& channels,
+                                  std::unique_ptr<Readiness>& readiness) {
+  constexpr channels::ChannelLimits kNoLimits = {INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX};
+  std::vector<int> watched;
+  watched.reserve(channels.size());
+  for (const SessionChannel& channel : channels) {
+    const bool can_wait = channel.is_stream && channel.spec.is_readable();
+    watched.push_back(can_wait ? channel.file.get() : -1);
+  }
+  SessionChannel last;
+  auto started = Readiness::Start(watched, last.file);
+  if (!started) return Fail(started);
+  readiness = std::move(*started);
+  last.is_stream = true;
+  last.spec.limits = kNoLimits;
+  channels.push_back(std::move(last));
+  ChannelFacts facts;
+  facts.state = channels::StartChannel(channels::AccessType::kSequentialBoth, kNoLimits, 0, true);
+  facts.is_readiness = true;
+  return facts;
+}
+
 }  // namespace
 
 std::string_view ToString(Cause cause) {
@@ -184,6 +210,7 @@ struct Session::State {
   pid_t pid = -1;
   bool is_reaped = false;
   std::optional<Cause> killed_for;
+  std::unique_ptr<Readiness> readiness;
   // What a snapshot needs, if one is wanted.
   UniqueFd snapshot_file;
   std::uint64_t memory_size = 0;
@@ -244,6 +271,10 @@ Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
                 "the program needs a processor of level x86-64-v3, and this one is not; build it "
                 "without -march=x86-64-v3");
   }
+  if (auto mapped = PrepareMappedChannels(request.channels, request.memory_size); !mapped) {
+    return Fail(mapped);
+  }
+  const bool can_fork = request.snapshot != nullptr || request.wants_snapshot;
   auto state = std::make_unique<State>();
   std::vector<ChannelFacts> facts;
   for (const SessionChannel& channel : request.channels) {
@@ -254,8 +285,24 @@ Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
     if (request.snapshot != nullptr) {
       facts.back().state = request.snapshot->Continue(facts.size() - 1, facts.back().state);
     }
+    if (channel.is_mapped && can_fork) {
+      return Fail(ErrorCode::kInvalid,
+                  channel.spec.alias + " cannot be mapped in a session that may fork");
+    }
+    if (channel.is_mapped) {
+      facts.back().map_size = channel.size;
+      CountMapping(facts.back().state);
+    }
     state->aliases.push_back(channel.spec.alias);
     state->wants_digest.push_back(channel.spec.wants_digest);
+  }
+  if (request.wants_readiness) {
+    if (can_fork) {
+      return Fail(ErrorCode::kInvalid, "a session that may fork has no readiness channel");
+    }
+    Result<ChannelFacts> last = AddReadiness(request.channels, state->readiness);
+    if (!last) return Fail(last);
+    facts.push_back(std::move(*last));
   }
   Result<AddressSpace> space =
       LayOut(ImageRegions(request.image->layout()), request.memory_size, facts);

@@ -35,6 +35,9 @@ struct SessionChannel {
   UniqueFd file;               // for reading or writing as the limits say; /dev/null is a file too
   std::uint64_t size = 0;      // of a readable or random-access file at start; 0 for a stream
   bool is_stream = false;      // pipe, socket, FIFO or character device: read()/write(), no offset
+  // The guest finds the file in its memory, read-only (mapped.h). Not in a session that may fork.
+  bool is_mapped = false;
+  bool is_immutable = false;  // nobody ever changes the file, so it is mapped without a copy
 };
 
 class Snapshot;  // snapshot.h
@@ -47,6 +50,9 @@ struct SessionRequest {
   std::chrono::milliseconds timeout{0};  // wall clock from Start; must be > 0
   // The guest's fork ends the session and leaves a snapshot. Otherwise fork returns 0 at once.
   bool wants_snapshot = false;
+  // The guest can ask which channels can be read without waiting (readiness.h). Not in a session
+  // that may fork.
+  bool wants_readiness = false;
   // Go on from here instead of starting anew: `image` and `memory_size` are then the snapshot's and
   // need not be set, and the channels must be as they were (Snapshot::CheckChannels).
   std::shared_ptr<const Snapshot> snapshot;

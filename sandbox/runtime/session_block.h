@@ -46,6 +46,7 @@ enum class RegionSource : uint32_t {
   kManifest,  // anonymous memory, filled with the block's manifest bytes
   kGate,      // anonymous memory, filled with the gate
   kSnapshot,  // private mapping of the snapshot's memory file at image_offset
+  kChannel,   // private mapping of the file of channel image_offset, from its start
   kJailed,    // anonymous memory that the guest has made code: verified, or it would not be here
 };
 

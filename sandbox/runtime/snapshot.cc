@@ -185,6 +185,7 @@ Result<std::shared_ptr<const Snapshot>> Snapshot::Make(std::shared_ptr<const loa
     }
   }
   std::vector<ChannelFacts> facts;
+  facts.reserve(channels.size());
   for (const channels::ChannelSpec& channel : channels) facts.push_back({channel.alias, {}});
   auto space = LayOut(ImageRegions(image->layout()), memory_size, facts);
   if (!space) return Fail(space);

@@ -516,5 +516,36 @@ TEST_F(Zerovm, MoreChannelsThanTheUsualNumberOfDescriptors) {
   EXPECT_EQ(Start().exit_code, 0);
 }
 
+TEST_F(Zerovm, MappedChannelIsReadInPlace) {
+  std::string bytes(10000, 'm');
+  bytes.front() = 'A';
+  bytes.back() = 'Z';
+  Write("input", bytes);
+  manifest_.program = Program("mapped");
+  manifest_.more = Channel(Path("input"), "/dev/input, 1, 0, 1, 10000, 0, 0") +
+                   "\nMapped = /dev/input immutable";
+  EXPECT_EQ(Start().lines[2], "0") << "see sandbox/testdata/channels/mapped.c";
+  manifest_.more =
+      Channel(Path("input"), "/dev/input, 1, 0, 1, 10000, 0, 0") + "\nMapped = /dev/input";
+  EXPECT_EQ(Start().lines[2], "0");
+}
+
+TEST_F(Zerovm, ChannelThatCannotBeMappedIsKnownBeforeAnythingIsCut) {
+  Write("input", "0123456789");
+  Write("output", "precious");
+  manifest_.standard_out = Channel(Path("output"), "/dev/stdout, 0, 0, 0, 0, 99, 99");
+  const auto state_with = [&](const std::string& line) {
+    manifest_.more = Channel(Path("input"), "/dev/input, 1, 0, 1, 9, 0, 0") + "\n" + line;
+    const Outcome run = Start();
+    EXPECT_EQ(run.exit_code, 14);
+    EXPECT_EQ(Content("output"), "precious");
+    return run.lines[5];
+  };
+  EXPECT_THAT(state_with("Mapped = /dev/input"), HasSubstr("1 get of 10 bytes"));
+  EXPECT_THAT(state_with("Mapped = /dev/stdin"), HasSubstr("not a regular file"));
+  EXPECT_THAT(state_with("Mapped = /dev/none"), HasSubstr("alias that no channel has"));
+  EXPECT_THAT(state_with("Mapped = /dev/input\nMapped = /dev/input"), HasSubstr("duplicate"));
+}
+
 }  // namespace
 }  // namespace zerocloud::runtime

@@ -85,8 +85,42 @@ static int64_t size_now(int channel) {
   return written_to[channel] > size ? written_to[channel] : size;
 }
 
+/* The bytes of a mapped channel at `offset`, and how many there are; null if it is not mapped. */
+static const char* mapped_at(const struct ZVMChannel* c, int64_t offset, uint64_t* left) {
+  /* An older host has shorter records, without these fields. */
+  if (MANIFEST->channel_size < sizeof *c || c->map == NULL || offset < 0) return NULL;
+  *left = (uint64_t)offset < c->map_size ? c->map_size - (uint64_t)offset : 0;
+  return (const char*)c->map + (*left == 0 ? 0 : offset);
+}
+
+const void* zvm_channel_map(const struct file* file, int64_t offset, size_t size) {
+  uint64_t left;
+  if (file->channel < 0) return NULL;
+  const char* bytes = mapped_at(get(file->channel), offset, &left);
+  /* Pages behind the last one of the file are not there. */
+  return bytes == NULL || size > (left + 4095) / 4096 * 4096 ? NULL : bytes;
+}
+
+bool zvm_in_channel_map(const void* address, size_t size) {
+  if (MANIFEST->channel_size < sizeof(struct ZVMChannel)) return false;
+  for (int i = 0; i < count(); ++i) {
+    const struct ZVMChannel* c = get(i);
+    const uintptr_t start = (uintptr_t)address - (uintptr_t)c->map;
+    const uint64_t mapped = (c->map_size + 4095) / 4096 * 4096;
+    if (c->map != NULL && start < mapped && size <= mapped - start) return true;
+  }
+  return false;
+}
+
 static long channel_read(struct file* file, void* buffer, size_t size, int64_t offset) {
   if (size == 0) return 0;
+  uint64_t left;
+  const char* bytes = mapped_at(get(file->channel), offset, &left);
+  if (bytes != NULL) {
+    if (size > left) size = left;
+    memcpy(buffer, bytes, size);
+    return (long)size;
+  }
   return zvm_pread(file->channel, buffer, (int64_t)size,
                    random_get(get(file->channel)) ? offset : 0);
 }

@@ -158,6 +158,13 @@ long sys_mmap(void* address, size_t size, int protection, int flags, int fd, int
   if (size == 0) return -EINVAL;
   if (protection & PROT_EXEC) return -EACCES;
   const bool anonymous = flags & MAP_ANONYMOUS;
+  if (!anonymous && !(flags & MAP_FIXED) && !(protection & PROT_WRITE)) {
+    /* A channel that the host has mapped is there already. */
+    const struct file* file = zvm_file(fd);
+    const void* mapped =
+        file == NULL || offset % PAGE != 0 ? NULL : zvm_channel_map(file, offset, size);
+    if (mapped != NULL) return (long)mapped;
+  }
   if (!anonymous && (flags & MAP_TYPE) != MAP_PRIVATE && protection & PROT_WRITE) return -ENODEV;
   void* pages;
   if (flags & MAP_FIXED) {
@@ -180,7 +187,8 @@ long sys_mmap(void* address, size_t size, int protection, int flags, int fd, int
 }
 
 long sys_munmap(void* address, size_t size) {
-  if (!in_heap(address, size) || size == 0) return -EINVAL;
+  if (size == 0) return -EINVAL;
+  if (!in_heap(address, size)) return zvm_in_channel_map(address, size) ? 0 : -EINVAL;
   zvm_pages_free(address, size);
   return 0;
 }
@@ -193,14 +201,13 @@ long sys_mremap(void* address, size_t old_size, size_t new_size, int flags, void
 }
 
 long sys_madvise(void* address, size_t size, int advice) {
-  if (!in_heap(address, size)) return -EINVAL;
+  if (!in_heap(address, size)) return zvm_in_channel_map(address, size) ? 0 : -EINVAL;
   if (advice == MADV_DONTNEED) memset(address, 0, size);
   return 0;
 }
 
 /* All of the heap stays readable and writable. */
 long sys_mprotect(void* address, size_t size, int protection) {
-  (void)address;
-  (void)size;
-  return protection & PROT_EXEC ? -EACCES : 0;
+  const bool read_only = !in_heap(address, size) && zvm_in_channel_map(address, size);
+  return protection & PROT_EXEC || (read_only && protection & PROT_WRITE) ? -EACCES : 0;
 }

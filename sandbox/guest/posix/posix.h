@@ -111,6 +111,10 @@ int zvm_find_channel(const char* alias);                   /* -1: none */
 int zvm_channels_below(const char* path);                  /* the first one; -1: none */
 void zvm_map_channel(const char* alias, const char* mode); /* nvram's [mapping] */
 bool zvm_is_terminal(const struct file* file);
+/* Where `size` bytes of a mapped channel at `offset` are in memory, pages at its end filled up;
+ * null if they are not. And whether memory is of such a channel. */
+const void* zvm_channel_map(const struct file* file, int64_t offset, size_t size);
+bool zvm_in_channel_map(const void* address, size_t size);
 /* Reads all that is left; stops at `limit`. Returns bytes or -errno. */
 long zvm_read_channel(int channel, char* buffer, size_t limit);
 

@@ -13,6 +13,7 @@
 #include "posix.h"
 
 #define SIGNALS 65
+#define MAX_ASKED 1024 /* as many files as can be open */
 
 /* What the C library hands to rt_sigaction. */
 struct kernel_action {
@@ -93,7 +94,48 @@ long sys_sysinfo(void* out) {
   return 0;
 }
 
-/* Files never make a caller wait longer than the call itself: all are ready. */
+/* Asks the readiness channel about `count` handles; 0 if it has ended. */
+static bool ask(uint32_t count, const int32_t* handles, bool wait, int64_t* available) {
+  struct {
+    struct ZVMReadinessQuery query;
+    int32_t handles[MAX_ASKED];
+  } question = {{count, wait}, {0}};
+  memcpy(question.handles, handles, count * sizeof *handles);
+  const int64_t size = (int64_t)(sizeof question.query + count * sizeof *handles);
+  const int64_t answer_size = (int64_t)(count * sizeof *available);
+  return zvm_pwrite(MANIFEST->readiness, &question, size, 0) == size &&
+         zvm_pread(MANIFEST->readiness, available, answer_size, 0) == answer_size;
+}
+
+/* For those that want to read channels, if the host tells: waits for the first one to be ready, at
+ * most if `wait`. Changes revents. */
+static void poll_channels(struct pollfd* files, unsigned long count, bool wait) {
+  int32_t handles[MAX_ASKED];
+  unsigned long place[MAX_ASKED];
+  int64_t available[MAX_ASKED];
+  uint32_t asked = 0;
+  for (unsigned long i = 0; i < count && asked < MAX_ASKED; ++i) {
+    if (files[i].fd < 0 || !(files[i].events & POLLIN)) continue;
+    const struct file* file = zvm_file(files[i].fd);
+    if (file == NULL || file->channel < 0) continue;
+    handles[asked] = file->channel;
+    place[asked++] = i;
+  }
+  for (unsigned long i = 0; i < count; ++i) {
+    /* Something else is ready already. */
+    if (files[i].revents & ~POLLIN) wait = false;
+    if (files[i].revents & POLLIN && zvm_file(files[i].fd)->channel < 0) wait = false;
+  }
+  if (asked == 0 || !ask(asked, handles, wait, available)) return;
+  for (uint32_t k = 0; k < asked; ++k) {
+    struct pollfd* file = &files[place[k]];
+    if (available[k] == 0) file->revents &= ~POLLIN;
+    if (available[k] < 0) file->revents |= POLLHUP;
+  }
+}
+
+/* Files never make a caller wait longer than the call itself: all are ready. So are channels,
+ * unless the host tells which are. */
 long sys_poll(void* fds, unsigned long count, int64_t nanoseconds) {
   struct pollfd* files = fds;
   long ready = 0;
@@ -102,8 +144,9 @@ long sys_poll(void* fds, unsigned long count, int64_t nanoseconds) {
     if (files[i].fd < 0) continue;
     files[i].revents =
         zvm_file(files[i].fd) == NULL ? POLLNVAL : files[i].events & (POLLIN | POLLOUT);
-    if (files[i].revents != 0) ++ready;
   }
+  if (MANIFEST->readiness != 0) poll_channels(files, count, nanoseconds < 0);
+  for (unsigned long i = 0; i < count; ++i) ready += files[i].revents != 0;
   if (ready == 0 && nanoseconds > 0) {
     const struct timespec span = {nanoseconds / 1000000000, nanoseconds % 1000000000};
     sys_nanosleep(&span);
@@ -120,6 +163,21 @@ long sys_select(int count, void* read, void* write, void* except, int64_t nanose
     const bool out = write != NULL && FD_ISSET(fd, (fd_set*)write);
     if ((in || out) && zvm_file(fd) == NULL) return -EBADF;
     ready += in + out;
+  }
+  if (MANIFEST->readiness != 0 && read != NULL) {
+    struct pollfd files[FD_SETSIZE];
+    bool wait = nanoseconds < 0;
+    for (int fd = 0; fd < count; ++fd) {
+      const bool in = FD_ISSET(fd, (fd_set*)read);
+      files[fd] = (struct pollfd){in ? fd : -1, POLLIN, in ? POLLIN : 0};
+      if (write != NULL && FD_ISSET(fd, (fd_set*)write)) wait = false;
+    }
+    poll_channels(files, (unsigned long)count, wait);
+    for (int fd = 0; fd < count; ++fd) {
+      if (!FD_ISSET(fd, (fd_set*)read) || files[fd].revents != 0) continue;
+      FD_CLR(fd, (fd_set*)read);
+      --ready;
+    }
   }
   if (ready == 0 && nanoseconds > 0) {
     const struct timespec span = {nanoseconds / 1000000000, nanoseconds % 1000000000};

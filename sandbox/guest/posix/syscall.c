@@ -8,12 +8,13 @@
 
 #define P(x) ((void*)(x))
 
+/* Without a time, as long as it takes. */
 static int64_t of_timespec(const struct timespec* t) {
-  return t == NULL ? 0 : t->tv_sec * 1000000000 + t->tv_nsec;
+  return t == NULL ? -1 : t->tv_sec * 1000000000 + t->tv_nsec;
 }
 
 static int64_t of_timeval(const struct timeval* t) {
-  return t == NULL ? 0 : t->tv_sec * 1000000000 + t->tv_usec * 1000;
+  return t == NULL ? -1 : t->tv_sec * 1000000000 + t->tv_usec * 1000;
 }
 
 static long file_call(long number, long a, long b, long c, long d, long e) {
