@@ -25,8 +25,8 @@ enum class Role : std::uint8_t {
 enum class Action : std::uint8_t {
   kPlain,     // computes; accesses memory if it has a memory operand
   kAddress,   // lea: has a memory operand but accesses nothing
-  kString,    // accesses memory at rsi and rdi
   kBranch,    // direct branch with the immediate as distance
+  kString,    // accesses memory at rsi and rdi
   kIndirect,  // call or jump through the register in rm
   kReturn,
 };
@@ -44,6 +44,7 @@ struct OpcodeRow {
   std::uint8_t lowest, highest;
   Role reg, rm, vvvv;  // rm: of a register operand; a memory operand has no role
   Role opcode_register;
+  std::uint8_t written;  // which of these four are written, a bit each, in this order
   std::uint8_t isa_level;
   Action action;
   std::uint8_t layout;  // that the decoder must have for these opcodes; see LayoutOf
@@ -128,6 +129,12 @@ constexpr OpcodeRow MakeRow(Space space, Mandatory mandatory, WidthBit w, VexLen
   row.rm = rm;
   row.vvvv = vvvv;
   row.opcode_register = opcode_register;
+  const auto is_written = [](Role role) {
+    return role == Role::kWrite || role == Role::kWriteB || role == Role::kWriteQ;
+  };
+  row.written = static_cast<std::uint8_t>((is_written(reg) ? 1u : 0u) | (is_written(rm) ? 2u : 0u) |
+                                          (is_written(vvvv) ? 4u : 0u) |
+                                          (is_written(opcode_register) ? 8u : 0u));
   row.isa_level = static_cast<std::uint8_t>(isa_level);
   row.action = action;
   constexpr std::uint8_t kKinds[] = {kNoImmediate, kImmediate8, kImmediateZ, kImmediateV};
