@@ -2,10 +2,11 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "sandbox/verifier/oracle.h"
+#include "sandbox/proof/zydis_oracle.h"
 #include "sandbox/verifier/verifier.h"
 
 using namespace zerocloud::verifier;
+using zerocloud::proof::FindUnsafe;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::vector<std::byte> code(size);
