@@ -191,14 +191,14 @@ std::string LlvmOracle::FindUnsafe(const unsigned char* bytes, std::size_t lengt
   const std::string_view last = LastOperand(operands);
   if (!only_reads && (last == "%rsp" || last == "%sp" || last == "%spl"))
     return wrong("writes rsp");
-  if (IsAnyOf(mnemonic, {"xchg", "xadd", "cmpxchg", "mulx"})) {
-    // They write what is not their last operand too.
-    for (const std::string_view name : {"%rsp", "%sp", "%spl"}) {
-      const std::size_t at = operands.find(name);
-      const bool is_base = at != std::string_view::npos && at > 0 && operands[at - 1] == '(';
-      if (at != std::string_view::npos && !is_base && !mnemonic.starts_with("cmpxchg"))
-        return wrong("writes rsp");
-    }
+  // These write what is not their last operand too: all that they name, and mulx all but the first.
+  std::string_view written;
+  if (IsAnyOf(mnemonic, {"xchg", "xadd"})) written = operands;
+  if (mnemonic.starts_with("mulx")) written = operands.substr(operands.find(", "));
+  for (const std::string_view name : {"%rsp", "%sp", "%spl"}) {
+    const std::size_t at = written.find(name);
+    const bool is_base = at != std::string_view::npos && at > 0 && written[at - 1] == '(';
+    if (at != std::string_view::npos && !is_base) return wrong("writes rsp");
   }
   return "";
 }
