@@ -35,6 +35,9 @@ constexpr std::uint64_t kDataAddress = 0x10000000;
 constexpr std::size_t kDataSize = std::size_t{64} << 10;
 constexpr std::size_t kBaitSize = std::size_t{1} << 20;
 constexpr std::size_t kCanarySize = 4096;
+// One page more than code may be, of halts: a masked branch may go there too.
+constexpr std::size_t kTextSize = kMaxCodeSize + 4096;
+constexpr std::size_t kLongest = 15;
 constexpr unsigned char kHalt = 0xF4;
 constexpr unsigned char kCanaryByte = 0x5A;
 constexpr int kSteps = 100;
@@ -236,7 +239,8 @@ std::string JudgeProtectionFault(const unsigned char* bytes, std::uint64_t pc) {
   ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
   ZydisDecodedInstruction instruction;
   std::array<ZydisDecodedOperand, ZYDIS_MAX_OPERAND_COUNT> operands;
-  if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, 15, &instruction, operands.data()))) {
+  if (!ZYAN_SUCCESS(
+          ZydisDecoderDecodeFull(&decoder, bytes, kLongest, &instruction, operands.data()))) {
     return "a protection fault of no instruction";
   }
   if (instruction.mnemonic == ZYDIS_MNEMONIC_HLT) return "";
@@ -266,7 +270,7 @@ std::string JudgeEnding(const unsigned char* text) {
   if (shared.signal == SIGALRM) return "";
   if (shared.signal == SIGSYS) return "made a system call";
   if (shared.pc >= kGuestEnd) return "ran at " + Hex(shared.pc);
-  const bool is_in_text = shared.pc - kTextAddress < kMaxCodeSize;
+  const bool is_in_text = shared.pc - kTextAddress < kTextSize - kLongest;
   if (shared.signal == SIGSEGV && shared.trap == kPageTrap) {
     constexpr std::uint64_t kFetch = 16;
     if (shared.pc == shared.address && (shared.error & kFetch) != 0) return "";
@@ -293,8 +297,6 @@ Harness::Harness() {
   Map(1 << 16, kGuardEnd - (1 << 16), PROT_NONE,
       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE);
   const int file = ::memfd_create("proof text", MFD_CLOEXEC);
-  // One page more than code may be, of halts, to decode behind its end.
-  constexpr std::size_t kTextSize = kMaxCodeSize + 4096;
   Require(file >= 0 && ::ftruncate(file, kTextSize) == 0, "proof: cannot make the text");
   text_ = static_cast<unsigned char*>(Map(0, kTextSize, PROT_READ | PROT_WRITE, MAP_SHARED, file));
   std::memset(text_, kHalt, kTextSize);

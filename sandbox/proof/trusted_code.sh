@@ -16,7 +16,8 @@ gate="sandbox/runtime/gate.S sandbox/runtime/gate_layout.h"
 calls="$(ls sandbox/runtime/calls*.{h,cc} sandbox/runtime/guest_memory* sandbox/runtime/jail*.{h,cc} \
   sandbox/runtime/fork*.{h,cc} 2>/dev/null | grep -vE '_(test|fuzzer)\.cc$' || true)"
 # Trusted too, and counted beside it: what sets a session up and holds the second wall.
-launcher="$(ls sandbox/runtime/launcher*.{h,cc} sandbox/runtime/address_space* sandbox/runtime/session_block.h \
+launcher="$(ls sandbox/runtime/launcher*.{h,cc} sandbox/runtime/address_space* \
+  sandbox/runtime/snapshot*.{h,cc} sandbox/runtime/session_block.h \
   sandbox/runtime/sys.h sandbox/policy/*.{h,cc} 2>/dev/null | grep -vE '_(test|fuzzer)\.cc$' || true)"
 channels="$(find channels -name '*.cc' -o -name '*.h' | grep -vE '_(test|fuzzer|bench)\.cc$|_for_test|testing' | sort)"
 # In the folders above, but no verdict depends on them.

@@ -142,7 +142,7 @@ enum ImmediateKind : std::uint8_t {
 };
 inline constexpr std::uint8_t kHasModrm = 0x10;
 
-constexpr std::uint8_t LayoutOf(char letter) {
+consteval std::uint8_t LayoutOf(char letter) {
   switch (letter) {
     case '-':
       return kNoImmediate;
@@ -190,7 +190,7 @@ inline constexpr std::uint8_t kAddressingLength = 0x0F;
 
 inline constexpr unsigned char kSegmentPrefixes[] = {0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65};
 
-constexpr DecoderTables MakeDecoderTables() {
+consteval DecoderTables MakeDecoderTables() {
   DecoderTables t{};
   for (const unsigned byte : kSegmentPrefixes) t.prefix[byte] = kSegment;
   t.prefix[0x66] = kP66;
