@@ -171,7 +171,7 @@ Bytes Corpus::PickSnippet(std::mt19937_64& random) const {
   for (const Branch& branch : branches) {
     std::int32_t distance = 0;
     std::memcpy(&distance, code.data() + branch.field, branch.field_size);
-    if (branch.field_size == 1) distance = static_cast<std::int8_t>(distance);
+    if (branch.field_size == 1 && distance >= 0x80) distance -= 0x100;
     const auto old = static_cast<std::uint64_t>(static_cast<std::int64_t>(branch.end) + distance);
     if (old < code.size() && is_target[old]) continue;
     std::vector<std::size_t> reachable;

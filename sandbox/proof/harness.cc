@@ -137,7 +137,9 @@ Shared& shared = proof_shared;
   const auto trap = static_cast<std::uint64_t>(registers[REG_TRAPNO]);
   const bool is_guest = pc < kGuestEnd;
   if (signal == SIGALRM) {
-    if (!is_guest || (shared.ticks = shared.ticks + 1) < 2) return;
+    if (!is_guest) return;
+    ++shared.ticks;
+    if (shared.ticks < 2) return;
   }
   if (signal == SIGTRAP && trap == kDebugTrap) {
     if (!is_guest) return;  // still on the way in
@@ -173,6 +175,7 @@ void Require(bool is_fine, const char* what) {
 
 void* Map(std::uint64_t at, std::size_t size, int rights, int flags, int file = -1) {
   // SAFETY: a number becomes an address that the kernel checks.
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): fixed places are the point
   void* const result = ::mmap(reinterpret_cast<void*>(at), size, rights, flags, file, 0);
   Require(result != MAP_FAILED, "proof: cannot map memory");
   return result;
@@ -339,7 +342,7 @@ std::uint64_t Harness::PickWord(std::mt19937_64& random) const {
 }
 
 void Harness::FillData(std::mt19937_64& random) {
-  // SAFETY: mapped writable above.
+  // SAFETY: mapped writable above. NOLINTNEXTLINE(performance-no-int-to-ptr)
   auto* const words = reinterpret_cast<std::uint64_t*>(kDataAddress);
   for (std::size_t k = 0; k < kDataSize / 8; ++k) words[k] = PickWord(random);
 }
