@@ -188,8 +188,11 @@ std::string LlvmOracle::FindUnsafe(const unsigned char* bytes, std::size_t lengt
   const bool only_reads =
       IsAnyOf(mnemonic, {"cmp", "test", "push", "bt", "mul", "div", "idiv", "ucomis", "comis"}) &&
       !IsAnyOf(mnemonic, {"btr", "bts", "btc", "cmpxchg"});
+  // imul of one operand multiplies rax by it.
+  const bool is_multiplication =
+      mnemonic.starts_with("imul") && operands.find(", ") == std::string_view::npos;
   const std::string_view last = LastOperand(operands);
-  if (!only_reads && (last == "%rsp" || last == "%sp" || last == "%spl"))
+  if (!only_reads && !is_multiplication && (last == "%rsp" || last == "%sp" || last == "%spl"))
     return wrong("writes rsp");
   // These write what is not their last operand too: all that they name, and mulx all but the first.
   std::string_view written;
