@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cerrno>
+#include <thread>
 
 namespace zerocloud::loader {
 namespace {
@@ -143,9 +144,10 @@ Result<Examination> Examine(std::span<const std::byte> file, std::size_t max_vio
   if (!digest) return Fail(digest);
 
   Examination examination;
-  examination.verdict =
-      verifier::Verify(text->bytes(), elf->layout.text_address,
-                       {.isa_level = elf->layout.isa_level, .max_violations = max_violations});
+  examination.verdict = verifier::Verify(text->bytes(), elf->layout.text_address,
+                                         {.isa_level = elf->layout.isa_level,
+                                          .max_violations = max_violations,
+                                          .threads = std::thread::hardware_concurrency()});
   examination.symbols = ReadSymbols(file, elf->layout);
   examination.layout = std::move(elf->layout);
   examination.memory_file = std::move(*memory_file);

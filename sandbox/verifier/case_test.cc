@@ -13,6 +13,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <map>
 #include <optional>
 #include <set>
@@ -23,6 +24,11 @@
 #include "sandbox/verifier/verifier.h"
 
 namespace zerocloud::verifier {
+
+#ifdef ZEROCLOUD_WEAKENED_VERIFIER
+std::uint32_t weakened_rules = 0;
+#endif
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -110,17 +116,49 @@ std::vector<std::string> Describe(const Verdict& verdict) {
   return lines;
 }
 
+// The verdict on a case, as its header would state it.
+std::vector<std::string> VerdictOn(const Case& test) {
+  const std::string object = ReadFile(fs::path(ZEROCLOUD_CASE_OBJECTS) / (test.name + ".o"));
+  EXPECT_FALSE(object.empty()) << test.name << " is not assembled: configure the build again";
+  if (object.empty()) return {};
+  std::vector<std::byte> code = Text(object);
+  EXPECT_FALSE(code.empty()) << test.name;
+  if (test.is_padded) code.resize((code.size() + 31) / 32 * 32, std::byte{0xCC});
+  return Describe(Verify(code, test.base, test.options));
+}
+
+#ifdef ZEROCLOUD_WEAKENED_VERIFIER
+
+// The cases are worth something only if a verifier that has lost a rule fails them.
+TEST(VerifierMutations, AVerifierThatLacksAnyRuleFailsSomeCase) {
+  const std::vector<Case> cases = AllCases();
+  for (std::size_t rule = 0; rule < kRules.size(); ++rule) {
+    weakened_rules = 1u << rule;
+    const auto is_as_expected = [](const Case& test) { return VerdictOn(test) == test.expected; };
+    const auto accepted_wrongly = [](const Case& test) {
+      return !test.is_accept() && VerdictOn(test) == std::vector<std::string>{"accept"};
+    };
+    const auto failed =
+        cases.size() - static_cast<std::size_t>(std::ranges::count_if(cases, is_as_expected));
+    const auto accepted = std::ranges::count_if(cases, accepted_wrongly);
+    std::cout << kRules[rule].id << ": " << failed << " cases fail, " << accepted
+              << " of them are accepted\n";
+    EXPECT_GT(failed, 0u) << kRules[rule].id;
+  }
+  weakened_rules = 0;
+}
+
+TEST(VerifierMutations, TheScreenChangesNoVerdict) {
+  weakened_rules = 1u << 31;
+  for (const Case& test : AllCases()) EXPECT_EQ(VerdictOn(test), test.expected) << test.name;
+  weakened_rules = 0;
+}
+
+#else
+
 // All files in one test: there are hundreds, and a process for each would take most of the time.
 TEST(VerifierCases, HaveExactlyTheirExpectedVerdicts) {
-  for (const Case& test : AllCases()) {
-    const std::string object = ReadFile(fs::path(ZEROCLOUD_CASE_OBJECTS) / (test.name + ".o"));
-    EXPECT_FALSE(object.empty()) << test.name << " is not assembled: configure the build again";
-    if (object.empty()) continue;
-    std::vector<std::byte> code = Text(object);
-    EXPECT_FALSE(code.empty()) << test.name;
-    if (test.is_padded) code.resize((code.size() + 31) / 32 * 32, std::byte{0xCC});
-    EXPECT_EQ(Describe(Verify(code, test.base, test.options)), test.expected) << test.name;
-  }
+  for (const Case& test : AllCases()) EXPECT_EQ(VerdictOn(test), test.expected) << test.name;
 }
 
 TEST(VerifierCases, AreNamedForTheirRules) {
@@ -154,6 +192,8 @@ TEST(VerifierDocumentation, HasASectionForEachRuleWithItsStatement) {
                                    "\n\n" + std::string(rule.statement) + "\n"));
   }
 }
+
+#endif
 
 }  // namespace
 }  // namespace zerocloud::verifier

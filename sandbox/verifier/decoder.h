@@ -12,6 +12,7 @@
 
 namespace zerocloud::verifier {
 
+inline constexpr unsigned kStackRegister = 4;  // rsp, esp, sp, spl
 inline constexpr std::size_t kMaxInstructionLength = 15;
 // Decode may look at this many bytes, whatever the instruction's length.
 inline constexpr std::size_t kDecodeWindow = 32;
@@ -38,19 +39,25 @@ enum Flag : std::uint16_t {
   kMisplacedRex = 1 << 11  // a REX that something else than the opcode follows
 };
 
+constexpr std::uint32_t Read32(const unsigned char* bytes) {
+  return bytes[0] | std::uint32_t{bytes[1]} << 8 | std::uint32_t{bytes[2]} << 16 |
+         std::uint32_t{bytes[3]} << 24;
+}
+
 // Register numbers are as the programmer means them: VEX inversions undone.
 struct Instruction {
-  std::uint8_t length;  // of all of it
+  const unsigned char* bytes;
+  std::uint8_t length;         // of all of it
+  std::uint8_t header_length;  // up to the immediate
   Space space;
   std::uint8_t opcode;
-  bool has_modrm;
   std::uint16_t flags;  // Flag
   // 40 if there is a REX byte, and the bits 8 W, 4 R, 2 X, 1 B of REX or VEX.
   std::uint8_t rex;
   std::uint8_t vvvv;
-  std::uint8_t modrm;
-  std::uint8_t sib;  // only if has_sib()
-  std::int32_t displacement;
+  bool has_modrm;
+  std::uint8_t modrm;  // 0 if there is none
+  std::uint8_t sib;    // only if has_sib()
 
   [[nodiscard]] bool has(unsigned flag) const { return (flags & flag) != 0; }
   [[nodiscard]] unsigned mod() const { return modrm >> 6; }
@@ -59,12 +66,18 @@ struct Instruction {
   [[nodiscard]] unsigned full_reg() const { return reg() | (rex & 4u) << 1; }
   [[nodiscard]] unsigned full_rm() const { return rm() | (rex & 1u) << 3; }
   [[nodiscard]] unsigned opcode_register() const { return (opcode & 7u) | (rex & 1u) << 3; }
-  [[nodiscard]] bool has_memory() const { return has_modrm && mod() != 3; }
+  [[nodiscard]] bool has_memory() const { return has_modrm && modrm < 0xC0; }
   [[nodiscard]] bool has_sib() const { return has_memory() && rm() == 4; }
   [[nodiscard]] bool is_rip_relative() const { return has_modrm && (modrm & 0xC7) == 5; }
   // Base rsp, no index.
   [[nodiscard]] bool is_stack_relative() const {
     return has_sib() && (sib & 0x3F) == 0x24 && (rex & 3) == 0;
+  }
+  // Of a memory operand that is relative to rip or rsp.
+  [[nodiscard]] std::int32_t displacement() const {
+    if (mod() == 1) return static_cast<std::int8_t>(bytes[header_length - 1]);
+    const bool has_none = mod() == 0 && !is_rip_relative();
+    return has_none ? 0 : static_cast<std::int32_t>(Read32(bytes + header_length - 4));
   }
 };
 
@@ -129,7 +142,7 @@ enum ImmediateKind : std::uint8_t {
 };
 inline constexpr std::uint8_t kHasModrm = 0x10;
 
-constexpr std::uint8_t LayoutOf(char letter) {
+consteval std::uint8_t LayoutOf(char letter) {
   switch (letter) {
     case '-':
       return kNoImmediate;
@@ -166,6 +179,7 @@ constexpr std::uint8_t LayoutOf(char letter) {
 
 struct DecoderTables {
   std::uint16_t prefix[256];     // the Flag of a legacy prefix, else 0
+  bool is_opcode[2][256];        // of the first two maps: it is one, and no prefix or escape
   std::uint8_t layout[4][256];   // by map
   std::uint8_t addressing[256];  // by ModRM: bytes with SIB and displacement, and kSibBaseFlag
   std::uint8_t immediate[kImmediate16][4];  // by kind and 66 | W << 1
@@ -176,7 +190,7 @@ inline constexpr std::uint8_t kAddressingLength = 0x0F;
 
 inline constexpr unsigned char kSegmentPrefixes[] = {0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65};
 
-constexpr DecoderTables MakeDecoderTables() {
+consteval DecoderTables MakeDecoderTables() {
   DecoderTables t{};
   for (const unsigned byte : kSegmentPrefixes) t.prefix[byte] = kSegment;
   t.prefix[0x66] = kP66;
@@ -185,6 +199,9 @@ constexpr DecoderTables MakeDecoderTables() {
   t.prefix[0xF2] = kPF2;
   t.prefix[0xF3] = kPF3;
   for (unsigned opcode = 0; opcode < 256; ++opcode) {
+    t.is_opcode[0][opcode] = t.prefix[opcode] == 0 && (opcode & 0xF0) != 0x40 && opcode != 0x0F &&
+                             opcode != 0x62 && opcode != 0x8F && opcode != 0xC4 && opcode != 0xC5;
+    t.is_opcode[1][opcode] = opcode != 0x0F && opcode != 0x38 && opcode != 0x3A;
     t.layout[0][opcode] = LayoutOf(kLayoutOne[opcode]);
     t.layout[1][opcode] = LayoutOf(kLayout0F[opcode]);
     t.layout[2][opcode] = LayoutOf('m');
@@ -208,11 +225,6 @@ constexpr DecoderTables MakeDecoderTables() {
   return t;
 }
 inline constexpr DecoderTables kDecoder = MakeDecoderTables();
-
-constexpr std::uint32_t Read32(const unsigned char* bytes) {
-  return bytes[0] | std::uint32_t{bytes[1]} << 8 | std::uint32_t{bytes[2]} << 16 |
-         std::uint32_t{bytes[3]} << 24;
-}
 
 // The prefixes before an opcode, in any number and order; false if there are more than 14 bytes of
 // them.
@@ -249,10 +261,7 @@ inline bool ReadVex(const unsigned char* bytes, Instruction& i, unsigned& at, un
     map = last & 0x1F;
     if (map < 1 || map > 3) return false;
     last = bytes[at++];
-    if ((last & 0x80) != 0) {
-      i.rex |= 8;
-      i.flags |= kW;
-    }
+    if ((last & 0x80) != 0) i.rex |= 8;
   }
   i.vvvv = ~last >> 3 & 0xF;
   if (i.vvvv != 0) i.flags |= kVvvv;
@@ -297,70 +306,61 @@ inline unsigned RareImmediate(const Instruction& i, unsigned kind, unsigned p66_
   }
 }
 
+// The opcode that begins with `first`, which is none of one byte alone. Takes 8F, an opcode or XOP,
+// too.
+inline bool ReadEscaped(const unsigned char* bytes, Instruction& i, unsigned& at, unsigned& map) {
+  const unsigned first = bytes[at];
+  if (first == 0xC4 || first == 0xC5) return ReadVex(bytes, i, at, map);
+  if (first == 0x62 || (first == 0x8F && (bytes[at + 1] & 0x1F) >= 8)) {
+    return ReadOther(bytes, i, at, map);
+  }
+  i.opcode = bytes[at++];
+  if (first != 0x0F) return true;
+  map = 1;
+  i.space = Space::k0F;
+  i.opcode = bytes[at++];
+  if (i.opcode == 0x0F) {  // 3DNow!
+    map = 3;
+    i.space = Space::kOther;
+  } else if (i.opcode == 0x38 || i.opcode == 0x3A) {
+    map = i.opcode == 0x38 ? 2 : 3;
+    i.space = static_cast<Space>(map);
+    i.opcode = bytes[at++];
+  }
+  return true;
+}
+
 // Takes apart the instruction at the start of `bytes`, of which there must be kDecodeWindow. False
 // if there is none of at most 15 bytes.
 inline bool Decode(const unsigned char* bytes, Instruction& i) {
   i = {};
-  unsigned at = 0;
-  // What compilers write most: at most one 67, then at most one REX.
-  if (bytes[0] == 0x67) {
-    i.flags = kP67;
-    at = 1;
+  i.bytes = bytes;
+  unsigned at = 0, map = 0;
+  if (!ReadPrefixes(bytes, i, at)) return false;
+  if (kDecoder.is_opcode[0][bytes[at]]) {
+    i.opcode = bytes[at++];
+  } else if (!ReadEscaped(bytes, i, at, map)) {
+    return false;
   }
-  if ((bytes[at] & 0xF0) == 0x40) i.rex = bytes[at++];
-  if (kDecoder.prefix[bytes[at]] != 0 || (bytes[at] & 0xF0) == 0x40) {
-    i = {};
-    if (!ReadPrefixes(bytes, i, at)) return false;
-  }
-  if ((i.rex & 8) != 0) i.flags |= kW;
-
-  unsigned map = 0;
-  const unsigned first = bytes[at];
-  if (first == 0x0F) {
-    i.opcode = bytes[at + 1];
-    at += 2;
-    map = 1;
-    i.space = Space::k0F;
-    if (i.opcode == 0x38 || i.opcode == 0x3A) {
-      map = i.opcode == 0x38 ? 2 : 3;
-      i.space = static_cast<Space>(map);
-      i.opcode = bytes[at++];
-    } else if (i.opcode == 0x0F) {  // 3DNow!
-      map = 3;
-      i.space = Space::kOther;
-    }
-  } else if (first == 0xC4 || first == 0xC5) {
-    if (!ReadVex(bytes, i, at, map)) return false;
-  } else if (first == 0x62 || (first == 0x8F && (bytes[at + 1] & 0x1F) >= 8)) {
-    if (!ReadOther(bytes, i, at, map)) return false;
-  } else {
-    i.opcode = static_cast<std::uint8_t>(first);
-    ++at;
-  }
+  static_assert(kW == 8, "the bit of REX");
+  i.flags |= static_cast<std::uint16_t>(i.rex & kW);
 
   const unsigned layout = kDecoder.layout[map][i.opcode];
   const unsigned kind = layout & ~unsigned{kHasModrm};
-  if ((layout & kHasModrm) != 0) {
-    i.has_modrm = true;
+  i.has_modrm = (layout & kHasModrm) != 0;
+  if (i.has_modrm) {
     i.modrm = bytes[at];
-    const unsigned addressing = kDecoder.addressing[kind == kRegisterModrm ? 0xC0 : i.modrm];
     i.sib = bytes[at + 1];
-    unsigned length = addressing & kAddressingLength;
-    if ((addressing & kSibBaseFlag) != 0 && (i.sib & 7) == 5) length += 4;
-    at += length;
-    if ((i.modrm & 0xC0) == 0x40) {
-      i.displacement = static_cast<std::int8_t>(bytes[at - 1]);
-    } else if (length >= 5) {
-      i.displacement = static_cast<std::int32_t>(Read32(bytes + at - 4));
-    }
+    const unsigned addressing = kDecoder.addressing[kind == kRegisterModrm ? 0xC0 : i.modrm];
+    at += addressing & kAddressingLength;
+    if ((addressing & kSibBaseFlag) != 0 && (i.sib & 7) == 5) at += 4;
   }
-  const unsigned p66_w = (i.flags & kP66) | ((i.flags & kW) != 0 ? 2u : 0u);
+  i.header_length = static_cast<std::uint8_t>(at);
+  const unsigned p66_w = (i.flags & kP66) | (i.flags & kW) >> 2;
   at += kind < kImmediate16 ? kDecoder.immediate[kind][p66_w] : RareImmediate(i, kind, p66_w);
-  if (at > kMaxInstructionLength) return false;
-  // LOCK is for what writes memory.
-  if (i.has(kLock) && !i.has_memory()) return false;
   i.length = static_cast<std::uint8_t>(at);
-  return true;
+  // LOCK is for what writes memory.
+  return at <= kMaxInstructionLength && !(i.has(kLock) && !i.has_memory());
 }
 
 }  // namespace zerocloud::verifier

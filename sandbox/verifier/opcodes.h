@@ -25,8 +25,8 @@ enum class Role : std::uint8_t {
 enum class Action : std::uint8_t {
   kPlain,     // computes; accesses memory if it has a memory operand
   kAddress,   // lea: has a memory operand but accesses nothing
-  kString,    // accesses memory at rsi and rdi
   kBranch,    // direct branch with the immediate as distance
+  kString,    // accesses memory at rsi and rdi
   kIndirect,  // call or jump through the register in rm
   kReturn,
 };
@@ -44,6 +44,7 @@ struct OpcodeRow {
   std::uint8_t lowest, highest;
   Role reg, rm, vvvv;  // rm: of a register operand; a memory operand has no role
   Role opcode_register;
+  std::uint8_t written;  // which of these four are written, a bit each, in this order
   std::uint8_t isa_level;
   Action action;
   std::uint8_t layout;  // that the decoder must have for these opcodes; see LayoutOf
@@ -80,27 +81,27 @@ struct Form {
   bool has_modrm;
   std::uint8_t memory_regs, register_regs, lowest, highest;
 };
-constexpr std::uint8_t Regs(unsigned low, unsigned high) {
+consteval std::uint8_t Regs(unsigned low, unsigned high) {
   return static_cast<std::uint8_t>((2u << high) - (1u << low));
 }
 inline constexpr Form kFormNoModrm{false, 0xFF, 0xFF, 0, 0xFF};
 inline constexpr Form kFormAny{true, 0xFF, 0xFF, 0, 0xFF};
 inline constexpr Form kFormMem{true, 0xFF, 0, 0, 0xFF};
 inline constexpr Form kFormReg{true, 0, 0xFF, 0, 0xFF};
-constexpr Form kFormAnyR(unsigned low, unsigned high) {
+consteval Form kFormAnyR(unsigned low, unsigned high) {
   return {true, Regs(low, high), Regs(low, high), 0, 0xFF};
 }
-constexpr Form kFormMemR(unsigned low, unsigned high) {
+consteval Form kFormMemR(unsigned low, unsigned high) {
   return {true, Regs(low, high), 0, 0, 0xFF};
 }
-constexpr Form kFormAnyD(unsigned d) { return kFormAnyR(d, d); }
-constexpr Form kFormMemD(unsigned d) { return kFormMemR(d, d); }
-constexpr Form kFormRegD(unsigned d) { return {true, 0, Regs(d, d), 0, 0xFF}; }
-constexpr Form kFormBytes(std::uint8_t low, std::uint8_t high) {
+consteval Form kFormAnyD(unsigned d) { return kFormAnyR(d, d); }
+consteval Form kFormMemD(unsigned d) { return kFormMemR(d, d); }
+consteval Form kFormRegD(unsigned d) { return {true, 0, Regs(d, d), 0, 0xFF}; }
+consteval Form kFormBytes(std::uint8_t low, std::uint8_t high) {
   return {true, 0xFF, 0xFF, low, high};
 }
 
-constexpr OpcodeRow MakeRow(Space space, Mandatory mandatory, WidthBit w, VexLength l,
+consteval OpcodeRow MakeRow(Space space, Mandatory mandatory, WidthBit w, VexLength l,
                             unsigned first, unsigned last, Form form, Role reg, Role rm, Role vvvv,
                             Role opcode_register, Immediate immediate, unsigned isa_level,
                             Action action) {
@@ -128,6 +129,12 @@ constexpr OpcodeRow MakeRow(Space space, Mandatory mandatory, WidthBit w, VexLen
   row.rm = rm;
   row.vvvv = vvvv;
   row.opcode_register = opcode_register;
+  const auto is_written = [](Role role) {
+    return role == Role::kWrite || role == Role::kWriteB || role == Role::kWriteQ;
+  };
+  row.written = static_cast<std::uint8_t>((is_written(reg) ? 1u : 0u) | (is_written(rm) ? 2u : 0u) |
+                                          (is_written(vvvv) ? 4u : 0u) |
+                                          (is_written(opcode_register) ? 8u : 0u));
   row.isa_level = static_cast<std::uint8_t>(isa_level);
   row.action = action;
   constexpr std::uint8_t kKinds[] = {kNoImmediate, kImmediate8, kImmediateZ, kImmediateV};
@@ -185,7 +192,7 @@ constexpr std::size_t Slot(Space space, unsigned opcode, unsigned flags) {
 }
 
 // True if `row` may be found in the slots of `mandatory_class`.
-constexpr bool IsInClass(const OpcodeRow& row, unsigned mandatory_class) {
+consteval bool IsInClass(const OpcodeRow& row, unsigned mandatory_class) {
   for (unsigned flags = 0; flags < 8; ++flags) {
     if (kClassOf[flags] == mandatory_class && (flags & row.flag_mask) == (row.flags & 7u))
       return true;
@@ -193,7 +200,7 @@ constexpr bool IsInClass(const OpcodeRow& row, unsigned mandatory_class) {
   return false;
 }
 
-constexpr std::size_t CountEntries() {
+consteval std::size_t CountEntries() {
   std::size_t count = 0;
   for (const OpcodeRow& row : kRows) {
     for (unsigned c = 0; c < kClasses; ++c) {

@@ -40,6 +40,7 @@ std::vector<Part> Divide(std::size_t bundles, std::size_t limit, unsigned thread
   const std::size_t count =
       std::clamp<std::size_t>(bundles / kBundlesPerThread, 1, std::max(threads, 1U));
   std::vector<Part> parts;
+  parts.reserve(count);
   for (std::size_t k = 0; k < count; ++k) {
     parts.push_back(
         {.first = bundles * k / count, .end = bundles * (k + 1) / count, .limit = limit});

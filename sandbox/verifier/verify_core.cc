@@ -2,6 +2,7 @@
 
 #include "sandbox/verifier/decoder.h"
 #include "sandbox/verifier/opcodes.h"
+#include "sandbox/verifier/screen.h"
 
 namespace zerocloud::verifier {
 
@@ -13,11 +14,17 @@ extern std::uint32_t weakened_rules;
 
 namespace {
 
-constexpr unsigned kStackRegister = 4;  // rsp, esp, sp, spl
-
 constexpr bool IsOn([[maybe_unused]] RuleId rule) {
 #ifdef ZEROCLOUD_WEAKENED_VERIFIER
   return (weakened_rules >> static_cast<unsigned>(rule) & 1) == 0;
+#else
+  return true;
+#endif
+}
+
+bool HasScreen() {
+#ifdef ZEROCLOUD_WEAKENED_VERIFIER
+  return weakened_rules >> 31 == 0;
 #else
   return true;
 #endif
@@ -52,10 +59,9 @@ bool IsExchangeWithMemory(const Instruction& i) {
   return i.space == Space::kOne && (i.opcode == 0x86 || i.opcode == 0x87) && i.has_memory();
 }
 
-// True if `role` writes any of rsp, sp and spl when its field names register `number`. esp is fine:
+// True if `role` writes any of rsp, sp and spl when its field names register 4. esp is fine:
 // writing it clears the upper half, or leaves rsp as it was.
-bool WritesStackPointer(const OpcodeRow& row, const Instruction& i, Role role, unsigned number) {
-  if (number != kStackRegister) return false;
+bool WritesStackPointer(const OpcodeRow& row, const Instruction& i, Role role) {
   switch (role) {
     case Role::kWrite:
       return i.has(kW) || (row.has_operand_size && i.has(kP66));
@@ -73,10 +79,17 @@ bool WritesStackPointer(const OpcodeRow& row, const Instruction& i, Role role, u
 }
 
 bool WritesStackPointer(const OpcodeRow& row, const Instruction& i) {
-  return WritesStackPointer(row, i, row.reg, i.full_reg()) ||
-         (!i.has_memory() && WritesStackPointer(row, i, row.rm, i.full_rm())) ||
-         WritesStackPointer(row, i, row.vvvv, i.vvvv) ||
-         WritesStackPointer(row, i, row.opcode_register, i.opcode_register());
+  const unsigned named = (i.full_reg() == kStackRegister ? 1u : 0u) |
+                         (i.full_rm() == kStackRegister && !i.has_memory() ? 2u : 0u) |
+                         (i.vvvv == kStackRegister ? 4u : 0u) |
+                         (i.opcode_register() == kStackRegister ? 8u : 0u);
+  const unsigned written = named & row.written;
+  if (written == 0) [[likely]]
+    return false;
+  return ((written & 1) != 0 && WritesStackPointer(row, i, row.reg)) ||
+         ((written & 2) != 0 && WritesStackPointer(row, i, row.rm)) ||
+         ((written & 4) != 0 && WritesStackPointer(row, i, row.vvvv)) ||
+         ((written & 8) != 0 && WritesStackPointer(row, i, row.opcode_register));
 }
 
 // REX without any bit selects spl, bpl, sil and dil, and is useful for nothing else.
@@ -89,26 +102,44 @@ bool UsesRexByteRegister(const OpcodeRow& row, const Instruction& i) {
 }
 
 bool HasUselessPrefix(const OpcodeRow& row, const Instruction& i) {
+  const bool has_memory = i.has_memory();
+  const bool names_register = row.rm != Role::kNo || row.opcode_register != Role::kNo;
+  const bool uses_b = has_memory ? !i.is_rip_relative() : names_register;
+  const unsigned used =
+      (row.reg != Role::kNo ? 4u : 0u) | (i.has_sib() ? 2u : 0u) | (uses_b ? 1u : 0u);
+  if ((i.rex & 7 & ~used) != 0) return true;
   if (i.rex == 0x40 && !UsesRexByteRegister(row, i)) return true;
-  if (i.has(kW) && row.has_operand_size && i.has(kP66)) return true;
-  if ((i.rex & 4) != 0 && row.reg == Role::kNo) return true;
-  if ((i.rex & 2) != 0 && !i.has_sib()) return true;
-  const bool uses_b = i.has_memory() ? !i.is_rip_relative()
-                                     : row.rm != Role::kNo || row.opcode_register != Role::kNo;
-  if ((i.rex & 1) != 0 && !uses_b) return true;
-  return i.has(kP67) && !i.has_memory() && row.action != Action::kString;
+  if (row.has_operand_size && i.has(kW) && i.has(kP66)) return true;
+  return i.has(kP67) && !has_memory && row.action != Action::kString;
 }
 
-// The bundle that is being verified, and the instruction that stands before the one at hand in it.
-struct Bundle {
-  const unsigned char* bytes;  // of it and, readable, those of another one
-  std::uint64_t address;       // as the guest sees it
-  unsigned previous = 0;
-  unsigned previous_length = 0;  // 0: there is none
+// A way through some bundles, and the instruction before the one at hand if it is in the same
+// bundle.
+struct Walk {
+  const unsigned char* bytes;  // the bundles, and readable ones behind them: kDecodeWindow
+  std::size_t offset;          // of them in the code
+  std::size_t size;            // whole bundles
+  std::uint64_t address;       // of them for the guest
+  std::uint32_t* scratch;      // the words of them
+  std::size_t at = 0;
+  std::size_t previous = 0;
+  std::size_t previous_length = 0;
 
-  [[nodiscard]] bool Follows(const unsigned char* expected, unsigned length) const {
-    if (previous_length != length) return false;
-    for (unsigned k = 0; k < length; ++k) {
+  [[nodiscard]] bool is_done() const { return at >= size; }
+  [[nodiscard]] bool Fits(std::size_t length) const {
+    return at % kBundleSize + length <= kBundleSize;
+  }
+  void Mark(unsigned word) { scratch[at / kBundleSize * 2 + word] |= 1u << at % kBundleSize; }
+  void Advance(std::size_t length) {
+    previous = at;
+    previous_length = length;
+    at += length;
+  }
+  void SkipBundle() { at = (at / kBundleSize + 1) * kBundleSize; }
+
+  [[nodiscard]] bool Follows(const unsigned char* expected, std::size_t length) const {
+    if (previous_length != length || previous / kBundleSize != at / kBundleSize) return false;
+    for (std::size_t k = 0; k < length; ++k) {
       if (bytes[previous + k] != expected[k]) return false;
     }
     return true;
@@ -127,6 +158,15 @@ struct Bundle {
   }
 };
 
+// True if the instruction accesses no memory but below 4 GiB whatever the registers hold, or next
+// to rsp: nearly all of them. What is left is for CheckMemory.
+bool IsPlainlyConfined(const OpcodeRow& row, const Instruction& i) {
+  static_assert(kRedZone == 128, "one byte of displacement reaches as far");
+  const bool is_near_stack = i.is_stack_relative() && i.mod() < 2;
+  const bool is_free = i.has(kP67) || row.action == Action::kAddress || is_near_stack;
+  return !i.has_memory() || (is_free && !i.is_rip_relative());
+}
+
 Finding CheckMemory(const OpcodeRow& row, const Instruction& i, std::uint64_t next_address) {
   if (i.is_rip_relative()) {
     if (!IsOn(RuleId::kRipTarget)) return {};
@@ -134,17 +174,64 @@ Finding CheckMemory(const OpcodeRow& row, const Instruction& i, std::uint64_t ne
     if (row.action == Action::kAddress) return {};
     // Below zero wraps to a huge number.
     const std::uint64_t target =
-        next_address + static_cast<std::uint64_t>(std::int64_t{i.displacement});
+        next_address + static_cast<std::uint64_t>(std::int64_t{i.displacement()});
     return target < kAddressLimit ? Finding() : RuleId::kRipTarget;
   }
-  if (i.has(kP67) || row.action == Action::kAddress) return {};
   if (!i.is_stack_relative()) return IsOn(RuleId::kMemory) ? RuleId::kMemory : Finding();
-  const bool reaches_too_far = i.displacement < -kRedZone && IsOn(RuleId::kStackReach);
+  const bool reaches_too_far = i.displacement() < -kRedZone && IsOn(RuleId::kStackReach);
   return reaches_too_far ? RuleId::kStackReach : Finding();
 }
 
-// Why an instruction that is no long NOP and has no row in the opcode table is wrong.
-Finding CheckUnlisted(const Instruction& i) {
+enum class Kind : std::uint8_t { kPlain, kDirectBranch, kEndsPair };
+
+struct Opinion {
+  Finding finding;  // the first rule that the instruction breaks
+  Kind kind = Kind::kPlain;
+};
+
+// Of `i`, which is of `row` and where `walk` is.
+Opinion CheckListed(const Code& code, const Walk& walk, const Instruction& i,
+                    const OpcodeRow& row) {
+  const bool has_prefix = (i.rex | i.flags) != 0;
+  if (row.action == Action::kBranch && has_prefix && IsOn(RuleId::kBranchPrefix)) {
+    return {RuleId::kBranchPrefix};
+  }
+  if (IsOn(RuleId::kIsaLevel) && row.isa_level > code.isa_level) return {RuleId::kIsaLevel};
+  if (IsOn(RuleId::kPrefix) && HasUselessPrefix(row, i)) return {RuleId::kPrefix};
+  Opinion opinion;
+  if (row.action == Action::kBranch) opinion.kind = Kind::kDirectBranch;
+  if (row.action > Action::kBranch) [[unlikely]] {
+    if (row.action == Action::kIndirect) {
+      const bool is_masked = walk.FollowsMaskOf(i.full_rm());
+      if (IsOn(RuleId::kIndirectBranch) && !is_masked) return {RuleId::kIndirectBranch};
+      if (is_masked) opinion.kind = Kind::kEndsPair;
+    } else if (row.action == Action::kReturn) {
+      const bool is_masked = walk.FollowsReturnMask();
+      if (IsOn(RuleId::kReturn) && !is_masked) return {RuleId::kReturn};
+      if (is_masked) opinion.kind = Kind::kEndsPair;
+    } else if (IsOn(RuleId::kString) && !i.has(kP67)) {
+      return {RuleId::kString};
+    }
+  }
+  if (!IsPlainlyConfined(row, i)) {
+    opinion.finding = CheckMemory(row, i, walk.address + walk.at + i.length);
+    if (opinion.finding) return opinion;
+  }
+  if (IsOn(RuleId::kStackPointer) && WritesStackPointer(row, i)) {
+    opinion.finding = RuleId::kStackPointer;
+  }
+  return opinion;
+}
+
+// Of `i`, which has no row or an irregular prefix.
+Finding CheckIrregular(const Instruction& i, const OpcodeRow* row) {
+  if (IsLongNop(i)) return {};
+  if (i.space == Space::kOther) return IsOn(RuleId::kEncoding) ? RuleId::kEncoding : Finding();
+  if (IsOn(RuleId::kLock) && (i.has(kLock) || IsExchangeWithMemory(i))) return RuleId::kLock;
+  if (IsOn(RuleId::kBranchPrefix) && IsDirectBranch(i)) return RuleId::kBranchPrefix;
+  if (IsOn(RuleId::kSegment) && i.has(kSegment)) return RuleId::kSegment;
+  if (IsOn(RuleId::kPrefix) && i.has(kRepeated | kMisplacedRex)) return RuleId::kPrefix;
+  if (row != nullptr) return {};
   if (i.space >= Space::kV0F && i.has(kVvvv) && IsOn(RuleId::kUndecodable)) {
     // A third register that an instruction of two does not have makes it none.
     Instruction without = i;
@@ -154,83 +241,88 @@ Finding CheckUnlisted(const Instruction& i) {
   return IsOn(RuleId::kOpcode) ? RuleId::kOpcode : Finding();
 }
 
-// The first rule that `i`, at `at` in `bundle`, breaks. Sets `ends_pair` if it is the second of a
-// masked pair.
-Finding Check(const Code& code, const Bundle& bundle, unsigned at, const Instruction& i,
-              bool& ends_pair) {
-  if (i.space == Space::kOther) return IsOn(RuleId::kEncoding) ? RuleId::kEncoding : Finding();
-  if (IsOn(RuleId::kLock) && (i.has(kLock) || IsExchangeWithMemory(i))) return RuleId::kLock;
-  if (IsLongNop(i)) return {};
-  if (IsOn(RuleId::kBranchPrefix) && IsDirectBranch(i) &&
-      (i.rex != 0 || i.has(kP66 | kPF3 | kPF2 | kP67 | kLock | kSegment))) {
-    return RuleId::kBranchPrefix;
+Opinion Check(const Code& code, const Walk& walk, const Instruction& i) {
+  constexpr unsigned kIrregular = kLock | kSegment | kRepeated | kMisplacedRex;
+  const OpcodeRow* const row = FindOpcode(i);
+  const bool is_regular = !i.has(kIrregular) && row != nullptr;
+  if (!is_regular) {
+    const Finding finding = CheckIrregular(i, row);
+    if (finding || row == nullptr) return {finding};
   }
-  if (IsOn(RuleId::kSegment) && i.has(kSegment)) return RuleId::kSegment;
-  if (IsOn(RuleId::kPrefix) && i.has(kRepeated | kMisplacedRex)) return RuleId::kPrefix;
-  const OpcodeRow* row = FindOpcode(i);
-  if (row == nullptr) return CheckUnlisted(i);
-  if (IsOn(RuleId::kIsaLevel) && row->isa_level > code.isa_level) return RuleId::kIsaLevel;
-  if (IsOn(RuleId::kPrefix) && HasUselessPrefix(*row, i)) return RuleId::kPrefix;
-  if (row->action == Action::kIndirect) {
-    ends_pair = bundle.FollowsMaskOf(i.full_rm());
-    if (IsOn(RuleId::kIndirectBranch) && !ends_pair) return RuleId::kIndirectBranch;
-  }
-  if (row->action == Action::kReturn) {
-    ends_pair = bundle.FollowsReturnMask();
-    if (IsOn(RuleId::kReturn) && !ends_pair) return RuleId::kReturn;
-  }
-  if (IsOn(RuleId::kString) && row->action == Action::kString && !i.has(kP67)) {
-    return RuleId::kString;
-  }
-  if (i.has_memory()) {
-    if (const Finding finding = CheckMemory(*row, i, bundle.address + at + i.length))
-      return finding;
-  }
-  if (IsOn(RuleId::kStackPointer) && WritesStackPointer(*row, i)) return RuleId::kStackPointer;
-  return {};
+  return CheckListed(code, walk, i, *row);
 }
 
-// Whether the opcode itself is that of a direct branch, for which IsDirectBranch then holds too.
-bool StartsDirectBranch(const unsigned char* bytes) {
-  const unsigned byte = bytes[0];
-  if (byte == 0x0F) return (bytes[1] & 0xF0) == 0x80;
-  return (byte & 0xF0) == 0x70 || byte == 0xE8 || byte == 0xE9 || byte == 0xEB;
-}
-
-// Verifies one bundle; `scratch` gets its two words. False if the sink wants no more.
-bool CheckBundle(const Code& code, Bundle bundle, std::size_t offset, std::uint32_t* scratch,
-                 const Sink& sink) {
-  std::uint32_t starts = 0, branches = 0;
-  bool goes_on = true;
-  const auto add = [&](RuleId rule, unsigned at) {
-    goes_on = sink.add(sink.context, {rule, static_cast<std::uint32_t>(offset + at)});
+// The instruction where `walk` is, of which the screen knows nothing. Goes on behind it, or at the
+// next bundle, unless it breaks a rule and `sink` is null: then it returns false and stays. False
+// also if the sink wants no more.
+[[gnu::noinline]] bool Step(const Code& code, Walk& walk, const Sink* sink) {
+  const unsigned nop_length = HasScreen() ? ScreenNop(walk.bytes + walk.at) : 0;
+  if (nop_length != 0 && walk.Fits(nop_length)) {
+    walk.Mark(0);
+    walk.Advance(nop_length);
+    return true;
+  }
+  const auto report = [&](RuleId rule) {
+    const auto offset = static_cast<std::uint32_t>(walk.offset + walk.at);
+    return sink != nullptr && sink->add(sink->context, {rule, offset});
   };
-  for (unsigned at = 0; at < kBundleSize && goes_on;) {
-    Instruction i;
-    if (!Decode(bundle.bytes + at, i)) {
-      if (IsOn(RuleId::kUndecodable)) add(RuleId::kUndecodable, at);
-      break;
-    }
-    if (at + i.length > kBundleSize && IsOn(RuleId::kStraddle)) {
-      add(RuleId::kStraddle, at);
-      break;
-    }
-    bool ends_pair = false;
-    const Finding finding = Check(code, bundle, at, i, ends_pair);
-    if (finding) {
-      add(finding.rule(), at);
-      if (finding.rule() == RuleId::kUndecodable) break;
-    } else if (StartsDirectBranch(bundle.bytes + at)) {
-      branches |= 1u << at;
-    }
-    if (!ends_pair) starts |= 1u << at;
-    bundle.previous = at;
-    bundle.previous_length = i.length;
-    at += i.length;
+  Instruction i;
+  Finding finding;
+  Kind kind = Kind::kPlain;
+  const bool is_decoded = Decode(walk.bytes + walk.at, i);
+  if (!is_decoded) {
+    if (IsOn(RuleId::kUndecodable)) finding = RuleId::kUndecodable;
+  } else if (!walk.Fits(i.length) && IsOn(RuleId::kStraddle)) {
+    finding = RuleId::kStraddle;
+  } else {
+    const Opinion opinion = Check(code, walk, i);
+    finding = opinion.finding;
+    kind = opinion.kind;
   }
-  scratch[0] = starts;
-  scratch[1] = branches;
-  return goes_on;
+  if (finding && !report(finding.rule())) return false;
+  if (!is_decoded || (finding && (finding.rule() == RuleId::kUndecodable ||
+                                  finding.rule() == RuleId::kStraddle))) {
+    walk.SkipBundle();
+    return true;
+  }
+  if (kind != Kind::kEndsPair) walk.Mark(0);
+  if (kind == Kind::kDirectBranch) walk.Mark(1);
+  walk.Advance(i.length);
+  return true;
+}
+
+// One instruction of which the screen has said that it is `length` long; 0 if it does not know.
+bool Step(const Code& code, Walk& walk, const Sink* sink, unsigned length, bool is_branch) {
+  if (length == 0 || !walk.Fits(length)) [[unlikely]] {
+    return Step(code, walk, sink);
+  }
+  walk.Mark(0);
+  walk.scratch[walk.at / kBundleSize * 2 + 1] |= (is_branch ? 1u : 0u) << walk.at % kBundleSize;
+  walk.Advance(length);
+  return true;
+}
+
+bool Finish(const Code& code, Walk& walk, const Sink& sink) {
+  while (!walk.is_done()) {
+    bool is_branch = false;
+    const unsigned length = HasScreen() ? Screen(walk.bytes + walk.at, is_branch) : 0;
+    if (!Step(code, walk, &sink, length, is_branch)) return false;
+  }
+  return true;
+}
+
+// As long as nothing is wrong two walks at once: where an instruction ends, the processor learns
+// late, and has the other walk to go on with meanwhile. Then one after the other, so that
+// violations are reported in order.
+bool Finish(const Code& code, Walk& a, Walk& b, const Sink& sink) {
+  while (HasScreen() && !a.is_done() && !b.is_done()) {
+    bool a_is_branch, b_is_branch;
+    const unsigned a_length = Screen(a.bytes + a.at, a_is_branch);
+    const unsigned b_length = Screen(b.bytes + b.at, b_is_branch);
+    if (!Step(code, a, nullptr, a_length, a_is_branch)) break;
+    if (!Step(code, b, nullptr, b_length, b_is_branch)) break;
+  }
+  return Finish(code, a, sink) && Finish(code, b, sink);
 }
 
 // Where the direct branch at `offset`, which has been verified and so has no prefix, goes to.
@@ -264,21 +356,29 @@ bool CheckRegion(const Code& code, const Sink& sink) {
 void CheckBundles(const Code& code, std::size_t first, std::size_t end, std::uint32_t* scratch,
                   const Sink& sink) {
   static_assert(kDecodeWindow <= kBundleSize);
-  for (std::size_t k = first; k < end; ++k) {
-    const std::size_t offset = k * kBundleSize;
-    // The decoder may look into the next bundle. Behind the end of the code it sees zeros.
-    unsigned char last[2 * kBundleSize];
-    const unsigned char* bytes = code.bytes + offset;
-    const std::size_t left = code.size - offset;
-    if (left < sizeof last) {
-      for (std::size_t b = 0; b < sizeof last; ++b) last[b] = b < left ? bytes[b] : 0;
-      bytes = last;
-    }
-    if (!CheckBundle(code, {.bytes = bytes, .address = code.base + offset}, offset, scratch + 2 * k,
-                     sink)) {
-      return;
-    }
-  }
+  for (std::size_t k = 2 * first; k < 2 * end; ++k) scratch[k] = 0;
+  const auto walk = [&](const unsigned char* bytes, std::size_t from, std::size_t to) {
+    const std::size_t offset = from * kBundleSize;
+    return Walk{.bytes = bytes,
+                .offset = offset,
+                .size = (to - from) * kBundleSize,
+                .address = code.base + offset,
+                .scratch = scratch + 2 * from};
+  };
+  // The decoder may look one bundle ahead. Behind the end of the code it sees zeros.
+  const std::size_t whole = code.size / kBundleSize;
+  const std::size_t near_end = end == whole && end > first ? end - 1 : end;
+  const std::size_t middle = first + (near_end - first) / 2;
+  Walk a = walk(code.bytes + first * kBundleSize, first, middle);
+  Walk b = walk(code.bytes + middle * kBundleSize, middle, near_end);
+  if (!Finish(code, a, b, sink) || near_end == end) return;
+
+  unsigned char last[2 * kBundleSize];
+  const unsigned char* const bytes = code.bytes + near_end * kBundleSize;
+  const std::size_t left = code.size - near_end * kBundleSize;
+  for (std::size_t k = 0; k < sizeof last; ++k) last[k] = k < left ? bytes[k] : 0;
+  Walk c = walk(last, near_end, end);
+  Finish(code, c, sink);
 }
 
 void CheckBranches(const Code& code, std::size_t first, std::size_t end,

@@ -1,11 +1,14 @@
-// Accepted code is safe in the eyes of the full decoder; verdicts do not depend on their limit.
+// Accepted code is safe in the eyes of Zydis and of LLVM; verdicts do not depend on their limit.
 #include <cstdio>
 #include <cstdlib>
 
-#include "sandbox/verifier/oracle.h"
+#include "sandbox/proof/llvm_oracle.h"
+#include "sandbox/proof/zydis_oracle.h"
 #include "sandbox/verifier/verifier.h"
 
 using namespace zerocloud::verifier;
+using zerocloud::proof::DecodeLength;
+using zerocloud::proof::FindUnsafe;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::vector<std::byte> code(size);
@@ -16,7 +19,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (is_accepted != Verify(code, 0x400000, {.isa_level = 3, .max_violations = 1}).is_accepted())
     std::abort();
   if (!is_accepted) return 0;
-  const std::string unsafe = FindUnsafe(code, 0x400000);
+  std::string unsafe = FindUnsafe(code, 0x400000);
+  static const zerocloud::proof::LlvmOracle llvm;
+  for (std::size_t at = 0; at < code.size() && unsafe.empty();) {
+    const std::size_t length = DecodeLength(std::span(code).subspan(at));
+    unsafe = llvm.FindUnsafe(reinterpret_cast<const unsigned char*>(code.data()) + at, length,
+                             0x400000 + at);
+    at += length;
+  }
   if (unsafe.empty()) return 0;
   std::fprintf(stderr, "accepted, but %s\n", unsafe.c_str());
   std::abort();

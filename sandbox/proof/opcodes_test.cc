@@ -10,7 +10,7 @@
 #include <set>
 #include <vector>
 
-#include "sandbox/verifier/oracle.h"
+#include "sandbox/proof/zydis_oracle.h"
 #include "sandbox/verifier/verifier.h"
 
 namespace zerocloud::verifier {
@@ -55,7 +55,7 @@ class Grid {
     if (!Verify(code, kBase, kLevel3).is_accepted()) return;
     ++accepted_;
     rows_.insert(row);
-    const std::string unsafe = FindUnsafe(code, kBase);
+    const std::string unsafe = proof::FindUnsafe(code, kBase);
     if (!unsafe.empty() && complaints_.size() < 20) complaints_.insert(unsafe);
   }
 
@@ -206,7 +206,7 @@ TEST(Verifier, AcceptsOnlySafeMutationsOfAcceptedCode) {
     }
     if (!Verify(code, kBase, kLevel3).is_accepted()) continue;
     ++accepted;
-    ASSERT_EQ(FindUnsafe(code, kBase), "");
+    ASSERT_EQ(proof::FindUnsafe(code, kBase), "");
   }
   EXPECT_GT(accepted, 1000u);
 }

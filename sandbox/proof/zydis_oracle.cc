@@ -1,4 +1,4 @@
-#include "sandbox/verifier/oracle.h"
+#include "sandbox/proof/zydis_oracle.h"
 
 #include <Zydis/Decoder.h>
 #include <Zydis/Formatter.h>
@@ -10,7 +10,7 @@
 #include <set>
 #include <vector>
 
-namespace zerocloud::verifier {
+namespace zerocloud::proof {
 namespace {
 
 struct Decoded {
@@ -282,4 +282,13 @@ std::string FindUnsafe(std::span<const std::byte> code, std::uint64_t base) {
   return Region(code, base).Run();
 }
 
-}  // namespace zerocloud::verifier
+std::size_t DecodeLength(std::span<const std::byte> code) {
+  ZydisDecoder decoder;
+  ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+  ZydisDecodedInstruction instruction;
+  const bool is_decoded = ZYAN_SUCCESS(
+      ZydisDecoderDecodeInstruction(&decoder, nullptr, code.data(), code.size(), &instruction));
+  return is_decoded ? instruction.length : 0;
+}
+
+}  // namespace zerocloud::proof

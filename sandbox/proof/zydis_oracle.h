@@ -8,9 +8,12 @@
 #include <span>
 #include <string>
 
-namespace zerocloud::verifier {
+namespace zerocloud::proof {
 
 // Empty if the region is safe, else a sentence about the first thing that is not.
 std::string FindUnsafe(std::span<const std::byte> code, std::uint64_t base);
 
-}  // namespace zerocloud::verifier
+// The length of the instruction at the start of `code`; 0 if there is none.
+std::size_t DecodeLength(std::span<const std::byte> code);
+
+}  // namespace zerocloud::proof

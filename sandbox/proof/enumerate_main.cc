@@ -1,0 +1,276 @@
+// zvm-enumerate: tries every instruction encoding there is, up to the immediate, in all opcode
+// maps. Whatever the verifier accepts, LLVM and Zydis must know, with the same length, and find
+// safe. Whether it is accepted must not depend on the screen (screen.h). No EVEX, XOP, 3DNow!, REX2
+// or irregular prefix may be accepted at all.
+#include <CLI/CLI.hpp>
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "sandbox/proof/llvm_oracle.h"
+#include "sandbox/proof/zydis_oracle.h"
+#include "sandbox/verifier/decoder.h"
+#include "sandbox/verifier/opcodes.h"
+#include "sandbox/verifier/verify_core.h"
+
+namespace zerocloud::verifier {
+std::uint32_t weakened_rules = 0;
+}
+
+namespace zerocloud::proof {
+namespace {
+
+using verifier::kBundleSize;
+using Bytes = std::vector<unsigned char>;
+
+constexpr std::uint64_t kAddress = 0x400000;
+constexpr std::uint32_t kNoScreen = 1u << 31;
+
+struct Options {
+  bool is_full = false;
+  std::uint64_t stride = 1, first = 0;
+};
+
+// What follows an opcode: ModRM, and SIB if there is one.
+std::vector<Bytes> MakeTails(bool is_full) {
+  std::vector<Bytes> tails;
+  // Base rsp or r12 with and without index; no base; base rbp or r13; any other.
+  const Bytes some_sibs = {0x24, 0x64, 0x04, 0x20, 0x25, 0x05, 0x60};
+  for (unsigned modrm = 0; modrm < 256; ++modrm) {
+    const auto byte = static_cast<unsigned char>(modrm);
+    if (modrm >= 0xC0 || modrm % 8 != 4) {
+      tails.push_back({byte});
+      continue;
+    }
+    for (unsigned sib = 0; is_full && sib < 256; ++sib)
+      tails.push_back({byte, static_cast<unsigned char>(sib)});
+    for (std::size_t k = 0; !is_full && k < some_sibs.size(); ++k)
+      tails.push_back({byte, some_sibs[k]});
+  }
+  return tails;
+}
+
+class Enumeration {
+ public:
+  explicit Enumeration(const Options& options)
+      : options_(options), tails_(MakeTails(options.is_full)) {}
+
+  void Run() {
+    TryLegacy();
+    TryVex();
+    TryForbidden();
+  }
+
+  [[nodiscard]] bool Report() const {
+    std::printf("tried %llu encodings, accepted %llu, of which %llu were wrong\n",
+                static_cast<unsigned long long>(tried_), static_cast<unsigned long long>(accepted_),
+                static_cast<unsigned long long>(wrong_));
+    return wrong_ == 0 && accepted_ > 0;
+  }
+
+ private:
+  void TryLegacy() {
+    // One of each, in any order; F2 and F3 exclude each other.
+    const std::vector<Bytes> prefixes = {{},
+                                         {0x66},
+                                         {0x67},
+                                         {0xF2},
+                                         {0xF3},
+                                         {0x66, 0x67},
+                                         {0x67, 0x66},
+                                         {0x66, 0xF2},
+                                         {0xF2, 0x66},
+                                         {0x66, 0xF3},
+                                         {0xF3, 0x66},
+                                         {0x67, 0xF2},
+                                         {0xF2, 0x67},
+                                         {0x67, 0xF3},
+                                         {0xF3, 0x67},
+                                         {0x66, 0x67, 0xF2},
+                                         {0x66, 0xF2, 0x67},
+                                         {0x67, 0x66, 0xF2},
+                                         {0x67, 0xF2, 0x66},
+                                         {0xF2, 0x66, 0x67},
+                                         {0xF2, 0x67, 0x66},
+                                         {0x66, 0x67, 0xF3},
+                                         {0x66, 0xF3, 0x67},
+                                         {0x67, 0x66, 0xF3},
+                                         {0x67, 0xF3, 0x66},
+                                         {0xF3, 0x66, 0x67},
+                                         {0xF3, 0x67, 0x66}};
+    Bytes rexes = {0, 0x40, 0x41, 0x42, 0x44, 0x48, 0x4D};
+    if (options_.is_full) {
+      rexes = {0};
+      for (unsigned rex = 0x40; rex < 0x50; ++rex) rexes.push_back(static_cast<unsigned char>(rex));
+    }
+    const std::vector<Bytes> maps = {{}, {0x0F}, {0x0F, 0x38}, {0x0F, 0x3A}};
+    for (const Bytes& prefix : prefixes) {
+      for (const unsigned char rex : rexes) {
+        for (const Bytes& map : maps) {
+          for (unsigned opcode = 0; opcode < 256; ++opcode) {
+            Bytes head = prefix;
+            if (rex != 0) head.push_back(rex);
+            head.insert(head.end(), map.begin(), map.end());
+            head.push_back(static_cast<unsigned char>(opcode));
+            TryTails(head, false);
+          }
+        }
+      }
+    }
+  }
+
+  void TryVex() {
+    for (const bool has_67 : {false, true}) {
+      for (unsigned opcode = 0; opcode < 256; ++opcode) {
+        for (unsigned second = 0; second < 256; ++second) {
+          const unsigned vvvv = second >> 3 & 0xF;
+          if (!options_.is_full && vvvv != 0xF && vvvv != 0xB && vvvv != 0x3) continue;
+          TryVexHead(has_67, {0xC5, static_cast<unsigned char>(second)}, opcode);
+          for (unsigned map = 1; map < 4; ++map) {
+            for (unsigned inverted = 0; inverted < 8; ++inverted) {
+              // None of R, X, B; each; all.
+              const bool is_some = inverted == 7 || inverted == 6 || inverted == 5 || inverted == 3;
+              if (!options_.is_full && !is_some) continue;
+              TryVexHead(has_67,
+                         {0xC4, static_cast<unsigned char>(inverted << 5 | map),
+                          static_cast<unsigned char>(second)},
+                         opcode);
+            }
+          }
+        }
+      }
+    }
+  }
+
+  void TryVexHead(bool has_67, const Bytes& vex, unsigned opcode) {
+    Bytes head;
+    if (has_67) head.push_back(0x67);
+    head.insert(head.end(), vex.begin(), vex.end());
+    head.push_back(static_cast<unsigned char>(opcode));
+    TryTails(head, false);
+  }
+
+  // None of these may be accepted, but that long NOPs may have some of the prefixes.
+  void TryForbidden() {
+    for (unsigned p0 = 0; p0 < 256; ++p0) {
+      for (const unsigned p1 : {0x04u, 0x7Cu, 0x7Du, 0x7Eu, 0xFCu, 0xFDu, 0x5Cu}) {
+        for (const unsigned p2 : {0x08u, 0x48u, 0x28u, 0x00u, 0x89u}) {
+          for (unsigned opcode = 0; opcode < 256; ++opcode) {
+            const Bytes head = {0x62, static_cast<unsigned char>(p0),
+                                static_cast<unsigned char>(p1), static_cast<unsigned char>(p2),
+                                static_cast<unsigned char>(opcode)};
+            for (const unsigned char modrm : Bytes{0x00, 0x04, 0xC0, 0xE0})
+              Try(head, {modrm}, true);
+          }
+        }
+      }
+    }
+    for (unsigned map = 0; map < 256; ++map) {
+      for (unsigned opcode = 0; opcode < 256; ++opcode) {
+        const auto m = static_cast<unsigned char>(map), o = static_cast<unsigned char>(opcode);
+        if (map % 32 >= 8) Try({0x8F, m, 0x78, o}, {0xC0}, true);  // XOP
+        if (map % 32 == 0 || map % 32 > 3) Try({0xC4, m, 0x78, o}, {0xC0}, true);
+        Try({0xD5, m, o}, {0xC0}, true);              // REX2
+        Try({0x0F, 0x0F, m, 0, 0, 0, 0}, {o}, true);  // 3DNow!
+      }
+    }
+    const std::vector<Bytes> irregular = {{0xF0},       {0x2E},       {0x36},       {0x3E},
+                                          {0x26},       {0x64},       {0x65},       {0x66, 0x66},
+                                          {0x67, 0x67}, {0xF3, 0xF3}, {0xF2, 0xF3}, {0x48, 0x66},
+                                          {0x48, 0x48}, {0x41, 0x67}, {0xF0, 0x67}, {0x67, 0x65}};
+    for (const Bytes& prefix : irregular) {
+      for (const Bytes& map : std::vector<Bytes>{{}, {0x0F}, {0xC5, 0xF8}, {0xC5, 0xF9}}) {
+        for (unsigned opcode = 0; opcode < 256; ++opcode) {
+          Bytes head = prefix;
+          head.insert(head.end(), map.begin(), map.end());
+          head.push_back(static_cast<unsigned char>(opcode));
+          // Where an escape or prefix follows, it is another of these, or a legal instruction.
+          if (map.empty() && !verifier::kDecoder.is_opcode[0][opcode]) continue;
+          const bool is_nop = map == Bytes{0x0F} && opcode == 0x1F;
+          for (const Bytes& tail : tails_) Try(head, tail, !is_nop);
+        }
+      }
+    }
+  }
+
+  void TryTails(const Bytes& head, bool is_forbidden) {
+    for (const Bytes& tail : tails_) Try(head, tail, is_forbidden);
+  }
+
+  void Try(const Bytes& head, const Bytes& tail, bool is_forbidden) {
+    if (count_++ % options_.stride != options_.first) return;
+    ++tried_;
+    // The instruction, zeros for what it has of displacement and immediate, and one-byte NOPs. A
+    // window of its own for the decoder, which tells where the NOPs begin.
+    std::array<unsigned char, kBundleSize> code{};
+    std::memcpy(code.data(), head.data(), head.size());
+    std::memcpy(code.data() + head.size(), tail.data(), tail.size());
+    verifier::Instruction i;
+    if (!verifier::Decode(code.data(), i)) return;
+    std::memset(code.data() + i.length, 0x90, code.size() - i.length);
+    const bool is_accepted = IsAccepted(code, 0);
+    if (is_accepted != IsAccepted(code, kNoScreen)) Complain(code, "depends on the screen");
+    if (!is_accepted) return;
+    ++accepted_;
+    if (is_forbidden) return Complain(code, "may not be accepted");
+    const std::size_t zydis = DecodeLength(std::as_bytes(std::span(code)));
+    if (zydis != i.length) return Complain(code, "Zydis: " + std::to_string(zydis) + " bytes");
+    std::string unsafe = llvm_.FindUnsafe(code.data(), i.length, kAddress);
+    if (!unsafe.empty()) return Complain(code, "LLVM: " + unsafe);
+    unsafe = FindUnsafe(std::as_bytes(std::span(code)), kAddress);
+    if (!unsafe.empty()) Complain(code, "Zydis: " + unsafe);
+  }
+
+  static bool IsAccepted(std::span<const unsigned char> code, std::uint32_t weakened) {
+    verifier::weakened_rules = weakened;
+    std::uint32_t scratch[verifier::ScratchWords(kBundleSize)];
+    verifier::Violation first;
+    constexpr unsigned kLevel = 3;
+    return verifier::IsAcceptable({code.data(), code.size(), kAddress, kLevel}, scratch, first);
+  }
+
+  void Complain(std::span<const unsigned char> code, const std::string& what) {
+    constexpr std::uint64_t kShown = 40;
+    if (++wrong_ > kShown) return;
+    std::printf("wrong:");
+    for (const unsigned char byte : code.first(verifier::kMaxInstructionLength))
+      std::printf(" %02x", byte);
+    std::printf(" %s\n", what.c_str());
+  }
+
+  const Options options_;
+  const std::vector<Bytes> tails_;
+  LlvmOracle llvm_;
+  std::uint64_t count_ = 0, tried_ = 0, accepted_ = 0, wrong_ = 0;
+};
+
+int Main(int argc, char** argv) {
+  CLI::App app("Tries every encoding. Exit status: 0 nothing is wrong, 1 something is.");
+  Options options;
+  app.add_flag("--full", options.is_full,
+               "All of REX, VEX and SIB, not only the kinds that differ");
+  app.add_option("--stride", options.stride, "Only every so manieth one")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--first", options.first, "Of each stride, this one");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  Enumeration enumeration(options);
+  enumeration.Run();
+  const bool is_fine = enumeration.Report();
+  const std::chrono::duration<double> time = std::chrono::steady_clock::now() - begin;
+  std::printf("%.1f s\n", time.count());
+  return is_fine ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace zerocloud::proof
+
+int main(int argc, char** argv) { return zerocloud::proof::Main(argc, argv); }
