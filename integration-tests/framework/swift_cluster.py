@@ -8,6 +8,7 @@ nodes=1: one proxy, one server of each kind, one replica, and a policy `ec` over
 nodes=4: one proxy, four servers of each kind on 127.0.0.1 to 127.0.0.4, three replicas.
 """
 
+import getpass
 import http.client
 import json
 import os
@@ -130,11 +131,12 @@ class SwiftCluster(Endpoint):
         try:
             self.lay_out()
             self.start_memcached()
-            self.servers = subprocess.Popen(
-                [PYTHON, "-B", str(pathlib.Path(__file__).with_name("swift_servers.py")),
-                 str(self.swift_dir / "swift.conf")],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.own_log("servers"),
-                env={"PATH": PATH, "LC_ALL": "C.UTF-8"}, text=True)
+            with self.own_log("servers") as log:
+                self.servers = subprocess.Popen(
+                    [PYTHON, "-B", str(pathlib.Path(__file__).with_name("swift_servers.py")),
+                     str(self.swift_dir / "swift.conf")],
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+                    env={"PATH": PATH, "LC_ALL": "C.UTF-8"}, text=True)
             self.bind_all()
             self.write_configs()
             self.make_rings()
@@ -213,11 +215,12 @@ class SwiftCluster(Endpoint):
         """On a port of its own choosing, which it tells in a file."""
         told = self.directory / "memcached.port"
         told.unlink(missing_ok=True)
-        self.memcached = subprocess.Popen(
-            ["/usr/bin/memcached", "-l", "127.0.0.1", "-p", "-1", "-U", "0", "-m", "64", "-t", "1",
-             "-u", "root" if os.getuid() == 0 else str(os.getuid())],
-            stdin=subprocess.DEVNULL, stdout=self.own_log("memcached"), stderr=subprocess.STDOUT,
-            env={"PATH": PATH, "MEMCACHED_PORT_FILENAME": str(told)})
+        with self.own_log("memcached") as log:
+            self.memcached = subprocess.Popen(
+                ["/usr/bin/memcached", "-l", "127.0.0.1", "-p", "-1", "-U", "0", "-m", "64", "-t",
+                 "1", "-u", getpass.getuser()],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env={"PATH": PATH, "MEMCACHED_PORT_FILENAME": str(told)})
         deadline = time.monotonic() + 30
         while not told.exists():
             if self.memcached.poll() is not None or time.monotonic() > deadline:
@@ -250,7 +253,7 @@ class SwiftCluster(Endpoint):
         _, _, address, port = self.configs[name]
         return {"bind_ip": address, "bind_port": port, "swift_dir": self.swift_dir, "workers": 0,
                 "log_name": name, "log_level": "INFO", "max_clients": 1024,
-                "user": subprocess.check_output(["/usr/bin/id", "-un"], text=True).strip()}
+                "user": getpass.getuser()}
 
     def write_configs(self):
         for name, (kind, file, _, _) in self.configs.items():
