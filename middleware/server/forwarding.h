@@ -1,15 +1,18 @@
 // Forwarding: one request passed to the upstream and its answer passed back, both streaming, with a
 // piece of bounded size in memory. Head fields keep their bytes and order; those that concern only
-// one hop (RFC 9110, 7.6.1) are replaced by this server's own. 100 Continue travels end to end.
-// Internal to the server folder.
+// one hop (RFC 9110, 7.6.1) are replaced by this server's own. 100 Continue travels end to end. An
+// answer that comes before the whole request body went up is passed back at once, and the rest of
+// the body still goes up: Swift reads it and throws it away, and the connection lives on. Internal
+// to the server folder.
 #pragma once
 
-#include <boost/beast/http/parser.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "middleware/server/message_head.h"
 #include "middleware/server/request.h"
 #include "middleware/server/upstream.h"
 
@@ -18,7 +21,7 @@ namespace zerocloud::server {
 class Forwarding {
  public:
   // What is referred to must outlive this; all of it belongs to one connection.
-  Forwarding(Stream& client, beast::flat_buffer& client_buffer, Request& request,
+  Forwarding(Wire& client, beast::flat_buffer& client_buffer, Request& request,
              const Limits& limits, Upstream& upstream);
 
   enum class Outcome : std::uint8_t {
@@ -34,7 +37,6 @@ class Forwarding {
   void Cancel();
 
  private:
-  using ResponseParser = beast::http::response_parser<beast::http::buffer_body>;
   enum class HeadWait : std::uint8_t { kHead, kClientGone, kTimeout, kUpstreamGone, kNonsense };
 
   [[nodiscard]] std::string RequestText() const;
@@ -43,27 +45,52 @@ class Forwarding {
   Outcome FailFor(HeadWait why);
   // Connects (or reuses), sends the head. False: request_.response says why not.
   net::awaitable<bool> SendHead(bool may_reuse);
+  [[nodiscard]] bool CanTryAgain() const;
+  // Both run at once and end together: the answer's side decides when.
+  net::awaitable<Outcome> AnswerSide(bool keep_alive);
+  net::awaitable<void> RequestSide();
   net::awaitable<HeadWait> ReadHead();
-  // Reads the next head while the request body goes up. Sets is_uploaded_.
-  net::awaitable<HeadWait> ReadHeadWhileUploading();
-  // Ends when the client fails or, after the upload, when the upstream took too long to answer.
-  net::awaitable<HeadWait> Upload();
+  // Passes the request body up. False: the client is gone.
+  net::awaitable<bool> Upload();
+  // Ends the exchange for that reason, unless it has ended.
+  net::awaitable<void> GiveUp(bool& why);
+  // Returns when the client has closed its end; what it sends ahead is kept.
+  net::awaitable<void> WatchClient();
+  // Until the upload is over, however it ends.
+  net::awaitable<void> AwaitUpload();
+  // Whether the client has sent all of its request, and whether the upstream has got it.
+  [[nodiscard]] bool HasWholeRequest() const;
+  [[nodiscard]] bool HasPassedRequest() const;
+  // Gives the upstream's connection back, if it can be used again. `unexpected_bytes`: received
+  // past the answer.
+  void KeepIfQuiet(std::size_t unexpected_bytes);
   net::awaitable<bool> WriteUp(std::span<const net::const_buffer> pieces);
   net::awaitable<bool> WriteDown(std::span<const net::const_buffer> pieces);
   net::awaitable<Outcome> PassBack(bool keep_alive);
   net::awaitable<bool> PassBodyBack(std::string head, bool is_chunked);
+  // Wakes whoever waits for `timer`, now or later.
+  static void Wake(Timer& timer);
 
-  Stream& client_;
+  Wire& client_;
   beast::flat_buffer& client_buffer_;
   Request& request_;
   const Limits& limits_;
   Upstream& upstream_;
 
-  std::unique_ptr<Stream> peer_;
+  Upstream::Lease peer_;
   beast::flat_buffer peer_buffer_;
-  std::unique_ptr<ResponseParser> parser_;  // of the response head read last
+  ResponseHeadParts answer_;  // the head read last
+  std::optional<BodyReader> answer_body_;
+  Timer upload_may_begin_;
+  Timer upload_over_;
   bool is_reused_ = false;
   bool is_uploaded_ = false;
+  bool must_try_again_ = false;
+  bool is_over_ = false;   // the answer's side has ended
+  bool has_head_ = false;  // of the final answer
+  bool is_client_gone_ = false;
+  bool is_nonsense_ = false;  // what it sent as the body
+  bool is_late_ = false;      // the upstream was, with its answer
   bool is_cancelled_ = false;
 };
 
