@@ -198,10 +198,10 @@ net::awaitable<Connection::Next> Connection::ServeForward() {
     request.response = http::TextResponse(502, "There is no upstream to answer this.");
     co_return co_await Answer();
   }
-  Forwarding forwarding(wire_, buffer_, request, settings_->limits, *settings_->upstream);
-  const bool keep_alive = request.wants_keep_alive && !service_.is_draining;
+  Forwarding forwarding(wire_, buffer_, request, settings_->limits, *settings_->upstream,
+                        service_.is_draining);
   forwarding_ = &forwarding;
-  const Forwarding::Outcome outcome = co_await forwarding.Run(keep_alive);
+  const Forwarding::Outcome outcome = co_await forwarding.Run();
   forwarding_ = nullptr;
   if (outcome == Forwarding::Outcome::kFailed) co_return co_await Answer();
   if (request.record.status == 0) request.record.status = 499;

@@ -50,12 +50,14 @@ constexpr std::string_view kLastChunk = "0\r\n\r\n";
 }  // namespace
 
 Forwarding::Forwarding(Wire& client, beast::flat_buffer& client_buffer, Request& request,
-                       const Limits& limits, Upstream& upstream)
+                       const Limits& limits, Upstream& upstream,
+                       const std::atomic<bool>& is_draining)
     : client_(client),
       client_buffer_(client_buffer),
       request_(request),
       limits_(limits),
       upstream_(upstream),
+      is_draining_(is_draining),
       peer_buffer_(kAnswerLimits.total_bytes + kPieceBytes),
       upload_may_begin_(client.strand(), Timer::time_point::max()),
       upload_over_(client.strand(), Timer::time_point::max()) {}
@@ -142,7 +144,7 @@ bool Forwarding::CanTryAgain() const {
          request_.record.bytes_in == 0;
 }
 
-net::awaitable<Forwarding::Outcome> Forwarding::Run(bool keep_alive) {
+net::awaitable<Forwarding::Outcome> Forwarding::Run() {
   using net::experimental::awaitable_operators::operator||;
   for (const bool may_reuse : {true, false}) {
     const bool is_sent = co_await SendHead(may_reuse);
@@ -150,7 +152,7 @@ net::awaitable<Forwarding::Outcome> Forwarding::Run(bool keep_alive) {
     if (is_cancelled_) co_return Outcome::kBroken;
     must_try_again_ = false;
     is_over_ = false;
-    auto answer = AnswerSide(keep_alive);
+    auto answer = AnswerSide();
     auto request = RequestSide();
     const auto ended = co_await (std::move(answer) || std::move(request));
     const Outcome outcome = ended.index() == 0 ? std::get<0>(ended) : Outcome::kBroken;
@@ -161,7 +163,7 @@ net::awaitable<Forwarding::Outcome> Forwarding::Run(bool keep_alive) {
   co_return FailFor(HeadWait::kUpstreamGone);
 }
 
-net::awaitable<Forwarding::Outcome> Forwarding::AnswerSide(bool keep_alive) {
+net::awaitable<Forwarding::Outcome> Forwarding::AnswerSide() {
   HeadWait waited = co_await ReadHead();
   while (waited == HeadWait::kHead && answer_.status / 100 == 1) {
     if (answer_.status == 100 && request_.expects_continue) {
@@ -177,7 +179,7 @@ net::awaitable<Forwarding::Outcome> Forwarding::AnswerSide(bool keep_alive) {
   Outcome outcome = Outcome::kBroken;
   has_head_ = waited == HeadWait::kHead && answer_.status / 100 != 1;
   if (has_head_) {
-    outcome = co_await PassBack(keep_alive);
+    outcome = co_await PassBack();
   } else if (waited != HeadWait::kHead) {
     must_try_again_ = waited == HeadWait::kUpstreamGone && CanTryAgain();
     if (!must_try_again_) outcome = FailFor(waited);
@@ -323,7 +325,7 @@ net::awaitable<bool> Forwarding::WriteDown(std::span<const net::const_buffer> pi
   co_return !ec;
 }
 
-net::awaitable<Forwarding::Outcome> Forwarding::PassBack(bool keep_alive) {
+net::awaitable<Forwarding::Outcome> Forwarding::PassBack() {
   using Kind = BodyFraming::Kind;
   const Kind kind = answer_.framing.kind;
   const bool has_body = kind != Kind::kNone;
@@ -335,7 +337,8 @@ net::awaitable<Forwarding::Outcome> Forwarding::PassBack(bool keep_alive) {
   const bool can_finish_request =
       HasWholeRequest() ||
       (answer_.can_keep_alive && (!request_.expects_continue || request_.has_asked_for_body));
-  const bool goes_on = keep_alive && can_finish_request && !ends_with_connection;
+  const bool goes_on =
+      request_.wants_keep_alive && !is_draining_ && can_finish_request && !ends_with_connection;
   request_.record.status = answer_.status;
   std::string head = ResponseText(goes_on, is_chunked);
   if (has_body) {

@@ -6,6 +6,7 @@
 // to the server folder.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,7 +23,7 @@ class Forwarding {
  public:
   // What is referred to must outlive this; all of it belongs to one connection.
   Forwarding(Wire& client, beast::flat_buffer& client_buffer, Request& request,
-             const Limits& limits, Upstream& upstream);
+             const Limits& limits, Upstream& upstream, const std::atomic<bool>& is_draining);
 
   enum class Outcome : std::uint8_t {
     kAnswered,  // and the client's connection can go on, if it wants to
@@ -30,8 +31,7 @@ class Forwarding {
     kBroken,    // the client is gone, or must be told by a broken connection
     kFailed,    // nothing was sent to the client: request.response says why
   };
-  // `keep_alive`: whether the connection may go on as far as the client and the server care.
-  net::awaitable<Outcome> Run(bool keep_alive);
+  net::awaitable<Outcome> Run();
 
   // On the connection's strand: makes Run() end soon, as if both sides had gone.
   void Cancel();
@@ -47,7 +47,7 @@ class Forwarding {
   net::awaitable<bool> SendHead(bool may_reuse);
   [[nodiscard]] bool CanTryAgain() const;
   // Both run at once and end together: the answer's side decides when.
-  net::awaitable<Outcome> AnswerSide(bool keep_alive);
+  net::awaitable<Outcome> AnswerSide();
   net::awaitable<void> RequestSide();
   net::awaitable<HeadWait> ReadHead();
   // Passes the request body up. False: the client is gone.
@@ -66,7 +66,7 @@ class Forwarding {
   void KeepIfQuiet(std::size_t unexpected_bytes);
   net::awaitable<bool> WriteUp(std::span<const net::const_buffer> pieces);
   net::awaitable<bool> WriteDown(std::span<const net::const_buffer> pieces);
-  net::awaitable<Outcome> PassBack(bool keep_alive);
+  net::awaitable<Outcome> PassBack();
   net::awaitable<bool> PassBodyBack(std::string head, bool is_chunked);
   // Wakes whoever waits for `timer`, now or later.
   static void Wake(Timer& timer);
@@ -76,6 +76,7 @@ class Forwarding {
   Request& request_;
   const Limits& limits_;
   Upstream& upstream_;
+  const std::atomic<bool>& is_draining_;
 
   Upstream::Lease peer_;
   beast::flat_buffer peer_buffer_;
