@@ -145,7 +145,9 @@ std::optional<HeadObjection> Connection::ParseHead(std::size_t size) {
   request.is_http_10 = parts.is_http_10;
   request.wants_keep_alive = parts.wants_keep_alive;
   request.has_body = parts.framing.kind != BodyFraming::Kind::kNone;
-  if (request.has_body) request.body.emplace(wire_, buffer_, parts.framing);
+  if (request.has_body) {
+    request.body = std::make_unique<BodyReader>(wire_, buffer_, parts.framing);
+  }
   const auto connection = head.headers.Get("Connection");
   request.said_keep_alive = connection && http::EqualsIgnoringCase(*connection, "keep-alive");
   const auto expect = head.headers.Get("Expect");

@@ -140,7 +140,7 @@ bool Forwarding::CanTryAgain() const {
                                                            "DELETE"};
   const bool is_idempotent =
       std::ranges::find(kIdempotent, request_.head.method) != kIdempotent.end();
-  return is_reused_ && !is_cancelled_ && !is_client_gone_ && is_idempotent &&
+  return is_reused_ && !is_cancelled_ && given_up_for_ == HeadWait::kHead && is_idempotent &&
          request_.record.bytes_in == 0;
 }
 
@@ -196,29 +196,29 @@ net::awaitable<void> Forwarding::RequestSide() {
     auto late = deadline.async_wait(kAwait);
     auto gone = WatchClient();
     const auto first = co_await (std::move(begin) || std::move(late) || std::move(gone));
-    if (first.index() == 1) co_return co_await GiveUp(is_late_);
-    if (first.index() == 2) co_return co_await GiveUp(is_client_gone_);
+    if (first.index() == 1) co_return co_await GiveUp(HeadWait::kTimeout);
+    if (first.index() == 2) co_return co_await GiveUp(HeadWait::kClientGone);
   }
   if (request_.has_body) {
     const bool is_client_there = co_await Upload();
     if (is_over_) co_return;
     Wake(upload_over_);
-    if (!is_client_there) co_return co_await GiveUp(is_client_gone_);
+    if (!is_client_there) co_return co_await GiveUp(HeadWait::kClientGone);
     Timer deadline(client_.strand(), upstream_.options().response_timeout);
     auto late = deadline.async_wait(kAwait);
     auto gone = WatchClient();
     const auto first = co_await (std::move(gone) || std::move(late));
-    if (first.index() == 0) co_return co_await GiveUp(is_client_gone_);
-    if (!has_head_) co_return co_await GiveUp(is_late_);
+    if (first.index() == 0) co_return co_await GiveUp(HeadWait::kClientGone);
+    if (!has_head_) co_return co_await GiveUp(HeadWait::kTimeout);
   }
   co_await WatchClient();
-  co_await GiveUp(is_client_gone_);
+  co_await GiveUp(HeadWait::kClientGone);
 }
 
 // Closing the upstream's connection is how the other side learns of it.
-net::awaitable<void> Forwarding::GiveUp(bool& why) {
+net::awaitable<void> Forwarding::GiveUp(HeadWait why) {
   if (is_over_) co_return;
-  why = true;
+  given_up_for_ = why;
   if (peer_.wire != nullptr) peer_.wire->Close();
   Timer never(client_.strand(), Timer::time_point::max());
   co_await never.async_wait(kAwait);
@@ -274,8 +274,8 @@ net::awaitable<Forwarding::HeadWait> Forwarding::ReadHead() {
     // While a body goes up the upstream owes nothing; then RequestSide keeps the time.
     const auto limit = request_.has_body ? Wire::kForever : upstream_.options().response_timeout;
     const Wire::Moved moved = co_await peer_.wire->Read(space, limit);
-    if (is_client_gone_) co_return HeadWait::kClientGone;
-    if (is_late_ || moved.error == net::error::timed_out) co_return HeadWait::kTimeout;
+    if (given_up_for_ != HeadWait::kHead) co_return given_up_for_;
+    if (moved.error == net::error::timed_out) co_return HeadWait::kTimeout;
     if (moved.error) co_return HeadWait::kUpstreamGone;
     peer_buffer_.commit(moved.count);
   }
@@ -342,7 +342,7 @@ net::awaitable<Forwarding::Outcome> Forwarding::PassBack() {
   request_.record.status = answer_.status;
   std::string head = ResponseText(goes_on, is_chunked);
   if (has_body) {
-    answer_body_.emplace(*peer_.wire, peer_buffer_, answer_.framing);
+    answer_body_ = std::make_unique<BodyReader>(*peer_.wire, peer_buffer_, answer_.framing);
     if (peer_buffer_.size() == 0) {
       // The body may take its time: a large object's segments, a heartbeat.
       const std::array<net::const_buffer, 1> pieces = {net::buffer(head)};
@@ -359,7 +359,7 @@ net::awaitable<Forwarding::Outcome> Forwarding::PassBack() {
     if (!is_sent) co_return Outcome::kBroken;
   }
   if (goes_on && answer_.can_keep_alive && !HasPassedRequest()) co_await AwaitUpload();
-  if (answer_body_.has_value()) answer_body_->Release();
+  if (answer_body_ != nullptr) answer_body_->Release();
   KeepIfQuiet(peer_buffer_.size());
   const bool is_in_step = goes_on && HasWholeRequest();
   co_return is_in_step ? Outcome::kAnswered : Outcome::kClose;

@@ -8,7 +8,6 @@
 
 #include <atomic>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,7 +52,7 @@ class Forwarding {
   // Passes the request body up. False: the client is gone.
   net::awaitable<bool> Upload();
   // Ends the exchange for that reason, unless it has ended.
-  net::awaitable<void> GiveUp(bool& why);
+  net::awaitable<void> GiveUp(HeadWait why);
   // Returns when the client has closed its end; what it sends ahead is kept.
   net::awaitable<void> WatchClient();
   // Until the upload is over, however it ends.
@@ -81,17 +80,16 @@ class Forwarding {
   Upstream::Lease peer_;
   beast::flat_buffer peer_buffer_;
   ResponseHeadParts answer_;  // the head read last
-  std::optional<BodyReader> answer_body_;
+  std::unique_ptr<BodyReader> answer_body_;
   Timer upload_may_begin_;
   Timer upload_over_;
   bool is_reused_ = false;
   bool is_uploaded_ = false;
   bool must_try_again_ = false;
-  bool is_over_ = false;   // the answer's side has ended
-  bool has_head_ = false;  // of the final answer
-  bool is_client_gone_ = false;
-  bool is_nonsense_ = false;  // what it sent as the body
-  bool is_late_ = false;      // the upstream was, with its answer
+  bool is_over_ = false;                     // the answer's side has ended
+  bool has_head_ = false;                    // of the final answer
+  HeadWait given_up_for_ = HeadWait::kHead;  // kHead: not given up
+  bool is_nonsense_ = false;                 // what it sent as the body
   bool is_cancelled_ = false;
 };
 

@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <memory>
-#include <optional>
 
 #include "middleware/http/message.h"
 #include "middleware/server/asio.h"
@@ -15,7 +14,7 @@ namespace zerocloud::server {
 // The request under way and everything that ends with it.
 struct Request {
   http::RequestHead head;
-  std::optional<BodyReader> body;            // while has_body
+  std::unique_ptr<BodyReader> body;          // if has_body
   std::unique_ptr<http::Exchange> exchange;  // after the body: it goes first
   http::Response response;                   // its body may refer to the exchange
   RequestRecord record;

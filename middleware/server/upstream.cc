@@ -6,6 +6,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <cerrno>
+#include <tuple>
 #include <utility>
 
 namespace zerocloud::server {
@@ -131,7 +132,7 @@ net::awaitable<Upstream::Connected> Upstream::Connect(Strand strand, bool may_re
       co_return result;
     }
     result.endpoint = Authority(options_.endpoints[*taken]);
-    result.error = co_await Open(*taken, lease, strand);
+    std::tie(result.error, lease.wire) = co_await Open(*taken, strand);
     const std::lock_guard lock(mutex_);
     if (!result.error) {
       endpoints_[*taken].left_out_until = {};
@@ -145,14 +146,14 @@ net::awaitable<Upstream::Connected> Upstream::Connect(Strand strand, bool may_re
   co_return result;
 }
 
-net::awaitable<error_code> Upstream::Open(std::size_t endpoint, Lease& lease, Strand strand) {
+net::awaitable<Upstream::Opened> Upstream::Open(std::size_t endpoint, Strand strand) {
   const UpstreamEndpoint& to = options_.endpoints[endpoint];
   net::ip::basic_resolver<Tcp, Strand> resolver(strand);
   // getaddrinfo has its own timeouts; a numeric host is answered without asking anybody.
   const auto [resolve_error, addresses] =
       co_await resolver.async_resolve(to.host, std::to_string(to.port), kAwait);
   error_code error = resolve_error;
-  if (error) co_return error;
+  if (error) co_return Opened{error, nullptr};
   for (const auto& entry : addresses) {
     auto wire = std::make_unique<Wire>(strand);
     const net::generic::stream_protocol::endpoint address(entry.endpoint());
@@ -163,11 +164,9 @@ net::awaitable<error_code> Upstream::Open(std::size_t endpoint, Lease& lease, St
     if (to.is_tls) {
       error = co_await wire->Handshake(tls_->NewClientSession(to.host), options_.connect_timeout);
     }
-    if (error) continue;
-    lease.wire = std::move(wire);
-    break;
+    if (!error) co_return Opened{error, std::move(wire)};
   }
-  co_return error;
+  co_return Opened{error, nullptr};
 }
 
 void Upstream::Keep(Lease lease) {

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "channels/base/unique_fd.h"
@@ -92,7 +93,8 @@ class Upstream {
   // An idle connection of the lease's endpoint.
   bool Reuse(Lease& lease, const Strand& strand);
   void GiveBack(std::size_t endpoint);
-  net::awaitable<boost::system::error_code> Open(std::size_t endpoint, Lease& lease, Strand strand);
+  using Opened = std::pair<boost::system::error_code, std::unique_ptr<Wire>>;
+  net::awaitable<Opened> Open(std::size_t endpoint, Strand strand);
 
   const UpstreamOptions options_;
   const std::shared_ptr<TlsContext> tls_;

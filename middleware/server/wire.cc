@@ -37,7 +37,7 @@ void Wire::ShutdownSend() {
   ignored = stream_.socket().shutdown(net::socket_base::shutdown_send, ignored);
 }
 
-net::awaitable<error_code> Wire::Connect(const net::generic::stream_protocol::endpoint& endpoint,
+net::awaitable<error_code> Wire::Connect(net::generic::stream_protocol::endpoint endpoint,
                                          std::chrono::milliseconds limit) {
   SetLimit(limit);
   const auto [ec] = co_await stream_.async_connect(endpoint, kAwait);

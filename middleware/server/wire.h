@@ -38,7 +38,7 @@ class Wire {
     std::size_t count = 0;            // > 0 of a read without error
   };
   net::awaitable<boost::system::error_code> Connect(
-      const net::generic::stream_protocol::endpoint& endpoint, std::chrono::milliseconds limit);
+      net::generic::stream_protocol::endpoint endpoint, std::chrono::milliseconds limit);
   // Turns a plain wire into one under TLS. `already_read`: bytes of the peer that came before.
   net::awaitable<boost::system::error_code> Handshake(SslSession tls,
                                                       std::chrono::milliseconds limit,

@@ -1,10 +1,5 @@
 // zerocloud: the service. `zerocloud serve` runs it until SIGTERM or SIGINT; on SIGHUP it reads its
 // configuration again.
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <fstream>
@@ -13,39 +8,11 @@
 #include <vector>
 
 #include "middleware/tools/service.h"
+#include "middleware/tools/signals.h"
 
 namespace {
 
 using namespace zerocloud;
-
-// Counts SIGHUPs, and in its upper half signals to stop.
-int g_event = -1;
-constexpr std::uint64_t kStop = 1ULL << 32U;
-
-// Not a blocked mask and sigwait(): session processes would inherit the mask.
-void OnSignal(int number) {
-  const std::uint64_t what = number == SIGHUP ? 1 : kStop;
-  [[maybe_unused]] const ssize_t count = ::write(g_event, &what, sizeof(what));
-}
-
-bool CatchSignals() {
-  g_event = ::eventfd(0, EFD_CLOEXEC);
-  struct sigaction action = {};
-  action.sa_handler = OnSignal;
-  return g_event >= 0 && ::sigaction(SIGTERM, &action, nullptr) == 0 &&
-         ::sigaction(SIGINT, &action, nullptr) == 0 && ::sigaction(SIGHUP, &action, nullptr) == 0 &&
-         ::signal(SIGPIPE, SIG_IGN) != SIG_ERR &&
-         // A file-size limit is an error of the write, not the end of the service.
-         ::signal(SIGXFSZ, SIG_IGN) != SIG_ERR;
-}
-
-// Whether to stop; else to read the configuration again.
-bool WaitForSignal() {
-  std::uint64_t what = 0;
-  while (::read(g_event, &what, sizeof(what)) < 0 && errno == EINTR) {
-  }
-  return what >= kStop;
-}
 
 struct Arguments {
   std::string config_file, listen, store, upstream;
@@ -90,12 +57,12 @@ int Serve(const Arguments& arguments) {
   const Result<config::Config> config = Configure(arguments);
   if (!config) return Complain(config.error(), 2);
   if (arguments.is_check) return std::fputs(config::Dump(*config).c_str(), stdout) < 0 ? 1 : 0;
-  if (!CatchSignals()) return Complain(ErrnoError("cannot catch signals", errno), 1);
+  if (!tools::CatchSignals()) return Complain(ErrnoError("cannot catch signals", errno), 1);
   auto service = tools::Service::Start(*config, ZEROCLOUD_VERSION);
   if (!service) return Complain(service.error(), 1);
   std::printf("%s\n", (*service)->address().c_str());
   std::fflush(stdout);
-  while (!WaitForSignal()) {
+  while (tools::WaitForSignal() == tools::Signal::kReload) {
     const Result<config::Config> again = Configure(arguments);
     const Result<void> reloaded = again ? (*service)->Reload(*again) : Fail(again);
     if (!reloaded) Complain(reloaded.error(), 0);  // and goes on as before
