@@ -5,11 +5,12 @@
 #   ./test.sh --sanitizers    the tests again under ASan+UBSan, then under TSan
 #   ./test.sh --lint          formatting, and clang-tidy over every file
 #   ./test.sh --fuzz SECONDS  each fuzz target for that long
+#   ./test.sh --swift-full    the tests with Swift on four nodes, and Swift's own tests through us
 set -euo pipefail
 cd "$(dirname "$0")"
 jobs=$(nproc)
 
-usage() { sed -n '2,8s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,9s/^# \{0,1\}//p' "$0"; }
 
 build() {  # build PRESET [cmake arguments]
   local preset=$1
@@ -49,6 +50,11 @@ case "${1:-}" in
       echo "== $(basename "$target")"
       "$target" -max_total_time="${2:?seconds}" -rss_limit_mb=4096 -print_final_stats=1 2>&1 | tail -n 12
     done
+    ;;
+  --swift-full)
+    build release
+    ZEROCLOUD_SWIFT_FULL=1 run release -L swift
+    ZEROCLOUD_PROGRAM=$PWD/build/release/bin/zerocloud integration-tests/swift-functional
     ;;
   *)
     usage

@@ -19,40 +19,12 @@ USER, KEY, ACCOUNT = "test:tester", "testing", "AUTH_test"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-class Service:
-    """One running server. `arguments` replace `--store DIRECTORY`."""
+class Endpoint:
+    """What clients see of a server with the Swift API. `address` is "host:port", `directory` a place
+    for the files of programs."""
 
-    def __init__(self, directory, arguments=None, settings=()):
-        self.directory = pathlib.Path(directory)
-        self.arguments = arguments or ["--store", str(self.directory / "store"),
-                                       "--user", f"{USER}:{KEY}:admin",
-                                       "--user", "test:guest:guest"]
-        self.settings = settings
-        self.process = None
-        self.address = None
-
-    def start(self):
-        command = [PROGRAM, "serve", "--listen", "127.0.0.1:0", *self.arguments]
-        for setting in self.settings:
-            command += ["--set", setting]
-        self.log = open(self.directory / "log", "ab")
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log)
-        self.address = self.process.stdout.readline().decode().strip()
-        if not self.address:
-            raise RuntimeError("the server did not start: " +
-                               (self.directory / "log").read_text()[-2000:])
-        return self
-
-    def stop(self, sign=signal.SIGTERM):
-        """Ends it; returns the exit status."""
-        if self.process is None:
-            return None
-        self.process.send_signal(sign)
-        status = self.process.wait(timeout=60)
-        self.process.stdout.close()
-        self.log.close()
-        self.process = None
-        return status
+    address = None
+    directory = None
 
     @property
     def port(self):
@@ -110,6 +82,42 @@ class Service:
         if check and done.returncode != 0:
             raise RuntimeError(f"curl {arguments}: {done.stderr.decode()}")
         return done.stdout
+
+
+class Service(Endpoint):
+    """One running server. `arguments` replace `--store DIRECTORY`."""
+
+    def __init__(self, directory, arguments=None, settings=()):
+        self.directory = pathlib.Path(directory)
+        self.arguments = arguments or ["--store", str(self.directory / "store"),
+                                       "--user", f"{USER}:{KEY}:admin",
+                                       "--user", "test:guest:guest"]
+        self.settings = settings
+        self.process = None
+        self.address = None
+
+    def start(self):
+        command = [PROGRAM, "serve", "--listen", "127.0.0.1:0", *self.arguments]
+        for setting in self.settings:
+            command += ["--set", setting]
+        self.log = open(self.directory / "log", "ab")
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log)
+        self.address = self.process.stdout.readline().decode().strip()
+        if not self.address:
+            raise RuntimeError("the server did not start: " +
+                               (self.directory / "log").read_text()[-2000:])
+        return self
+
+    def stop(self, sign=signal.SIGTERM):
+        """Ends it; returns the exit status."""
+        if self.process is None:
+            return None
+        self.process.send_signal(sign)
+        status = self.process.wait(timeout=60)
+        self.process.stdout.close()
+        self.log.close()
+        self.process = None
+        return status
 
     def open_files(self):
         """What the process's descriptors point to; sockets and pipes by kind only."""

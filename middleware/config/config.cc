@@ -191,6 +191,9 @@ Result<void> Check(const Config& config) {
     return Fail(ErrorCode::kInvalid,
                 "Exactly one of /store (a directory) and /upstream (a URL) must be set.");
   }
+  if (config.server.tls_certificate.empty() != config.server.tls_key.empty()) {
+    return FailAt("/server/tls_key", "A certificate and its key must be set together.");
+  }
   if (!config.upstream.empty() && !config.users.empty()) {
     return FailAt("/users", "With an upstream, its own users count; list none here.");
   }

@@ -29,7 +29,7 @@ struct User {
 struct ServerSection {
   std::uint64_t threads = 4;
   std::uint64_t request_line_bytes = 8192;
-  std::uint64_t head_bytes = 65'536;
+  std::uint64_t head_bytes = 73'728;
   std::uint64_t head_fields = 200;
   std::uint64_t pipelined_bytes = 65'536;
   std::uint64_t drained_bytes = 1'048'576;
@@ -39,13 +39,19 @@ struct ServerSection {
   std::uint64_t read_timeout_seconds = 60;
   std::uint64_t write_timeout_seconds = 60;
   std::uint64_t stop_grace_seconds = 10;
+  std::uint64_t proxy_protocol = 0;
+  std::string tls_certificate;
+  std::string tls_key;
 };
 
 struct ProxySection {
   std::uint64_t connect_timeout_seconds = 5;
   std::uint64_t response_timeout_seconds = 60;
   std::uint64_t idle_connections = 64;
+  std::uint64_t connections = 1024;
+  std::uint64_t left_out_seconds = 5;
   std::uint64_t requests_at_once = 16;
+  std::string tls_authorities;
 };
 
 struct EngineSection {
@@ -65,7 +71,7 @@ struct StorageSection {
 struct Config {
   std::string listen = "127.0.0.1:8080";
   std::string store;     // a directory; or
-  std::string upstream;  // a URL
+  std::string upstream;  // URLs
   std::string log = "requests";
   std::vector<User> users;
   ServerSection server;

@@ -23,7 +23,8 @@ std::vector<NumberOption> MakeNumbers() {
       ZC_NUMBER(server, request_line_bytes, "bytes", 256, 64 * kKiB,
                 "Longest request line; Swift's own limit is 8192. More is 414."),
       ZC_NUMBER(server, head_bytes, "bytes", 1 * kKiB, 1 * kMiB,
-                "Longest request head: object metadata travels there. More is 431."),
+                "Longest request head: object metadata travels there. Swift takes 8 KiB of request "
+                "line and 64 KiB of fields. More is 431."),
       ZC_NUMBER(server, head_fields, "fields", 10, 10'000,
                 "Header fields of a request. More is 431."),
       ZC_NUMBER(server, pipelined_bytes, "bytes", 1 * kKiB, 1 * kMiB,
@@ -43,6 +44,10 @@ std::vector<NumberOption> MakeNumbers() {
                 "How long a client may take to accept a piece of a response."),
       ZC_NUMBER(server, stop_grace_seconds, "seconds", 0, kDay,
                 "How long requests under way may go on after SIGTERM; then they are cancelled."),
+      ZC_NUMBER(server, proxy_protocol, "", 0, 1,
+                "1: every connection must begin with a header of the PROXY protocol, version 1 or "
+                "2, which says whose it is. Only for a port that nobody but a load balancer can "
+                "reach."),
       ZC_NUMBER(storage, object_bytes, "bytes", 1, kTiB,
                 "Largest object of the embedded store; Swift's own limit is 5 GiB."),
       ZC_NUMBER(storage, durable, "", 0, 1,
@@ -53,7 +58,13 @@ std::vector<NumberOption> MakeNumbers() {
       ZC_NUMBER(proxy, response_timeout_seconds, "seconds", 1, kDay,
                 "How long the upstream may be silent while it owes bytes. Longer is 504."),
       ZC_NUMBER(proxy, idle_connections, "connections", 0, 10'000,
-                "Connections to the upstream that are kept open for the next request."),
+                "Connections to each upstream that are kept open for the next request."),
+      ZC_NUMBER(proxy, connections, "connections", 1, 100'000,
+                "Connections to each upstream that are open at once, but for those of jobs. "
+                "Requests past it wait for one, at most as long as connecting may take; then 503."),
+      ZC_NUMBER(proxy, left_out_seconds, "seconds", 0, kDay,
+                "How long an upstream that could not be reached gets no requests, unless all are "
+                "like it."),
       ZC_NUMBER(proxy, requests_at_once, "requests", 1, 1000,
                 "Requests that jobs make to the upstream at the same time."),
       ZC_NUMBER(engine, sessions_at_once, "sessions", 0, 10'000,
@@ -87,7 +98,18 @@ std::vector<TextOption> MakeTexts() {
       {"/store", [](Config& config) -> std::string& { return config.store; },
        "Directory of the embedded store. Exactly one of store and upstream is set."},
       {"/upstream", [](Config& config) -> std::string& { return config.upstream; },
-       "URL of a Swift endpoint, \"http://host:port\", to stand in front of."},
+       "URL of a Swift endpoint, \"http://host:port\" or \"https://host:port\", to stand in "
+       "front of; or several of one cluster, with commas between, which are used in turn."},
+      {"/server/tls_certificate",
+       [](Config& config) -> std::string& { return config.server.tls_certificate; },
+       "PEM file with the certificate to show, and its chain. With it only TLS is spoken. Read "
+       "again on SIGHUP."},
+      {"/server/tls_key", [](Config& config) -> std::string& { return config.server.tls_key; },
+       "PEM file with the key of that certificate."},
+      {"/proxy/tls_authorities",
+       [](Config& config) -> std::string& { return config.proxy.tls_authorities; },
+       "PEM file with the authorities that may vouch for an https upstream. Empty: those that the "
+       "system trusts."},
       {"/log", [](Config& config) -> std::string& { return config.log; },
        "What goes to standard error: \"requests\", a JSON line for each, or \"nothing\"."},
       {"/engine/spool_directory",

@@ -5,106 +5,93 @@
 #include <array>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/write.hpp>
-#include <boost/beast/http/read.hpp>
 #include <utility>
 #include <vector>
 
 #include "middleware/http/reply.h"
 #include "middleware/http/text.h"
 #include "middleware/server/head_scanner.h"
+#include "middleware/server/proxy_header.h"
 #include "middleware/server/trans_id.h"
 
 namespace zerocloud::server {
-namespace {
 
-namespace bhttp = beast::http;
 using boost::system::error_code;
 using std::chrono::steady_clock;
 
-constexpr std::size_t kPieceBytes = std::size_t{64} * 1024;
-
-std::string_view View(const beast::flat_buffer& buffer) {
-  const auto data = buffer.data();
-  return {static_cast<const char*>(data.data()), data.size()};
-}
-
-// What Beast lets pass and two readers could still frame differently. Empty: nothing.
-std::string FramingObjection(const RequestParser& parser) {
-  const auto& fields = parser.get();
-  if (fields.count(bhttp::field::content_length) > 1) return "More than one Content-Length.";
-  if (fields.count(bhttp::field::host) > 1) return "More than one Host.";
-  if (fields.count(bhttp::field::transfer_encoding) == 0) return {};
-  if (fields.version() == 10) return "Transfer-Encoding in an HTTP/1.0 request.";
-  const bool is_chunked =
-      fields.count(bhttp::field::transfer_encoding) == 1 &&
-      http::EqualsIgnoringCase(fields[bhttp::field::transfer_encoding], "chunked");
-  return is_chunked ? std::string() : "Transfer-Encoding can only be \"chunked\".";
-}
-
-std::string ParseObjection(const error_code& ec) {
-  if (ec == bhttp::error::bad_version) return "Only HTTP/1.0 and HTTP/1.1 are spoken here.";
-  if (ec == bhttp::error::bad_content_length)
-    return "Content-Length is not one number, or conflicts with Transfer-Encoding.";
-  if (ec == bhttp::error::multiple_content_length) return "More than one Content-Length.";
-  if (ec == bhttp::error::bad_transfer_encoding)
-    return "Transfer-Encoding conflicts with another header field.";
-  return "The request is not HTTP: " + ec.message() + ".";
-}
-
-// What to tell a client whose body cannot be read; empty: it is gone or too slow, and the
-// stream closed itself on that.
-std::string BodyObjection(const error_code& ec) {
-  const bool is_parsers = ec.category() == make_error_code(bhttp::error::bad_chunk).category();
-  const bool is_end = ec == bhttp::error::partial_message || ec == bhttp::error::end_of_stream;
-  if (!is_parsers || is_end) return {};
-  return "The request body is not HTTP: " + ec.message() + ".";
-}
-
-}  // namespace
-
 Connection::Connection(Socket socket, Service& service, std::string remote_address)
     : service_(service),
+      settings_(service.Current()),
       strand_(socket.get_executor()),
-      stream_(std::move(socket)),
-      buffer_(service.limits.head_bytes + service.limits.pipelined_bytes + kPieceBytes),
+      wire_(std::move(socket)),
+      buffer_(settings_->limits.head_bytes + settings_->limits.pipelined_bytes + kPieceBytes),
       remote_address_(std::move(remote_address)) {}
 
 net::awaitable<void> Connection::Run() {
-  for (;;) {
+  const bool is_good = co_await Begin();
+  while (is_good) {
     const Next next = co_await ServeOne();
     if (next == Next::kClose) break;
   }
-  stream_.close();
+  wire_.Close();
+}
+
+net::awaitable<bool> Connection::Begin() {
+  if (settings_->expects_proxy_header) {
+    const bool is_read = co_await ReadProxyHeader();
+    if (!is_read) co_return false;
+  }
+  if (settings_->tls == nullptr) co_return true;
+  const std::string already_read(View(buffer_));
+  buffer_.clear();
+  const error_code failure = co_await wire_.Handshake(settings_->tls->NewServerSession(),
+                                                      settings_->limits.head_timeout, already_read);
+  co_return !failure;
+}
+
+net::awaitable<bool> Connection::ReadProxyHeader() {
+  for (;;) {
+    ProxyHeader header = ParseProxyHeader(View(buffer_));
+    if (header.state == ProxyHeader::State::kRefused) co_return false;
+    if (header.state == ProxyHeader::State::kComplete) {
+      buffer_.consume(header.size);
+      if (!header.client.empty()) remote_address_ = std::move(header.client);
+      co_return true;
+    }
+    const Wire::Moved moved = co_await wire_.Read(
+        buffer_.prepare(kMaxProxyHeaderBytes - buffer_.size()), settings_->limits.head_timeout);
+    if (moved.error) co_return false;
+    buffer_.commit(moved.count);
+  }
 }
 
 void Connection::Drain() {
   net::post(strand_, [self = shared_from_this()] {
-    if (self->is_idle_) self->stream_.close();
+    if (self->is_idle_) self->wire_.Close();
   });
 }
 
 void Connection::Abort() {
   net::post(strand_, [self = shared_from_this()] {
     self->is_aborted_ = true;
-    self->stream_.close();
+    self->wire_.Close();
     if (self->forwarding_ != nullptr) self->forwarding_->Cancel();
     if (self->completion_) self->completion_->wake.expires_at(steady_clock::time_point::min());
   });
 }
 
 net::awaitable<std::optional<std::size_t>> Connection::ReadHead() {
-  const Limits& limits = service_.limits;
+  const Limits& limits = settings_->limits;
   HeadScanner scanner({limits.request_line_bytes, limits.head_bytes, limits.head_fields});
   is_idle_ = true;
   bool has_begun = false;
-  stream_.expires_after(limits.idle_timeout);
+  auto deadline = steady_clock::now() + limits.idle_timeout;
   for (;;) {
     if (!has_begun) buffer_.consume(HeadScanner::SkippedPrefix(View(buffer_)));
     if (buffer_.size() > 0 && !has_begun && View(buffer_) != "\r") {
       has_begun = true;
       is_idle_ = false;
-      stream_.expires_after(limits.head_timeout);
+      deadline = steady_clock::now() + limits.head_timeout;
     }
     if (has_begun) {
       const auto state = scanner.Scan(View(buffer_));
@@ -115,10 +102,17 @@ net::awaitable<std::optional<std::size_t>> Connection::ReadHead() {
       }
     }
     if (is_aborted_ || (service_.is_draining && !has_begun)) co_return std::nullopt;
-    const auto space = buffer_.prepare(std::min(kPieceBytes, buffer_.max_size() - buffer_.size()));
-    const auto [ec, count] = co_await stream_.async_read_some(space, kAwait);
-    if (ec) co_return std::nullopt;
-    buffer_.commit(count);
+    const std::size_t room = buffer_.max_size() - buffer_.size();
+    if (room == 0) {
+      co_await Refuse(431, "The request head is too long for this connection.");
+      co_return std::nullopt;
+    }
+    const auto space = buffer_.prepare(std::min(kPieceBytes, room));
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - steady_clock::now());
+    const Wire::Moved moved =
+        co_await wire_.Read(space, std::max(left, std::chrono::milliseconds(0)));
+    if (moved.error) co_return std::nullopt;
+    buffer_.commit(moved.count);
   }
 }
 
@@ -131,46 +125,46 @@ net::awaitable<void> Connection::Refuse(int status, std::string reason) {
   if (is_sent) co_await LingeringClose();
 }
 
-std::string Connection::ParseHead(std::size_t size) {
+std::optional<HeadObjection> Connection::ParseHead(std::size_t size) {
+  auto parsed = ParseRequestHead(View(buffer_).substr(0, size));
+  if (auto* objection = std::get_if<HeadObjection>(&parsed)) return std::move(*objection);
+  auto& parts = std::get<RequestHeadParts>(parsed);
+  buffer_.consume(size);
+
   request_ = std::make_unique<Request>();
   Request& request = *request_;
-  RequestParser& parser = request.parser;
-  parser.header_limit(static_cast<std::uint32_t>(size + 1));
-  parser.body_limit(boost::none);
-  error_code ec;
-  const std::size_t used = parser.put(net::buffer(buffer_.data(), size), ec);
-  if (!ec && (!parser.is_header_done() || used != size)) ec = bhttp::error::bad_field;
-  if (ec) return ParseObjection(ec);
-  buffer_.consume(used);
-
   http::RequestHead& head = request.head;
-  const auto& message = parser.get();
-  head.method = message.method_string();
-  head.target = message.target();
-  for (const auto& field : message) head.headers.Add(field.name_string(), field.value());
-  if (const auto length = parser.content_length()) head.content_length = *length;
-  head.is_chunked = parser.chunked();
+  head.method = std::move(parts.method);
+  head.target = std::move(parts.target);
+  head.headers = std::move(parts.headers);
+  head.content_length = parts.content_length;
+  head.is_chunked = parts.framing.kind == BodyFraming::Kind::kChunked;
   head.trans_id = NewTransId(head.headers.Get("X-Trans-Id-Extra").value_or(""));
   head.remote_address = remote_address_;
   request.is_head = head.method == "HEAD";
-  request.is_http_10 = message.version() == 10;
-  request.wants_keep_alive = message.keep_alive();
-  request.has_body = head.is_chunked || head.content_length.value_or(0) > 0;
+  request.is_http_10 = parts.is_http_10;
+  request.wants_keep_alive = parts.wants_keep_alive;
+  request.has_body = parts.framing.kind != BodyFraming::Kind::kNone;
+  if (request.has_body) {
+    request.body = std::make_unique<BodyReader>(wire_, buffer_, parts.framing);
+  }
   const auto connection = head.headers.Get("Connection");
   request.said_keep_alive = connection && http::EqualsIgnoringCase(*connection, "keep-alive");
   const auto expect = head.headers.Get("Expect");
   request.expects_continue =
       expect && !request.is_http_10 && http::EqualsIgnoringCase(*expect, "100-continue");
-  return FramingObjection(parser);
+  return std::nullopt;
 }
 
 net::awaitable<Connection::Next> Connection::ServeOne() {
   request_.reset();
+  // buffer_ keeps the bounds that it began with: a head that needs more is refused as too long.
+  settings_ = service_.Current();
   const std::optional<std::size_t> head_size = co_await ReadHead();
   if (!head_size.has_value()) co_return Next::kClose;
-  std::string objection = ParseHead(*head_size);
-  if (!objection.empty()) {
-    co_await Refuse(400, std::move(objection));
+  std::optional<HeadObjection> objection = ParseHead(*head_size);
+  if (objection.has_value()) {
+    co_await Refuse(objection->status, std::move(objection->sentence));
     co_return Next::kClose;
   }
   Request& request = *request_;
@@ -202,14 +196,14 @@ net::awaitable<Connection::Next> Connection::ServeExchange() {
 
 net::awaitable<Connection::Next> Connection::ServeForward() {
   Request& request = *request_;
-  if (service_.upstream == nullptr) {
+  if (settings_->upstream == nullptr) {
     request.response = http::TextResponse(502, "There is no upstream to answer this.");
     co_return co_await Answer();
   }
-  Forwarding forwarding(stream_, buffer_, request, service_.limits, *service_.upstream);
-  const bool keep_alive = request.wants_keep_alive && !service_.is_draining;
+  Forwarding forwarding(wire_, buffer_, request, settings_->limits, *settings_->upstream,
+                        service_.is_draining);
   forwarding_ = &forwarding;
-  const Forwarding::Outcome outcome = co_await forwarding.Run(keep_alive);
+  const Forwarding::Outcome outcome = co_await forwarding.Run();
   forwarding_ = nullptr;
   if (outcome == Forwarding::Outcome::kFailed) co_return co_await Answer();
   if (request.record.status == 0) request.record.status = 499;
@@ -229,29 +223,22 @@ net::awaitable<Connection::Pumped> Connection::PumpBody() {
     if (!is_sent) co_return Pumped::kGone;
   }
   request.has_asked_for_body = true;
-  std::vector<std::byte> piece(static_cast<std::size_t>(
-      std::min<std::uint64_t>(kPieceBytes, request.head.content_length.value_or(kPieceBytes))));
-  while (!request.parser.is_done()) {
-    auto& body = request.parser.get().body();
-    body.data = piece.data();
-    body.size = piece.size();
-    stream_.expires_after(service_.limits.read_timeout);
-    auto [ec, count] = co_await bhttp::async_read_some(stream_, buffer_, request.parser, kAwait);
-    if (ec && ec != bhttp::error::need_buffer) {
-      if (ec == beast::error::timeout) request.record.status = 408;
-      std::string objection = BodyObjection(ec);
-      if (objection.empty()) co_return Pumped::kGone;
+  for (;;) {
+    const BodyReader::Got got = co_await request.body->Next(settings_->limits.read_timeout);
+    if (got == BodyReader::Got::kEnd) break;
+    if (got != BodyReader::Got::kData) {
+      if (got == BodyReader::Got::kTimeout) request.record.status = 408;
+      if (got != BodyReader::Got::kRefused) co_return Pumped::kGone;
       request.exchange.reset();
-      request.response = http::TextResponse(400, std::move(objection));
+      request.response = http::TextResponse(
+          400, "The request body is not HTTP: " + std::string(request.body->reason()));
       const bool is_sent = co_await WriteResponse(false);
       if (is_sent) co_await LingeringClose();
       co_return Pumped::kGone;
     }
-    const std::size_t filled = piece.size() - body.size;
-    request.record.bytes_in += filled;
-    if (filled == 0) continue;
-    const Result<void> written =
-        request.exchange->Write(std::span<const std::byte>(piece.data(), filled));
+    const std::string_view piece = request.body->data();
+    request.record.bytes_in += piece.size();
+    const Result<void> written = request.exchange->Write(std::as_bytes(std::span(piece)));
     if (!written.has_value()) {
       request.response = http::ErrorResponse(written.error());
       co_return Pumped::kAnswerNow;
@@ -298,17 +285,11 @@ net::awaitable<bool> Connection::AwaitAnswer() {
 // Returns when the client has closed its end. Bytes that it sends ahead are kept for the next
 // request; past pipelined_bytes nothing is read, and the end is not seen any more.
 net::awaitable<void> Connection::WatchPeer() {
-  while (buffer_.size() < service_.limits.pipelined_bytes) {
-    const auto [ec] = co_await stream_.socket().async_wait(net::socket_base::wait_read, kAwait);
-    if (ec) co_return;
-    const auto space = buffer_.prepare(service_.limits.pipelined_bytes - buffer_.size());
-    const ssize_t count =
-        ::recv(stream_.socket().native_handle(), space.data(), space.size(), MSG_DONTWAIT);
-    if (count > 0) {
-      buffer_.commit(static_cast<std::size_t>(count));
-    } else if (count == 0 || (errno != EAGAIN && errno != EINTR)) {
-      co_return;
-    }
+  while (buffer_.size() < settings_->limits.pipelined_bytes) {
+    const auto space = buffer_.prepare(settings_->limits.pipelined_bytes - buffer_.size());
+    const Wire::Moved moved = co_await wire_.Read(space, Wire::kForever);
+    if (moved.error) co_return;
+    buffer_.commit(moved.count);
   }
   Timer never(strand_, steady_clock::time_point::max());
   co_await never.async_wait(kAwait);
@@ -318,10 +299,10 @@ net::awaitable<Connection::Next> Connection::Answer() {
   Request& request = *request_;
   // A body that was not read: reading it away keeps the connection only if it is known to be short,
   // and if the client is not still waiting to be told to send it.
-  const bool is_unread = request.has_body && !request.parser.is_done();
+  const bool is_unread = request.has_body && !request.body->is_done();
   const bool can_drain =
       (!request.expects_continue || request.has_asked_for_body) &&
-      request.head.content_length.value_or(UINT64_MAX) <= service_.limits.drained_bytes;
+      request.head.content_length.value_or(UINT64_MAX) <= settings_->limits.drained_bytes;
   const bool keep_alive =
       request.wants_keep_alive && !service_.is_draining && (!is_unread || can_drain);
   const bool is_whole = co_await WriteResponse(keep_alive);
@@ -402,38 +383,30 @@ net::awaitable<bool> Connection::WriteBody(BodyFrame frame, std::string head) {
 }
 
 net::awaitable<bool> Connection::Write(std::span<const net::const_buffer> pieces) {
-  stream_.expires_after(service_.limits.write_timeout);
-  const auto [ec, count] = co_await net::async_write(stream_, pieces, kAwait);
+  const error_code ec = co_await wire_.Write(pieces, settings_->limits.write_timeout);
   co_return !ec;
 }
 
 net::awaitable<bool> Connection::DrainBody() {
-  RequestParser& parser = request_->parser;
-  std::vector<std::byte> piece(kPieceBytes);
-  while (!parser.is_done()) {
-    auto& body = parser.get().body();
-    body.data = piece.data();
-    body.size = piece.size();
-    stream_.expires_after(service_.limits.read_timeout);
-    const auto [ec, count] = co_await bhttp::async_read_some(stream_, buffer_, parser, kAwait);
-    if (ec && ec != bhttp::error::need_buffer) co_return false;
+  for (;;) {
+    const BodyReader::Got got = co_await request_->body->Next(settings_->limits.read_timeout);
+    if (got != BodyReader::Got::kData) co_return got == BodyReader::Got::kEnd;
   }
-  co_return true;
 }
 
 // Closing a socket with unread bytes sends a reset, which can take the answer away from the client
 // before it was read. So: say that nothing more comes, then read until the client has closed too.
 net::awaitable<void> Connection::LingeringClose() {
-  error_code ignored;
-  ignored = stream_.socket().shutdown(net::socket_base::shutdown_send, ignored);
+  wire_.ShutdownSend();
   std::array<std::byte, 4096> piece{};
-  std::uint64_t left = service_.limits.drained_bytes;
-  stream_.expires_after(service_.limits.linger_timeout);
+  std::uint64_t left = settings_->limits.drained_bytes;
+  const auto deadline = steady_clock::now() + settings_->limits.linger_timeout;
   for (;;) {
-    const net::mutable_buffer space = net::buffer(piece);
-    const auto [ec, count] = co_await stream_.async_read_some(space, kAwait);
-    if (ec || count > left) co_return;
-    left -= count;
+    const auto limit = std::chrono::ceil<std::chrono::milliseconds>(deadline - steady_clock::now());
+    const Wire::Moved moved =
+        co_await wire_.Read(net::buffer(piece), std::max(limit, std::chrono::milliseconds(0)));
+    if (moved.error || moved.count > left) co_return;
+    left -= moved.count;
   }
 }
 

@@ -15,20 +15,44 @@
 
 #include "middleware/http/message.h"
 #include "middleware/server/forwarding.h"
+#include "middleware/server/message_head.h"
 #include "middleware/server/request.h"
 #include "middleware/server/response_head.h"
 #include "middleware/server/server.h"
+#include "middleware/server/tls.h"
 #include "middleware/server/upstream.h"
 
 namespace zerocloud::server {
 
-// What a connection needs of its server; outlives every connection.
-struct Service {
-  http::Handler* handler = nullptr;
+// The settings in force, ready for use. Never changes; connections keep those that they began with
+// until their request ends.
+struct LiveSettings {
   Limits limits;
+  std::shared_ptr<Upstream> upstream;  // may be null
+  std::shared_ptr<TlsContext> tls;     // may be null
+  bool expects_proxy_header = false;
+};
+
+// What a connection needs of its server; outlives every connection.
+class Service {
+ public:
+  http::Handler* handler = nullptr;
   std::function<void(const RequestRecord&)> on_request;
-  Upstream* upstream = nullptr;  // may be null
   std::atomic<bool> is_draining = false;
+
+  // Thread-safe.
+  [[nodiscard]] std::shared_ptr<const LiveSettings> Current() const {
+    const std::lock_guard lock(mutex_);
+    return settings_;
+  }
+  void Set(std::shared_ptr<const LiveSettings> settings) {
+    const std::lock_guard lock(mutex_);
+    settings_ = std::move(settings);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::shared_ptr<const LiveSettings> settings_;  // under mutex_
 };
 
 class Connection : public std::enable_shared_from_this<Connection> {
@@ -57,12 +81,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
   enum class Next : std::uint8_t { kRequest, kClose };
   enum class Pumped : std::uint8_t { kWhole, kAnswerNow, kGone };
 
+  // The PROXY protocol's header and TLS, where they are wanted. False: the connection is no good.
+  net::awaitable<bool> Begin();
+  net::awaitable<bool> ReadProxyHeader();
   net::awaitable<Next> ServeOne();
   // The size of a complete head in buffer_; none: there is nothing (more) to serve, or it was
   // refused.
   net::awaitable<std::optional<std::size_t>> ReadHead();
-  // Takes the head apart. Empty, or what is wrong with it.
-  std::string ParseHead(std::size_t size);
+  // Takes the head apart. None, or what is wrong with it.
+  std::optional<HeadObjection> ParseHead(std::size_t size);
   // Answers what never became a request.
   net::awaitable<void> Refuse(int status, std::string reason);
   net::awaitable<Next> ServeExchange();
@@ -84,8 +111,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void Record();
 
   Service& service_;
+  std::shared_ptr<const LiveSettings> settings_;
   Strand strand_;
-  Stream stream_;
+  Wire wire_;
   beast::flat_buffer buffer_;
   std::string remote_address_;
   std::unique_ptr<Request> request_;

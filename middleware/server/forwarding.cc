@@ -1,24 +1,24 @@
 #include "middleware/server/forwarding.h"
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/experimental/awaitable_operators.hpp>
-#include <boost/asio/write.hpp>
-#include <boost/beast/http/read.hpp>
 #include <cstdio>
 #include <utility>
 
 #include "middleware/http/date.h"
 #include "middleware/http/reply.h"
 #include "middleware/http/text.h"
+#include "middleware/server/head_scanner.h"
 
 namespace zerocloud::server {
 namespace {
 
-namespace bhttp = beast::http;
 using boost::system::error_code;
 
-constexpr std::size_t kPieceBytes = std::size_t{64} * 1024;
-constexpr std::uint32_t kResponseHeadBytes = 256 * 1024;
+// An answer's head: far more than Swift ever sends.
+constexpr HeadLimits kAnswerLimits = {
+    .line_bytes = 8192, .total_bytes = std::size_t{256} * 1024, .field_count = 2000};
 
 // Whether a field concerns one hop only: by its name, or because Connection names it.
 bool IsHopByHop(std::string_view name, std::string_view connection) {
@@ -49,39 +49,52 @@ constexpr std::string_view kLastChunk = "0\r\n\r\n";
 
 }  // namespace
 
-Forwarding::Forwarding(Stream& client, beast::flat_buffer& client_buffer, Request& request,
-                       const Limits& limits, Upstream& upstream)
+Forwarding::Forwarding(Wire& client, beast::flat_buffer& client_buffer, Request& request,
+                       const Limits& limits, Upstream& upstream,
+                       const std::atomic<bool>& is_draining)
     : client_(client),
       client_buffer_(client_buffer),
       request_(request),
       limits_(limits),
       upstream_(upstream),
-      peer_buffer_(kResponseHeadBytes + kPieceBytes) {}
+      is_draining_(is_draining),
+      peer_buffer_(kAnswerLimits.total_bytes + kPieceBytes),
+      upload_may_begin_(client.strand(), Timer::time_point::max()),
+      upload_over_(client.strand(), Timer::time_point::max()) {}
 
 std::string Forwarding::RequestText() const {
   const http::RequestHead& head = request_.head;
   const std::string_view connection = head.headers.Get("Connection").value_or("");
   std::string text = head.method + " " + head.target + " HTTP/1.1\r\n";
+  std::string forwarded;
   for (const auto& [name, value] : head.headers) {
     if (IsHopByHop(name, connection)) continue;
     if (request_.is_http_10 && http::EqualsIgnoringCase(name, "Expect")) continue;
+    if (http::EqualsIgnoringCase(name, "X-Forwarded-For")) {
+      if (!forwarded.empty()) forwarded += ", ";
+      forwarded += value;
+      continue;
+    }
     AppendField(text, name, value);
   }
+  // Swift logs the first of them as the client.
+  if (!head.remote_address.empty()) {
+    forwarded += (forwarded.empty() ? "" : ", ") + head.remote_address;
+  }
+  if (!forwarded.empty()) AppendField(text, "X-Forwarded-For", forwarded);
   if (!head.headers.Has("Host")) AppendField(text, "Host", upstream_.authority());
   if (head.is_chunked) AppendField(text, "Transfer-Encoding", "chunked");
   return text + "\r\n";
 }
 
 std::string Forwarding::ResponseText(bool keep_alive, bool is_chunked) const {
-  const auto& message = parser_->get();
-  const auto connection = message[bhttp::field::connection];
-  std::string text = "HTTP/1.1 " + std::to_string(message.result_int()) + " ";
-  text.append(std::string_view(message.reason())).append("\r\n");
-  for (const auto& field : message) {
-    const std::string_view name = field.name_string();
-    if (!IsHopByHop(name, connection)) AppendField(text, name, field.value());
+  const std::string_view connection = answer_.headers.Get("Connection").value_or("");
+  std::string text = "HTTP/1.1 " + std::to_string(answer_.status) + " ";
+  text.append(answer_.reason).append("\r\n");
+  for (const auto& [name, value] : answer_.headers) {
+    if (!IsHopByHop(name, connection)) AppendField(text, name, value);
   }
-  if (message.count("X-Trans-Id") == 0) AppendField(text, "X-Trans-Id", request_.head.trans_id);
+  if (!answer_.headers.Has("X-Trans-Id")) AppendField(text, "X-Trans-Id", request_.head.trans_id);
   if (is_chunked) AppendField(text, "Transfer-Encoding", "chunked");
   if (!keep_alive) {
     AppendField(text, "Connection", "close");
@@ -100,7 +113,8 @@ Forwarding::Outcome Forwarding::FailFor(HeadWait why) {
   const std::string name = "The upstream " + upstream_.authority();
   switch (why) {
     case HeadWait::kClientGone:
-      return Outcome::kBroken;
+      if (!is_nonsense_) return Outcome::kBroken;
+      return FailWith(400, "The request body is not HTTP: " + std::string(request_.body->reason()));
     case HeadWait::kTimeout:
       return FailWith(504, name + " did not answer in time.");
     case HeadWait::kNonsense:
@@ -114,116 +128,182 @@ Forwarding::Outcome Forwarding::FailFor(HeadWait why) {
 
 void Forwarding::Cancel() {
   is_cancelled_ = true;
-  if (peer_ != nullptr) peer_->close();
+  if (peer_.wire != nullptr) peer_.wire->Close();
 }
 
-net::awaitable<Forwarding::Outcome> Forwarding::Run(bool keep_alive) {
-  HeadWait waited = HeadWait::kUpstreamGone;
+void Forwarding::Wake(Timer& timer) { timer.expires_at(Timer::time_point::min()); }
+
+// An idle connection can have been closed from the other side just now. That is nobody's fault, and
+// a request that means the same twice, and of which the upstream saw no body, can be sent again.
+bool Forwarding::CanTryAgain() const {
+  constexpr std::array<std::string_view, 5> kIdempotent = {"GET", "HEAD", "OPTIONS", "PUT",
+                                                           "DELETE"};
+  const bool is_idempotent =
+      std::ranges::find(kIdempotent, request_.head.method) != kIdempotent.end();
+  return is_reused_ && !is_cancelled_ && given_up_for_ == HeadWait::kHead && is_idempotent &&
+         request_.record.bytes_in == 0;
+}
+
+net::awaitable<Forwarding::Outcome> Forwarding::Run() {
+  using net::experimental::awaitable_operators::operator||;
   for (const bool may_reuse : {true, false}) {
     const bool is_sent = co_await SendHead(may_reuse);
     if (!is_sent) co_return Outcome::kFailed;
-    const bool must_upload = request_.has_body && !request_.expects_continue;
-    waited = must_upload ? co_await ReadHeadWhileUploading() : co_await ReadHead();
-    // An idle connection can have been closed from the other side just now. That is nobody's fault,
-    // and a request of which the upstream saw no body can be sent again.
-    const bool can_retry = !is_cancelled_ && is_reused_ && waited == HeadWait::kUpstreamGone &&
-                           request_.record.bytes_in == 0;
-    if (!can_retry) break;
+    if (is_cancelled_) co_return Outcome::kBroken;
+    must_try_again_ = false;
+    is_over_ = false;
+    auto answer = AnswerSide();
+    auto request = RequestSide();
+    const auto ended = co_await (std::move(answer) || std::move(request));
+    const Outcome outcome = ended.index() == 0 ? std::get<0>(ended) : Outcome::kBroken;
+    if (must_try_again_) continue;
+    if (request_.has_body && outcome == Outcome::kAnswered) request_.body->Release();
+    co_return outcome;
   }
-  while (waited == HeadWait::kHead && parser_->get().result_int() / 100 == 1) {
-    if (parser_->get().result_int() == 100 && request_.expects_continue) {
-      constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-      const std::array<net::const_buffer, 1> pieces = {net::buffer(kContinue)};
-      const bool is_sent = co_await WriteDown(pieces);
-      if (!is_sent) co_return Outcome::kBroken;
-      request_.has_asked_for_body = true;
-      waited = co_await ReadHeadWhileUploading();
-    } else {
-      waited = co_await ReadHead();
-    }
-  }
-  if (waited != HeadWait::kHead) {
-    peer_.reset();
-    co_return FailFor(waited);
-  }
-  co_return co_await PassBack(keep_alive);
+  co_return FailFor(HeadWait::kUpstreamGone);
 }
 
+net::awaitable<Forwarding::Outcome> Forwarding::AnswerSide() {
+  HeadWait waited = co_await ReadHead();
+  while (waited == HeadWait::kHead && answer_.status / 100 == 1) {
+    if (answer_.status == 100 && request_.expects_continue) {
+      constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+      const std::array<net::const_buffer, 1> pieces = {net::buffer(kContinue)};
+      request_.has_asked_for_body = true;
+      const bool is_sent = co_await WriteDown(pieces);
+      if (!is_sent) break;
+      Wake(upload_may_begin_);
+    }
+    waited = co_await ReadHead();
+  }
+  Outcome outcome = Outcome::kBroken;
+  has_head_ = waited == HeadWait::kHead && answer_.status / 100 != 1;
+  if (has_head_) {
+    outcome = co_await PassBack();
+  } else if (waited != HeadWait::kHead) {
+    must_try_again_ = waited == HeadWait::kUpstreamGone && CanTryAgain();
+    if (!must_try_again_) outcome = FailFor(waited);
+  }
+  is_over_ = true;
+  co_return outcome;
+}
+
+net::awaitable<void> Forwarding::RequestSide() {
+  using net::experimental::awaitable_operators::operator||;
+  if (request_.expects_continue && !request_.has_asked_for_body) {
+    Timer deadline(client_.strand(), upstream_.options().response_timeout);
+    auto begin = upload_may_begin_.async_wait(kAwait);
+    auto late = deadline.async_wait(kAwait);
+    auto gone = WatchClient();
+    const auto first = co_await (std::move(begin) || std::move(late) || std::move(gone));
+    if (first.index() == 1) co_return co_await GiveUp(HeadWait::kTimeout);
+    if (first.index() == 2) co_return co_await GiveUp(HeadWait::kClientGone);
+  }
+  if (request_.has_body) {
+    const bool is_client_there = co_await Upload();
+    if (is_over_) co_return;
+    Wake(upload_over_);
+    if (!is_client_there) co_return co_await GiveUp(HeadWait::kClientGone);
+    Timer deadline(client_.strand(), upstream_.options().response_timeout);
+    auto late = deadline.async_wait(kAwait);
+    auto gone = WatchClient();
+    const auto first = co_await (std::move(gone) || std::move(late));
+    if (first.index() == 0) co_return co_await GiveUp(HeadWait::kClientGone);
+    if (!has_head_) co_return co_await GiveUp(HeadWait::kTimeout);
+  }
+  co_await WatchClient();
+  co_await GiveUp(HeadWait::kClientGone);
+}
+
+// Closing the upstream's connection is how the other side learns of it.
+net::awaitable<void> Forwarding::GiveUp(HeadWait why) {
+  if (is_over_) co_return;
+  given_up_for_ = why;
+  if (peer_.wire != nullptr) peer_.wire->Close();
+  Timer never(client_.strand(), Timer::time_point::max());
+  co_await never.async_wait(kAwait);
+}
+
+net::awaitable<void> Forwarding::WatchClient() {
+  while (client_buffer_.size() < limits_.pipelined_bytes) {
+    const auto space = client_buffer_.prepare(limits_.pipelined_bytes - client_buffer_.size());
+    const Wire::Moved moved = co_await client_.Read(space, Wire::kForever);
+    if (moved.error) co_return;
+    client_buffer_.commit(moved.count);
+  }
+  // It sends ahead more than is kept for it; its end will show when it is answered.
+  Timer never(client_.strand(), Timer::time_point::max());
+  co_await never.async_wait(kAwait);
+}
+
+net::awaitable<void> Forwarding::AwaitUpload() { co_await upload_over_.async_wait(kAwait); }
+
 net::awaitable<bool> Forwarding::SendHead(bool may_reuse) {
-  const Strand strand = client_.get_executor();
+  const Strand strand = client_.strand();
   const std::string text = RequestText();
   const std::array<net::const_buffer, 1> pieces = {net::buffer(text)};
-  peer_.reset();
+  peer_ = {};
   peer_buffer_.clear();
-  // Beast reads as much as the buffer has room for, and it starts with 512 bytes.
-  peer_buffer_.reserve(kPieceBytes);
-  if (may_reuse) peer_ = upstream_.Reuse(strand);
-  is_reused_ = peer_ != nullptr;
-  if (is_reused_) {
-    // A failure shows again when the answer is read, and leads to a new connection.
-    [[maybe_unused]] const bool is_sent = co_await WriteUp(pieces);
-    co_return true;
+  Upstream::Connected connected = co_await upstream_.Connect(strand, may_reuse);
+  if (connected.is_full) {
+    FailWith(503, "Every connection to the upstream is in use.");
+    request_.response.headers.Add("Retry-After", "1");
+    co_return false;
   }
-  Upstream::Connected connected = co_await upstream_.Connect(strand);
-  if (connected.stream == nullptr) {
+  if (connected.lease.wire == nullptr) {
     const bool is_timeout = connected.error == net::error::timed_out;
-    FailWith(is_timeout ? 504 : 502, "The upstream " + upstream_.authority() +
+    FailWith(is_timeout ? 504 : 502, "The upstream " + connected.endpoint +
                                          " cannot be reached: " + connected.error.message() + ".");
     co_return false;
   }
-  peer_ = std::move(connected.stream);
+  peer_ = std::move(connected.lease);
+  is_reused_ = connected.is_reused;
+  // A failure shows again when the answer is read; on a reused one it leads to a new connection.
   [[maybe_unused]] const bool is_sent = co_await WriteUp(pieces);
   co_return true;
 }
 
 net::awaitable<Forwarding::HeadWait> Forwarding::ReadHead() {
-  parser_ = std::make_unique<ResponseParser>();
-  parser_->header_limit(kResponseHeadBytes);
-  parser_->body_limit(boost::none);
-  if (request_.is_head) parser_->skip(true);
-  const bool is_uploading = request_.has_body && !is_uploaded_ && !request_.expects_continue;
-  const bool is_sending = is_uploading || request_.has_asked_for_body;
-  // While a body goes up the upstream owes nothing; Upload() keeps the time after that.
-  if (is_sending) {
-    peer_->expires_never();
-  } else {
-    peer_->expires_after(upstream_.options().response_timeout);
+  HeadScanner scanner(kAnswerLimits);
+  for (;;) {
+    const auto state = scanner.Scan(View(peer_buffer_));
+    if (state == HeadScanner::State::kRefused) co_return HeadWait::kNonsense;
+    if (state == HeadScanner::State::kComplete) break;
+    const auto space =
+        peer_buffer_.prepare(std::min(kPieceBytes, peer_buffer_.max_size() - peer_buffer_.size()));
+    // While a body goes up the upstream owes nothing; then RequestSide keeps the time.
+    const auto limit = request_.has_body ? Wire::kForever : upstream_.options().response_timeout;
+    const Wire::Moved moved = co_await peer_.wire->Read(space, limit);
+    if (given_up_for_ != HeadWait::kHead) co_return given_up_for_;
+    if (moved.error == net::error::timed_out) co_return HeadWait::kTimeout;
+    if (moved.error) co_return HeadWait::kUpstreamGone;
+    peer_buffer_.commit(moved.count);
   }
-  const auto [ec, count] =
-      co_await bhttp::async_read_header(*peer_, peer_buffer_, *parser_, kAwait);
-  if (!ec) co_return HeadWait::kHead;
-  if (ec == beast::error::timeout) co_return HeadWait::kTimeout;
-  const bool is_parsers = ec.category() == make_error_code(bhttp::error::bad_chunk).category();
-  const bool is_end = ec == bhttp::error::end_of_stream || ec == bhttp::error::partial_message;
-  co_return is_parsers && !is_end ? HeadWait::kNonsense : HeadWait::kUpstreamGone;
+  auto parsed =
+      ParseResponseHead(View(peer_buffer_).substr(0, scanner.head_size()), request_.is_head);
+  if (std::holds_alternative<HeadObjection>(parsed)) co_return HeadWait::kNonsense;
+  answer_ = std::move(std::get<ResponseHeadParts>(parsed));
+  peer_buffer_.consume(scanner.head_size());
+  co_return HeadWait::kHead;
 }
 
-net::awaitable<Forwarding::HeadWait> Forwarding::ReadHeadWhileUploading() {
-  using net::experimental::awaitable_operators::operator||;
-  auto head = ReadHead();
-  auto upload = Upload();
-  const auto first = co_await (std::move(head) || std::move(upload));
-  co_return first.index() == 0 ? std::get<0>(first) : std::get<1>(first);
-}
-
-net::awaitable<Forwarding::HeadWait> Forwarding::Upload() {
+net::awaitable<bool> Forwarding::Upload() {
   const bool is_chunked = request_.head.is_chunked;
-  std::vector<std::byte> piece(kPieceBytes);
+  BodyReader& body = *request_.body;
   bool is_taken = true;
-  while (!request_.parser.is_done() && is_taken) {
-    auto& body = request_.parser.get().body();
-    body.data = piece.data();
-    body.size = piece.size();
-    client_.expires_after(limits_.read_timeout);
-    const auto [ec, count] =
-        co_await bhttp::async_read_some(client_, client_buffer_, request_.parser, kAwait);
-    if (ec && ec != bhttp::error::need_buffer) co_return HeadWait::kClientGone;
-    const std::size_t filled = piece.size() - body.size;
-    request_.record.bytes_in += filled;
-    if (filled == 0) continue;
-    const std::string prefix = is_chunked ? ChunkPrefix(filled) : std::string();
+  while (is_taken) {
+    const BodyReader::Got got = co_await body.Next(limits_.read_timeout);
+    if (got == BodyReader::Got::kEnd) break;
+    if (got != BodyReader::Got::kData) {
+      if (got == BodyReader::Got::kTimeout) request_.record.status = 408;
+      is_nonsense_ = got == BodyReader::Got::kRefused;
+      co_return false;
+    }
+    const std::string_view piece = body.data();
+    request_.record.bytes_in += piece.size();
+    const std::string prefix = is_chunked ? ChunkPrefix(piece.size()) : std::string();
     const std::array<net::const_buffer, 3> pieces = {
-        net::buffer(prefix), net::buffer(piece.data(), filled),
+        net::buffer(prefix), net::buffer(piece),
         is_chunked ? net::buffer(kChunkEnd) : net::const_buffer()};
     is_taken = co_await WriteUp(pieces);
   }
@@ -232,73 +312,91 @@ net::awaitable<Forwarding::HeadWait> Forwarding::Upload() {
     is_taken = co_await WriteUp(pieces);
   }
   is_uploaded_ = is_taken;
-  // The answer (or the end of the connection) is ReadHead's to see; this only keeps the time.
-  Timer deadline(client_.get_executor(), upstream_.options().response_timeout);
-  co_await deadline.async_wait(kAwait);
-  co_return HeadWait::kTimeout;
+  co_return true;
 }
 
 net::awaitable<bool> Forwarding::WriteUp(std::span<const net::const_buffer> pieces) {
-  peer_->expires_after(upstream_.options().response_timeout);
-  const auto [ec, count] = co_await net::async_write(*peer_, pieces, kAwait);
+  const error_code ec = co_await peer_.wire->Write(pieces, upstream_.options().response_timeout);
   co_return !ec;
 }
 
 net::awaitable<bool> Forwarding::WriteDown(std::span<const net::const_buffer> pieces) {
-  client_.expires_after(limits_.write_timeout);
-  const auto [ec, count] = co_await net::async_write(client_, pieces, kAwait);
+  const error_code ec = co_await client_.Write(pieces, limits_.write_timeout);
   co_return !ec;
 }
 
-net::awaitable<Forwarding::Outcome> Forwarding::PassBack(bool keep_alive) {
-  const bool is_whole_request = !request_.has_body || is_uploaded_;
-  const bool is_unframed = !parser_->is_done() && parser_->need_eof();
-  const bool has_body = !parser_->is_done();
-  const bool is_chunked = has_body && (parser_->chunked() || is_unframed) && !request_.is_http_10;
-  const bool ends_with_connection = has_body && !is_chunked && !parser_->content_length();
-  const bool goes_on = keep_alive && is_whole_request && !ends_with_connection;
-  // parser.keep_alive() would say the same of the upstream's own framing.
-  const bool peer_goes_on = parser_->keep_alive() && is_whole_request && !is_unframed;
-  request_.record.status = static_cast<int>(parser_->get().result_int());
+net::awaitable<Forwarding::Outcome> Forwarding::PassBack() {
+  using Kind = BodyFraming::Kind;
+  const Kind kind = answer_.framing.kind;
+  const bool has_body = kind != Kind::kNone;
+  const bool is_chunked =
+      (kind == Kind::kChunked || kind == Kind::kUntilEnd) && !request_.is_http_10;
+  const bool ends_with_connection = has_body && !is_chunked && kind != Kind::kLength;
+  // A body that was never asked for does not come; else the rest of it goes up before the next
+  // request, if the upstream lets it.
+  const bool can_finish_request =
+      HasWholeRequest() ||
+      (answer_.can_keep_alive && (!request_.expects_continue || request_.has_asked_for_body));
+  const bool goes_on =
+      request_.wants_keep_alive && !is_draining_ && can_finish_request && !ends_with_connection;
+  request_.record.status = answer_.status;
   std::string head = ResponseText(goes_on, is_chunked);
   if (has_body) {
+    answer_body_ = std::make_unique<BodyReader>(*peer_.wire, peer_buffer_, answer_.framing);
+    if (peer_buffer_.size() == 0) {
+      // The body may take its time: a large object's segments, a heartbeat.
+      const std::array<net::const_buffer, 1> pieces = {net::buffer(head)};
+      const bool is_sent = co_await WriteDown(pieces);
+      if (!is_sent) co_return Outcome::kBroken;
+      head.clear();
+    }
     const bool is_passed = co_await PassBodyBack(std::move(head), is_chunked);
     if (!is_passed) co_return Outcome::kBroken;
   } else {
+    KeepIfQuiet(peer_buffer_.size());
     const std::array<net::const_buffer, 1> pieces = {net::buffer(head)};
     const bool is_sent = co_await WriteDown(pieces);
     if (!is_sent) co_return Outcome::kBroken;
   }
-  if (peer_goes_on && peer_buffer_.size() == 0) upstream_.Keep(std::move(peer_));
-  peer_.reset();
-  co_return goes_on ? Outcome::kAnswered : Outcome::kClose;
+  if (goes_on && answer_.can_keep_alive && !HasPassedRequest()) co_await AwaitUpload();
+  if (answer_body_ != nullptr) answer_body_->Release();
+  KeepIfQuiet(peer_buffer_.size());
+  const bool is_in_step = goes_on && HasWholeRequest();
+  co_return is_in_step ? Outcome::kAnswered : Outcome::kClose;
+}
+
+bool Forwarding::HasWholeRequest() const {
+  return !request_.has_body || request_.body->is_at_last_piece();
+}
+
+bool Forwarding::HasPassedRequest() const { return !request_.has_body || is_uploaded_; }
+
+// As soon as it owes nothing more, not when the client has taken the last bytes: the next request
+// may come before that.
+void Forwarding::KeepIfQuiet(std::size_t unexpected_bytes) {
+  const bool is_quiet = answer_.can_keep_alive && HasPassedRequest() && unexpected_bytes == 0;
+  if (is_quiet && peer_.wire != nullptr) upstream_.Keep(std::move(peer_));
 }
 
 net::awaitable<bool> Forwarding::PassBodyBack(std::string head, bool is_chunked) {
-  std::vector<std::byte> piece(kPieceBytes);
   std::string prefix = std::move(head);
-  do {
-    auto& body = parser_->get().body();
-    body.data = piece.data();
-    body.size = piece.size();
-    peer_->expires_after(upstream_.options().response_timeout);
-    const auto [ec, count] =
-        co_await bhttp::async_read_some(*peer_, peer_buffer_, *parser_, kAwait);
+  for (bool is_last = false; !is_last;) {
+    const BodyReader::Got got = co_await answer_body_->Next(upstream_.options().response_timeout);
     // Too late for a status: a body cut short upstream is a connection cut short here.
-    if (ec && ec != bhttp::error::need_buffer) co_return false;
-    const std::size_t filled = piece.size() - body.size;
-    request_.record.bytes_out += filled;
-    if (is_chunked && filled > 0) prefix += ChunkPrefix(filled);
-    std::string_view suffix;
-    if (is_chunked && filled > 0) suffix = kChunkEnd;
-    const bool is_last = is_chunked && parser_->is_done();
+    if (got != BodyReader::Got::kData && got != BodyReader::Got::kEnd) co_return false;
+    const std::string_view piece = answer_body_->data();
+    request_.record.bytes_out += piece.size();
+    if (is_chunked && !piece.empty()) prefix += ChunkPrefix(piece.size());
+    is_last = answer_body_->is_at_last_piece();
+    if (is_last) KeepIfQuiet(answer_body_->bytes_after());
     const std::array<net::const_buffer, 4> pieces = {
-        net::buffer(prefix), net::buffer(piece.data(), filled), net::buffer(suffix),
-        is_last ? net::buffer(kLastChunk) : net::const_buffer()};
+        net::buffer(prefix), net::buffer(piece),
+        is_chunked && !piece.empty() ? net::buffer(kChunkEnd) : net::const_buffer(),
+        is_chunked && is_last ? net::buffer(kLastChunk) : net::const_buffer()};
     const bool is_sent = co_await WriteDown(pieces);
     if (!is_sent) co_return false;
     prefix.clear();
-  } while (!parser_->is_done());
+  }
   co_return true;
 }
 

@@ -6,10 +6,12 @@
 
 #include <functional>
 #include <future>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "middleware/server/server.h"
 #include "middleware/server/testing/raw_client.h"
@@ -68,14 +70,19 @@ class ScriptedUpstream {
 class ForwardingTest : public ::testing::Test {
  protected:
   void StartFront(std::uint16_t upstream_port, std::chrono::milliseconds response_timeout = 10s) {
+    Settings settings;
+    settings.upstream = UpstreamOptions{.endpoints = {{.host = "127.0.0.1", .port = upstream_port}},
+                                        .connect_timeout = 5s,
+                                        .response_timeout = response_timeout,
+                                        .idle_timeout = 20s,
+                                        .idle_connections = 4};
+    StartWith(std::move(settings));
+  }
+
+  void StartWith(Settings settings) {
     Options options;
     options.address.clear();
-    options.upstream = UpstreamOptions{.host = "127.0.0.1",
-                                       .port = upstream_port,
-                                       .connect_timeout = 5s,
-                                       .response_timeout = response_timeout,
-                                       .idle_timeout = 20s,
-                                       .idle_connections = 4};
+    options.settings = std::move(settings);
     auto server = Server::Start(std::move(options), handler_);
     ASSERT_TRUE(server.has_value()) << server.error().message;
     front_ = std::move(*server);
@@ -183,7 +190,7 @@ TEST_F(ForwardingTest, PassesContinueEndToEnd) {
 TEST_F(ForwardingTest, PassesAnEarlyAnswerBackDuringAnUpload) {
   ScriptedUpstream upstream(1, [](RawClient& peer, int) {
     ReadHead(peer);
-    peer.Send("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig");
+    peer.Send("HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig");
     peer.ReadAll();
   });
   StartFront(upstream.port());
@@ -292,6 +299,313 @@ TEST_F(ForwardingTest, LeavesNothingBehindWhenAClientLeaves) {
     client.Close();
   }
   EXPECT_EQ(rest, "abc");  // then the upstream's connection was closed, too
+}
+
+// Swift reads what follows the last chunk as the next request.
+TEST_F(ForwardingTest, DropsTrailersSoThatTheNextPooledRequestIsIntact) {
+  std::string seen;
+  {
+    ScriptedUpstream upstream(1, [&seen](RawClient& peer, int) {
+      ReadHead(peer);
+      while (!peer.Has("0\r\n\r\n") && peer.Fill()) {
+      }
+      EXPECT_EQ(peer.Buffered(), "3\r\nabc\r\n0\r\n\r\n");
+      peer.Send("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
+      seen = ReadHead(peer);
+      peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    });
+    StartFront(upstream.port());
+    RawClient first = Connect();
+    first.Send(
+        "PUT /o HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n3;a=b\r\nabc\r\n0\r\n"
+        "X-T: GET /smuggled HTTP/1.1\r\n\r\n");
+    EXPECT_EQ(first.ReadOrEmpty().status, 201);
+    first.Send("GET /next HTTP/1.1\r\n\r\n");
+    EXPECT_EQ(first.ReadOrEmpty().status, 200);
+  }
+  EXPECT_THAT(seen, StartsWith("GET /next HTTP/1.1\r\n"));
+}
+
+// As Swift does without us: the answer comes at once, the body is read and thrown away, and the
+// connection lives on.
+TEST_F(ForwardingTest, GoesOnUploadingAfterAnEarlyAnswer) {
+  const std::string big(3'000'000, 'u');
+  ScriptedUpstream upstream(1, [&big](RawClient& peer, int) {
+    ReadHead(peer);
+    peer.Send("HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno");
+    EXPECT_TRUE(peer.Take(big.size()) == big);
+    EXPECT_THAT(ReadHead(peer), StartsWith("GET /next "));
+    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext");
+  });
+  StartFront(upstream.port());
+  RawClient client = Connect();
+  client.Send("PUT /o HTTP/1.1\r\nContent-Length: 3000000\r\n\r\n" + big.substr(0, 1000));
+  EXPECT_EQ(client.ReadOrEmpty().status, 401);
+  client.Send(big.substr(1000));
+  client.Send("GET /next HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(client.ReadOrEmpty().body, "next");
+}
+
+TEST_F(ForwardingTest, FramesInterimAndBodylessAnswers) {
+  ScriptedUpstream upstream(1, [](RawClient& peer, int) {
+    ReadHead(peer);
+    peer.Send("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n");
+    peer.Send("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n");
+    ReadHead(peer);
+    peer.Send("HTTP/1.1 304 Not Modified\r\nContent-Length: 100\r\n\r\n");
+    ReadHead(peer);
+    peer.Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");  // of a HEAD
+    ReadHead(peer);
+    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlast");
+  });
+  StartFront(upstream.port());
+  RawClient client = Connect();
+  client.Send("DELETE /o HTTP/1.1\r\n\r\nGET /o HTTP/1.1\r\n\r\n");  // pipelined
+  client.Send("HEAD /o HTTP/1.1\r\n\r\nGET /last HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(client.ReadOrEmpty().status, 204);
+  EXPECT_EQ(client.ReadOrEmpty().status, 304);
+  EXPECT_EQ(client.ReadOrEmpty(true).status, 200);
+  EXPECT_EQ(client.ReadOrEmpty().body, "last");
+}
+
+TEST_F(ForwardingTest, ClosesTheUpstreamWhenAClientLeavesBeforeTheAnswer) {
+  std::promise<void> begun;
+  std::promise<std::string> rest;
+  ScriptedUpstream upstream(1, [&](RawClient& peer, int) {
+    ReadHead(peer);
+    begun.set_value();
+    rest.set_value(peer.ReadAll());
+  });
+  StartFront(upstream.port(), 1h);
+  RawClient client = Connect();
+  client.Send("GET /slow HTTP/1.1\r\n\r\n");
+  begun.get_future().wait();
+  client.Close();
+  EXPECT_EQ(rest.get_future().get(), "");
+}
+
+TEST_F(ForwardingTest, SendsHeadsBeforeTheirBodiesComeAndHoldsNoMoreThanAPiece) {
+  std::promise<void> has_head;
+  std::size_t sent = 0;
+  {
+    ScriptedUpstream upstream(1, [&](RawClient& peer, int) {
+      ReadHead(peer);
+      peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
+      has_head.get_future().wait();
+      const std::string piece(100'000, 'x');
+      peer.DoNotWaitLong();  // its sends fail when nobody takes the bytes
+      while (sent < 1'000'000'000 && peer.Send(piece)) sent += piece.size();
+    });
+    StartFront(upstream.port());
+    RawClient client = Connect();
+    client.Send("GET / HTTP/1.1\r\n\r\n");
+    while (!client.Has("\r\n\r\n") && client.Fill()) {
+    }
+    has_head.set_value();
+    // and reads no more
+  }
+  // What sockets and one piece hold.
+  EXPECT_LT(sent, 50'000'000U);
+}
+
+TEST_F(ForwardingTest, RefusesAnswersThatTwoReadersCouldFrameDifferently) {
+  const std::vector<std::string> answers = {
+      "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+      "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+      "HTTP/1.1 200 OK\r\nFolded: a\r\n b\r\nContent-Length: 0\r\n\r\n",
+      "HTTP/1.1 200 OK\nContent-Length: 0\n\n",
+      "HTTP/1.1 200 OK\r\nContent-Length : 1\r\n\r\na",
+      "HTTP/1.1 200 OK\r\nA: " + std::string(300'000, 'x') + "\r\n\r\n"};
+  ScriptedUpstream upstream(static_cast<int>(answers.size()), [&](RawClient& peer, int i) {
+    ReadHead(peer);
+    peer.Send(answers[static_cast<std::size_t>(i)]);
+  });
+  StartFront(upstream.port());
+  for (const std::string& answer : answers) {
+    RawClient client = Connect();
+    client.Send("GET / HTTP/1.1\r\n\r\n");
+    const RawResponse response = client.ReadOrEmpty();
+    EXPECT_EQ(response.status, 502) << answer.substr(0, 100);
+    EXPECT_TRUE(response.headers.Has("X-Trans-Id"));
+  }
+}
+
+TEST_F(ForwardingTest, PassesLargeHeadsBack) {
+  const std::string value(60'000, 'm');
+  ScriptedUpstream upstream(1, [&value](RawClient& peer, int) {
+    ReadHead(peer);
+    peer.Send("HTTP/1.1 204 No Content\r\nX-Account-Meta-A: " + value + "\r\n\r\n");
+  });
+  StartFront(upstream.port());
+  RawClient client = Connect();
+  client.Send("HEAD /v1/a HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(client.ReadOrEmpty(true).headers.Get("X-Account-Meta-A"), value);
+}
+
+TEST_F(ForwardingTest, AnswersTheNonsenseOfAnUploadAndClosesBothSides) {
+  std::string rest = "not read";
+  {
+    ScriptedUpstream upstream(1, [&rest](RawClient& peer, int) {
+      ReadHead(peer);
+      rest = peer.ReadAll();
+    });
+    StartFront(upstream.port());
+    RawClient client = Connect();
+    client.Send("PUT /o HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n");
+    const RawResponse response = client.ReadOrEmpty();
+    EXPECT_EQ(response.status, 400);
+    EXPECT_EQ(response.headers.Get("Connection"), "close");
+  }
+  EXPECT_THAT(rest, Not(HasSubstr("0\r\n\r\n")));  // so that it is no whole body
+}
+
+// A listener that answers every request on every connection with its name, as its own thread.
+ScriptedUpstream::Script NamedServer(std::string name) {
+  return [name = std::move(name)](RawClient& peer, int) {
+    while (!ReadHead(peer).empty()) {
+      peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n" + name);
+    }
+  };
+}
+
+TEST_F(ForwardingTest, UsesUpstreamsInTurnAndLeavesDeadOnesOut) {
+  std::uint16_t dead_port = 0;
+  {
+    const ScriptedUpstream gone(0, [](RawClient&, int) {});
+    dead_port = gone.port();
+  }
+  ScriptedUpstream a(1, NamedServer("a"));
+  ScriptedUpstream b(1, NamedServer("b"));
+  Settings settings;
+  settings.upstream.emplace();
+  for (const std::uint16_t port : {a.port(), dead_port, b.port()}) {
+    settings.upstream->endpoints.push_back({.host = "127.0.0.1", .port = port});
+  }
+  StartWith(std::move(settings));
+  std::map<std::string, int> answers;
+  {
+    // Two at once, so that neither waits for the other's connection.
+    RawClient first = Connect();
+    RawClient second = Connect();
+    for (int i = 0; i < 10; ++i) {
+      first.Send("GET / HTTP/1.1\r\n\r\n");
+      ++answers[first.ReadOrEmpty().body];
+      second.Send("GET / HTTP/1.1\r\n\r\n");
+      ++answers[second.ReadOrEmpty().body];
+    }
+  }
+  front_.reset();
+  EXPECT_EQ(answers["a"] + answers["b"], 20);
+  EXPECT_GT(answers["a"], 4);
+  EXPECT_GT(answers["b"], 4);
+}
+
+TEST_F(ForwardingTest, WaitsForAConnectionWhenAllAreTaken) {
+  std::promise<void> begun;
+  std::promise<void> may_answer;
+  ScriptedUpstream upstream(1, [&](RawClient& peer, int) {
+    ReadHead(peer);
+    begun.set_value();
+    may_answer.get_future().wait();
+    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na");
+    ReadHead(peer);
+    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\nb");
+  });
+  Settings settings;
+  settings.upstream = UpstreamOptions{.endpoints = {{.host = "127.0.0.1", .port = upstream.port()}},
+                                      .connections = 1};
+  StartWith(settings);
+  RawClient first = Connect();
+  first.Send("GET / HTTP/1.1\r\n\r\n");
+  begun.get_future().wait();
+  RawClient second = Connect();
+  second.Send("GET / HTTP/1.1\r\n\r\n");
+  may_answer.set_value();
+  EXPECT_EQ(first.ReadOrEmpty().body, "a");
+  EXPECT_EQ(second.ReadOrEmpty().body, "b");
+}
+
+TEST_F(ForwardingTest, AnswersThatAllConnectionsAreTaken) {
+  std::promise<void> begun;
+  ScriptedUpstream upstream(1, [&begun](RawClient& peer, int) {
+    ReadHead(peer);
+    begun.set_value();
+    peer.ReadAll();
+  });
+  Settings settings;
+  settings.upstream = UpstreamOptions{.endpoints = {{.host = "127.0.0.1", .port = upstream.port()}},
+                                      .connect_timeout = 20ms,
+                                      .connections = 1};
+  StartWith(std::move(settings));
+  RawClient first = Connect();
+  first.Send("GET / HTTP/1.1\r\n\r\n");
+  begun.get_future().wait();
+  RawClient second = Connect();
+  second.Send("GET / HTTP/1.1\r\n\r\n");
+  const RawResponse response = second.ReadOrEmpty();
+  EXPECT_EQ(response.status, 503);
+  EXPECT_TRUE(response.headers.Has("Retry-After"));
+  first.Close();
+}
+
+TEST_F(ForwardingTest, ChangesItsUpstreamWhileRequestsAreUnderWay) {
+  std::promise<void> begun;
+  std::promise<void> may_answer;
+  ScriptedUpstream old(1, [&](RawClient& peer, int) {
+    ReadHead(peer);
+    begun.set_value();
+    may_answer.get_future().wait();
+    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold");
+  });
+  ScriptedUpstream fresh(1, NamedServer("n"));
+  StartFront(old.port());
+  RawClient client = Connect();
+  client.Send("GET / HTTP/1.1\r\n\r\n");
+  begun.get_future().wait();
+  Settings settings;
+  settings.upstream = UpstreamOptions{.endpoints = {{.host = "127.0.0.1", .port = fresh.port()}}};
+  EXPECT_TRUE(front_->Change(settings).has_value());
+  settings.tls_certificate = settings.tls_key = "/nonexistent";
+  EXPECT_FALSE(front_->Change(settings).has_value());
+  may_answer.set_value();
+  EXPECT_EQ(client.ReadOrEmpty().body, "old");
+  client.Send("GET / HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(client.ReadOrEmpty().body, "n");
+  client.Close();
+  front_.reset();
+}
+
+TEST_F(ForwardingTest, TellsWhoseRequestItIs) {
+  std::vector<std::string> seen;
+  {
+    ScriptedUpstream upstream(1, [&seen](RawClient& peer, int) {
+      for (int i = 0; i < 2; ++i) {
+        seen.push_back(ReadHead(peer));
+        peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+      }
+    });
+    Settings settings;
+    settings.upstream =
+        UpstreamOptions{.endpoints = {{.host = "127.0.0.1", .port = upstream.port()}}};
+    settings.expects_proxy_header = true;
+    StartWith(std::move(settings));
+    RawClient first = Connect();
+    first.Send("PROXY TCP4 192.0.2.7 198.51.100.1 56324 443\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    EXPECT_EQ(first.ReadOrEmpty().status, 200);
+    RawClient second = Connect();
+    second.Send(
+        "PROXY TCP6 2001:db8::7 ::1 1 2\r\nGET / HTTP/1.1\r\nHost: h\r\n"
+        "x-forwarded-for: 203.0.113.9\r\nA: b\r\n\r\n");
+    EXPECT_EQ(second.ReadOrEmpty().status, 200);
+    RawClient liar = Connect();
+    liar.Send("GET / HTTP/1.1\r\n\r\n");
+    EXPECT_TRUE(liar.IsClosedByPeer());
+  }
+  ASSERT_EQ(seen.size(), 2U);
+  EXPECT_EQ(seen[0], "GET / HTTP/1.1\r\nHost: h\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n");
+  EXPECT_EQ(
+      seen[1],
+      "GET / HTTP/1.1\r\nHost: h\r\nA: b\r\nX-Forwarded-For: 203.0.113.9, 2001:db8::7\r\n\r\n");
 }
 
 TEST_F(ForwardingTest, StopCancelsWhatIsUnderWay) {

@@ -27,14 +27,10 @@ struct Server::State {
         accept_strand(net::make_strand(context)),
         acceptor(accept_strand) {
     service.handler = &handler;
-    service.limits = options.limits;
     service.on_request = options.on_request;
-    if (options.upstream.has_value()) {
-      upstream.emplace(*options.upstream);
-      service.upstream = &*upstream;
-    }
   }
 
+  Result<void> Change(Settings settings);
   Result<void> Listen();
   net::awaitable<void> AcceptLoop();
   void Serve(Socket socket, std::string remote_address);
@@ -43,7 +39,7 @@ struct Server::State {
 
   Options options;
   Service service;
-  std::optional<Upstream> upstream;
+  std::optional<UpstreamOptions> upstream_options;  // those in force; only Change() uses it
   net::io_context context;
   net::executor_work_guard<net::io_context::executor_type> work;
   Strand accept_strand;
@@ -57,6 +53,33 @@ struct Server::State {
   bool is_stopped = false;                                         // under mutex
   std::vector<std::thread> threads;
 };
+
+Result<void> Server::State::Change(Settings settings) {
+  auto live = std::make_shared<LiveSettings>();
+  live->limits = settings.limits;
+  live->expects_proxy_header = settings.expects_proxy_header;
+  if (!settings.tls_certificate.empty()) {
+    auto tls = TlsContext::ForServer(settings.tls_certificate, settings.tls_key);
+    if (!tls.has_value()) return Fail(tls);
+    live->tls = std::move(*tls);
+  }
+  const auto before = service.Current();
+  if (before != nullptr && settings.upstream == upstream_options) {
+    live->upstream = before->upstream;  // with its connections
+  } else if (settings.upstream.has_value()) {
+    std::shared_ptr<TlsContext> tls;
+    const auto& endpoints = settings.upstream->endpoints;
+    if (std::ranges::any_of(endpoints, [](const auto& each) { return each.is_tls; })) {
+      auto created = TlsContext::ForClient(settings.upstream->tls_authorities);
+      if (!created.has_value()) return Fail(created);
+      tls = std::move(*created);
+    }
+    live->upstream = std::make_shared<Upstream>(*settings.upstream, std::move(tls));
+  }
+  upstream_options = std::move(settings.upstream);
+  service.Set(std::move(live));
+  return {};
+}
 
 Result<void> Server::State::Listen() {
   error_code ec;
@@ -106,7 +129,7 @@ void Server::State::Serve(Socket socket, std::string remote_address) {
   std::uint64_t id = 0;
   {
     const std::lock_guard lock(mutex);
-    if (is_stopped || connections.size() >= options.limits.connections) {
+    if (is_stopped || connections.size() >= service.Current()->limits.connections) {
       constexpr std::string_view kFull =
           "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\n"
           "Connection: close\r\n\r\n";
@@ -150,6 +173,8 @@ Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 Result<std::unique_ptr<Server>> Server::Start(Options options, http::Handler& handler) {
   auto state = std::make_unique<State>(std::move(options), handler);
+  const Result<void> changed = state->Change(state->options.settings);
+  if (!changed.has_value()) return Fail(changed);
   if (!state->options.address.empty()) {
     const Result<void> listening = state->Listen();
     if (!listening.has_value()) return Fail(listening);
@@ -177,13 +202,15 @@ std::size_t Server::connection_count() const {
   return state_->connections.size();
 }
 
+Result<void> Server::Change(Settings settings) { return state_->Change(std::move(settings)); }
+
 void Server::Adopt(UniqueFd connection) {
   Socket socket(net::make_strand(state_->context));
   error_code ec;
   ec = socket.assign(net::generic::stream_protocol(AF_UNIX, 0), connection.get(), ec);
   if (ec) return;
   [[maybe_unused]] const int now_the_sockets = connection.Release();
-  state_->Serve(std::move(socket), "local");
+  state_->Serve(std::move(socket), "");
 }
 
 void Server::Stop(std::chrono::milliseconds grace) {

@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "channels/base/result.h"
 #include "channels/base/unique_fd.h"
@@ -50,23 +51,47 @@ struct RequestRecord {
   std::chrono::microseconds duration{0};
 };
 
+struct UpstreamEndpoint {
+  std::string host;  // name or address, without brackets
+  std::uint16_t port = 80;
+  bool is_tls = false;
+
+  friend bool operator==(const UpstreamEndpoint&, const UpstreamEndpoint&) = default;
+};
+
 // Where requests go that the handler answers with http::Forward.
 struct UpstreamOptions {
-  std::string host;  // name or address
-  std::uint16_t port = 80;
+  std::vector<UpstreamEndpoint> endpoints;  // equivalent; used in turn
   std::chrono::milliseconds connect_timeout{5'000};
   std::chrono::milliseconds response_timeout{60'000};  // for the next bytes that it owes
   // Shorter than the endpoint's own (Swift: 60 s), so that it seldom closes first.
   std::chrono::milliseconds idle_timeout{20'000};
-  std::size_t idle_connections = 64;
+  // An endpoint that could not be reached is not asked again for so long, unless all are like it.
+  std::chrono::milliseconds left_out_for{5'000};
+  std::size_t idle_connections = 64;  // kept, per endpoint
+  std::size_t connections = 1024;     // open, per endpoint; past that, requests wait
+  std::string tls_authorities = {};   // PEM file; empty: those of the system
+
+  friend bool operator==(const UpstreamOptions&, const UpstreamOptions&) = default;
+};
+
+// What can change while the server runs.
+struct Settings {
+  Limits limits;
+  std::optional<UpstreamOptions> upstream;
+  // PEM files; both or none. With them only TLS is spoken.
+  std::string tls_certificate;
+  std::string tls_key;
+  // Every connection must begin with a PROXY protocol header: a load balancer's, nobody else can
+  // connect.
+  bool expects_proxy_header = false;
 };
 
 struct Options {
   std::string address = "127.0.0.1";  // numeric; empty: do not listen, only Adopt()
   std::uint16_t port = 0;             // 0: any free one
   std::size_t threads = 4;
-  Limits limits;
-  std::optional<UpstreamOptions> upstream;
+  Settings settings;
   std::function<void(const RequestRecord&)> on_request;  // thread-safe; may be empty
 };
 
@@ -85,6 +110,10 @@ class Server {
 
   // Serves a connected stream socket (for tests: one end of a socketpair).
   void Adopt(UniqueFd connection);
+
+  // Takes effect for connections and requests that begin from now on. An error leaves all as it
+  // was.
+  Result<void> Change(Settings settings);
 
   // Accepts no more, closes idle connections, lets requests under way end for at most `grace`, then
   // cancels them. Blocks until every connection is gone. Idempotent; not from a handler.

@@ -108,7 +108,7 @@ class ServerTest : public ::testing::Test {
     handler_ = std::make_unique<FunctionHandler>(std::move(function));
     Options options;
     options.address.clear();
-    options.limits = limits;
+    options.settings.limits = limits;
     auto server = Server::Start(options, *handler_);
     ASSERT_TRUE(server.has_value()) << server.error().message;
     server_ = std::move(*server);
@@ -322,6 +322,7 @@ TEST_F(ServerTest, SaysKeepAliveOnlyToThoseWhoAsk) {
 struct Nonsense {
   const char* name;
   std::string bytes;
+  int status = 400;
 };
 // The name of the test; without it gtest prints the bytes of the struct.
 void PrintTo(const Nonsense& nonsense, std::ostream* out) { *out << nonsense.name; }
@@ -337,7 +338,7 @@ TEST_P(ServerNonsenseTest, IsRefusedAndTheConnectionCloses) {
   RawClient client = Connect();
   client.Send(GetParam().bytes);
   const RawResponse response = client.ReadOrEmpty();
-  EXPECT_EQ(response.status, 400) << response.head;
+  EXPECT_EQ(response.status, GetParam().status) << response.head;
   EXPECT_EQ(response.headers.Get("Connection"), "close");
   EXPECT_GT(response.body.size(), 10U);
   EXPECT_TRUE(client.IsClosedByPeer()) << "there was a second answer";
@@ -364,12 +365,31 @@ INSTANTIATE_TEST_SUITE_P(
                  "3\r\n\r\n0\r\n\r\n"},
         Nonsense{"UnknownCoding", "PUT / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\nabc"},
         Nonsense{"CodingList",
-                 "PUT / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"},
+                 "PUT / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501},
         Nonsense{"ChunkedTwice",
                  "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
                  "chunked\r\n\r\n0\r\n\r\n"},
         Nonsense{"ChunkedInHttp10",
                  "PUT / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+        Nonsense{"ChunkedThenSpace",
+                 "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked ,\r\n\r\n0\r\n\r\n", 501},
+        Nonsense{"QuotedChunked",
+                 "PUT / HTTP/1.1\r\nTransfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n"},
+        Nonsense{"VerticalTabChunked",
+                 "PUT / HTTP/1.1\r\nTransfer-Encoding: \vchunked\r\n\r\n0\r\n\r\n"},
+        Nonsense{"ChunkedWithEmptyLength",
+                 "PUT / HTTP/1.1\r\nContent-Length:\r\nTransfer-Encoding: "
+                 "chunked\r\n\r\n0\r\n\r\n"},
+        Nonsense{"EmptyLength", "PUT / HTTP/1.1\r\nContent-Length:\r\n\r\nabc"},
+        Nonsense{"LengthWithSpaceInside", "PUT / HTTP/1.1\r\nContent-Length: 1 2\r\n\r\nabc"},
+        Nonsense{"LengthWithAComment", "PUT / HTTP/1.1\r\nContent-Length: 3;x\r\n\r\nabc"},
+        Nonsense{"TabInName", "PUT / HTTP/1.1\r\nContent-Length\t: 3\r\n\r\nabc"},
+        Nonsense{"ControlInTarget", "GET /a\x01 HTTP/1.1\r\n\r\n"},
+        Nonsense{"TabInRequestLine", "GET\t/ HTTP/1.1\r\n\r\n"},
+        Nonsense{"SpaceInTarget", "GET /a b HTTP/1.1\r\n\r\n"},
+        Nonsense{"LowerCaseVersion", "GET / http/1.1\r\n\r\n"},
+        Nonsense{"Http2Preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"},
+        Nonsense{"ObsFoldOfALength", "PUT / HTTP/1.1\r\nContent-Length:\r\n 3\r\n\r\nabc"},
         Nonsense{"FoldedLine", "GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n"},
         Nonsense{"FoldedFirstLine", "GET / HTTP/1.1\r\n A: b\r\n\r\n"},
         Nonsense{"BareLineFeeds", "GET / HTTP/1.1\nA: b\n\n"},
@@ -389,7 +409,24 @@ INSTANTIATE_TEST_SUITE_P(
         Nonsense{"BadChunkEnd",
                  "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n"},
         Nonsense{"BareLineFeedInChunk",
-                 "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n"}),
+                 "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n"},
+        Nonsense{"SpaceBeforeChunkSize",
+                 "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n 3\r\nabc\r\n0\r\n\r\n"},
+        Nonsense{"NegativeChunk",
+                 "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-3\r\nabc\r\n0\r\n\r\n"},
+        Nonsense{"HexPrefixedChunk",
+                 "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n"},
+        Nonsense{"UnderscoredChunk",
+                 "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1_0\r\nabc\r\n0\r\n\r\n"},
+        Nonsense{"HugeChunk",
+                 "PUT / HTTP/1.1\r\nTransfer-Encoding: "
+                 "chunked\r\n\r\nfffffffffffffffff\r\nabc\r\n0\r\n\r\n"},
+        Nonsense{"BareLineFeedInExtension",
+                 "PUT / HTTP/1.1\r\nTransfer-Encoding: "
+                 "chunked\r\n\r\n3;a\nb\r\nabc\r\n0\r\n\r\n"},
+        Nonsense{"BareLineFeedInTrailer",
+                 "PUT / HTTP/1.1\r\nTransfer-Encoding: "
+                 "chunked\r\n\r\n3\r\nabc\r\n0\r\nA: b\nC: d\r\n\r\n"}),
     [](const auto& info) { return info.param.name; });
 
 TEST_F(ServerTest, BoundsTheHead) {

@@ -33,7 +33,6 @@ struct Service::Parts {
   std::unique_ptr<store::Authenticator> authenticator;
   // With an upstream:
   std::unique_ptr<upstream::HttpClient> client;
-  std::optional<server::UpstreamOptions> forward_to;
   // With either:
   std::unique_ptr<store::Authorizer> asking_authorizer;  // null: the authenticator answers
   std::unique_ptr<http::Handler> storage;                // what answers all that is no job
@@ -52,13 +51,27 @@ struct Service::Parts {
 namespace {
 
 server::Options ServerOptions(const config::Config& config, const config::Endpoint& endpoint) {
-  using std::chrono::seconds;
   const config::ServerSection& section = config.server;
   server::Options options;
   options.address = endpoint.host;
   options.port = endpoint.port;
   options.threads = section.threads;
-  options.limits = {
+  if (config.log == "requests") {
+    options.on_request = [](const server::RequestRecord& record) {
+      LogRequest(STDERR_FILENO, record);
+    };
+  }
+  return options;
+}
+
+Result<server::Settings> ServerSettings(const config::Config& config) {
+  using std::chrono::seconds;
+  const config::ServerSection& section = config.server;
+  server::Settings settings;
+  settings.tls_certificate = section.tls_certificate;
+  settings.tls_key = section.tls_key;
+  settings.expects_proxy_header = section.proxy_protocol != 0;
+  settings.limits = {
       .request_line_bytes = section.request_line_bytes,
       .head_bytes = section.head_bytes,
       .head_fields = section.head_fields,
@@ -70,12 +83,29 @@ server::Options ServerOptions(const config::Config& config, const config::Endpoi
       .read_timeout = seconds(section.read_timeout_seconds),
       .write_timeout = seconds(section.write_timeout_seconds),
   };
-  if (config.log == "requests") {
-    options.on_request = [](const server::RequestRecord& record) {
-      LogRequest(STDERR_FILENO, record);
-    };
+  if (config.upstream.empty()) return settings;
+  const auto urls = upstream::ParseUpstreamUrls(config.upstream);
+  if (!urls.has_value()) return Fail(urls);
+  const config::ProxySection& proxy = config.proxy;
+  server::UpstreamOptions& forward_to = settings.upstream.emplace();
+  for (const upstream::UpstreamUrl& url : *urls) {
+    forward_to.endpoints.push_back({.host = url.host, .port = url.port, .is_tls = url.is_tls});
   }
-  return options;
+  forward_to.connect_timeout = seconds(proxy.connect_timeout_seconds);
+  forward_to.response_timeout = seconds(proxy.response_timeout_seconds);
+  forward_to.left_out_for = seconds(proxy.left_out_seconds);
+  forward_to.idle_connections = proxy.idle_connections;
+  forward_to.connections = proxy.connections;
+  forward_to.tls_authorities = proxy.tls_authorities;
+  return settings;
+}
+
+Result<std::vector<std::string>> UpstreamOrigins(const config::Config& config) {
+  const auto urls = upstream::ParseUpstreamUrls(config.upstream);
+  if (!urls.has_value()) return Fail(urls);
+  std::vector<std::string> origins;
+  for (const upstream::UpstreamUrl& url : *urls) origins.push_back(url.origin);
+  return origins;
 }
 
 node::EngineConfig EngineOptions(const config::Config& config) {
@@ -137,28 +167,23 @@ Result<void> Service::Parts::OpenStore(const std::string& version) {
 Result<void> Service::Parts::FindUpstream(const std::string& version) {
   using std::chrono::seconds;
   const config::ProxySection& section = config.proxy;
-  const auto url = upstream::ParseUpstreamUrl(config.upstream);
-  if (!url.has_value()) return Fail(url);
+  auto origins = UpstreamOrigins(config);
+  if (!origins.has_value()) return Fail(origins);
   auto started =
       upstream::HttpClient::Start({.connect_timeout = seconds(section.connect_timeout_seconds),
                                    .stall_timeout = seconds(section.response_timeout_seconds),
-                                   .requests_at_once = section.requests_at_once});
+                                   .requests_at_once = section.requests_at_once,
+                                   .origins = std::move(*origins),
+                                   .tls_authorities = section.tls_authorities});
   if (!started.has_value()) return Fail(started);
   client = std::move(*started);
-  forward_to = server::UpstreamOptions{
-      .host = url->host,
-      .port = url->port,
-      .connect_timeout = seconds(section.connect_timeout_seconds),
-      .response_timeout = seconds(section.response_timeout_seconds),
-      .idle_connections = section.idle_connections,
-  };
-  storage = std::make_unique<upstream::UpstreamHandler>(*client, url->origin, kInfoName,
+  storage = std::make_unique<upstream::UpstreamHandler>(*client, "", kInfoName,
                                                         InfoSection(config, version));
   objects = std::make_unique<upstream::CurlObjectStore>(
-      *client, upstream::CurlStoreOptions{.url = url->origin,
+      *client, upstream::CurlStoreOptions{.url = "",
                                           .spool_directory = config.engine.spool_directory,
                                           .object_bytes = config.storage.object_bytes});
-  asking_authorizer = std::make_unique<upstream::CurlAuthorizer>(*client, url->origin);
+  asking_authorizer = std::make_unique<upstream::CurlAuthorizer>(*client, "");
   return {};
 }
 
@@ -182,7 +207,9 @@ Result<void> Service::Parts::Listen() {
   if (!endpoint.has_value()) return Fail(endpoint);
   host = config.listen.substr(0, config.listen.rfind(':'));
   server::Options options = ServerOptions(config, *endpoint);
-  options.upstream = forward_to;
+  auto settings = ServerSettings(config);
+  if (!settings.has_value()) return Fail(settings);
+  options.settings = std::move(*settings);
   auto started = server::Server::Start(std::move(options), *handler);
   if (!started.has_value()) return Fail(started);
   server = std::move(*started);
@@ -203,6 +230,27 @@ Result<std::unique_ptr<Service>> Service::Start(const config::Config& config,
 
 std::string Service::address() const {
   return fmt::format("{}:{}", parts_->host, parts_->server->port());
+}
+
+Result<void> Service::Reload(const config::Config& config) {
+  const config::Config& old = parts_->config;
+  const bool is_same_kind = config.listen == old.listen && config.store == old.store &&
+                            config.upstream.empty() == old.upstream.empty();
+  if (!is_same_kind) {
+    return Fail(ErrorCode::kConflict,
+                "/listen, /store and whether there is an /upstream change only with a restart.");
+  }
+  auto settings = ServerSettings(config);
+  if (!settings.has_value()) return Fail(settings);
+  const Result<void> changed = parts_->server->Change(std::move(*settings));
+  if (!changed.has_value()) return Fail(changed);
+  if (parts_->client != nullptr) {
+    auto origins = UpstreamOrigins(config);
+    if (!origins.has_value()) return Fail(origins);
+    parts_->client->SetOrigins(std::move(*origins));
+  }
+  parts_->config = config;
+  return {};
 }
 
 void Service::Stop() {

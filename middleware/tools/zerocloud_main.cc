@@ -1,9 +1,5 @@
-// zerocloud: the service. `zerocloud serve` runs it until SIGTERM or SIGINT.
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
-
+// zerocloud: the service. `zerocloud serve` runs it until SIGTERM or SIGINT; on SIGHUP it reads its
+// configuration again.
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <fstream>
@@ -12,34 +8,11 @@
 #include <vector>
 
 #include "middleware/tools/service.h"
+#include "middleware/tools/signals.h"
 
 namespace {
 
 using namespace zerocloud;
-
-int g_stop_event = -1;
-
-// Not a blocked mask and sigwait(): session processes would inherit the mask.
-void OnStopSignal(int) {
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const ssize_t count = ::write(g_stop_event, &one, sizeof(one));
-}
-
-bool CatchStopSignals() {
-  g_stop_event = ::eventfd(0, EFD_CLOEXEC);
-  struct sigaction action = {};
-  action.sa_handler = OnStopSignal;
-  return g_stop_event >= 0 && ::sigaction(SIGTERM, &action, nullptr) == 0 &&
-         ::sigaction(SIGINT, &action, nullptr) == 0 && ::signal(SIGPIPE, SIG_IGN) != SIG_ERR &&
-         // A file-size limit is an error of the write, not the end of the service.
-         ::signal(SIGXFSZ, SIG_IGN) != SIG_ERR;
-}
-
-void WaitForStopSignal() {
-  std::uint64_t count = 0;
-  while (::read(g_stop_event, &count, sizeof(count)) < 0 && errno == EINTR) {
-  }
-}
 
 struct Arguments {
   std::string config_file, listen, store, upstream;
@@ -84,12 +57,16 @@ int Serve(const Arguments& arguments) {
   const Result<config::Config> config = Configure(arguments);
   if (!config) return Complain(config.error(), 2);
   if (arguments.is_check) return std::fputs(config::Dump(*config).c_str(), stdout) < 0 ? 1 : 0;
-  if (!CatchStopSignals()) return Complain(ErrnoError("cannot catch signals", errno), 1);
+  if (!tools::CatchSignals()) return Complain(ErrnoError("cannot catch signals", errno), 1);
   auto service = tools::Service::Start(*config, ZEROCLOUD_VERSION);
   if (!service) return Complain(service.error(), 1);
   std::printf("%s\n", (*service)->address().c_str());
   std::fflush(stdout);
-  WaitForStopSignal();
+  while (tools::WaitForSignal() == tools::Signal::kReload) {
+    const Result<config::Config> again = Configure(arguments);
+    const Result<void> reloaded = again ? (*service)->Reload(*again) : Fail(again);
+    if (!reloaded) Complain(reloaded.error(), 0);  // and goes on as before
+  }
   (*service)->Stop();
   return 0;
 }

@@ -17,8 +17,8 @@
 namespace zerocloud::upstream {
 
 struct CurlStoreOptions {
-  std::string url;                           // of the endpoint: "http://host:port"
-  std::string spool_directory;               // downloads are unnamed files there
+  std::string url;              // of the endpoint: "http://host:port"; empty: the client's
+  std::string spool_directory;  // downloads are unnamed files there
   std::uint64_t object_bytes = 5ULL << 30U;  // a larger object is not downloaded
 };
 

@@ -28,6 +28,7 @@ struct ListDeleter {
 // One request under way: what curl's callbacks need.
 struct Transfer {
   const ClientRequest* request = nullptr;
+  std::string url;
   std::unique_ptr<CURL, EasyDeleter> easy;
   std::unique_ptr<curl_slist, ListDeleter> fields;
   std::array<char, CURL_ERROR_SIZE> message{};
@@ -88,8 +89,7 @@ Error ErrorOf(const Transfer& transfer, CURLcode code) {
   if (transfer.objection.has_value()) return *transfer.objection;
   const std::string detail =
       transfer.message[0] != '\0' ? transfer.message.data() : curl_easy_strerror(code);
-  const std::string what =
-      transfer.request->method + " " + transfer.request->url + " failed: " + detail;
+  const std::string what = transfer.request->method + " " + transfer.url + " failed: " + detail;
   switch (code) {
     case CURLE_OPERATION_TIMEDOUT:
       return {ErrorCode::kTimeout, what};
@@ -110,7 +110,12 @@ Error ErrorOf(const Transfer& transfer, CURLcode code) {
 }  // namespace
 
 struct HttpClient::State {
-  explicit State(ClientOptions given) : options(given) {}
+  explicit State(ClientOptions given)
+      : options(std::move(given)),
+        origins(std::make_shared<std::vector<std::string>>(options.origins)) {}
+
+  // One attempt. `is_reached`: a connection was made, so the request may have had an effect.
+  Result<ClientReply> SendTo(std::string url, const ClientRequest& request, bool& is_reached);
 
   Result<void> Prepare(Transfer& transfer) const;
   void Loop();
@@ -118,6 +123,8 @@ struct HttpClient::State {
   void FinishDone();
 
   const ClientOptions options;
+  std::shared_ptr<const std::vector<std::string>> origins;  // under mutex
+  std::size_t preferred = 0;  // under mutex: the one that answered last
   CURLM* multi = nullptr;
   std::mutex mutex;
   std::vector<Transfer*> queued;      // under mutex
@@ -158,7 +165,10 @@ Result<void> HttpClient::State::Prepare(Transfer& transfer) const {
   if (!is_complete) return Fail(ErrorCode::kUnavailable, "no memory for an HTTP request");
 
   const auto stall_seconds = static_cast<long>(options.stall_timeout.count());
-  curl_easy_setopt(easy, CURLOPT_URL, request.url.c_str());
+  curl_easy_setopt(easy, CURLOPT_URL, transfer.url.c_str());
+  if (!options.tls_authorities.empty()) {
+    curl_easy_setopt(easy, CURLOPT_CAINFO, options.tls_authorities.c_str());
+  }
   curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);  // ".." can be an object's name
   curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(easy, CURLOPT_PROXY, "");  // whatever the environment says
@@ -257,17 +267,47 @@ HttpClient::~HttpClient() {
   curl_multi_cleanup(state_->multi);
 }
 
+void HttpClient::SetOrigins(std::vector<std::string> origins) {
+  const std::lock_guard lock(state_->mutex);
+  state_->origins = std::make_shared<std::vector<std::string>>(std::move(origins));
+}
+
 Result<ClientReply> HttpClient::Send(const ClientRequest& request) {
-  Transfer transfer;
-  transfer.request = &request;
-  const Result<void> prepared = state_->Prepare(transfer);
-  if (!prepared.has_value()) return Fail(prepared);
+  bool is_reached = false;
+  if (!request.url.starts_with('/')) return state_->SendTo(request.url, request, is_reached);
+  std::shared_ptr<const std::vector<std::string>> origins;
+  std::size_t first = 0;
   {
     const std::lock_guard lock(state_->mutex);
-    state_->queued.push_back(&transfer);
+    origins = state_->origins;
+    first = state_->preferred;
   }
-  curl_multi_wakeup(state_->multi);
+  Result<ClientReply> reply = Fail(ErrorCode::kInternal, "the HTTP client has no origins");
+  for (std::size_t i = 0; i < origins->size() && !is_reached; ++i) {
+    const std::size_t chosen = (first + i) % origins->size();
+    reply = state_->SendTo((*origins)[chosen] + request.url, request, is_reached);
+    if (!is_reached) continue;
+    const std::lock_guard lock(state_->mutex);
+    state_->preferred = chosen;
+  }
+  return reply;
+}
+
+Result<ClientReply> HttpClient::State::SendTo(std::string url, const ClientRequest& request,
+                                              bool& is_reached) {
+  Transfer transfer;
+  transfer.request = &request;
+  transfer.url = std::move(url);
+  is_reached = true;
+  const Result<void> prepared = Prepare(transfer);
+  if (!prepared.has_value()) return Fail(prepared);
+  {
+    const std::lock_guard lock(mutex);
+    queued.push_back(&transfer);
+  }
+  curl_multi_wakeup(multi);
   const CURLcode code = transfer.ended.get_future().get();
+  is_reached = code != CURLE_COULDNT_CONNECT && code != CURLE_COULDNT_RESOLVE_HOST;
   if (code != CURLE_OK) return std::unexpected(ErrorOf(transfer, code));
   long status = 0;
   curl_easy_getinfo(transfer.easy.get(), CURLINFO_RESPONSE_CODE, &status);

@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "channels/base/result.h"
 #include "middleware/http/message.h"
@@ -20,6 +21,10 @@ struct ClientOptions {
   std::chrono::milliseconds connect_timeout{5'000};
   std::chrono::seconds stall_timeout{60};  // without a byte in either direction
   std::size_t requests_at_once = 16;
+  // "http://host:port" of endpoints that are equivalent, for requests whose url is only a path. One
+  // that cannot be reached is followed by the next.
+  std::vector<std::string> origins = {};
+  std::string tls_authorities = {};  // PEM file; empty: those of the system
 };
 
 struct ClientRequest {
@@ -45,6 +50,9 @@ class HttpClient {
   HttpClient(const HttpClient&) = delete;
   HttpClient& operator=(const HttpClient&) = delete;
   ~HttpClient();  // REQUIRES: no Send() is under way
+
+  // Replaces the origins, for requests from now on. Not empty.
+  void SetOrigins(std::vector<std::string> origins);
 
   // Any status is a reply. kUnavailable: no connection, or it broke; kTimeout; kInternal.
   Result<ClientReply> Send(const ClientRequest& request);

@@ -27,23 +27,25 @@ struct Pending {
 
 }  // namespace
 
+namespace {
+
 Result<UpstreamUrl> ParseUpstreamUrl(std::string_view url) {
   const auto fail = [url](std::string_view why) {
     return Fail(ErrorCode::kInvalid, "/upstream: \"" + std::string(url) + "\" " + std::string(why));
   };
   std::string_view rest = url;
-  if (http::StartsWithIgnoringCase(rest, "https://")) {
-    return fail(
-        "is not http: requests are passed on without TLS, so put it on a network you trust.");
+  UpstreamUrl parsed;
+  parsed.is_tls = http::StartsWithIgnoringCase(rest, "https://");
+  if (!parsed.is_tls && !http::StartsWithIgnoringCase(rest, "http://")) {
+    return fail("does not begin with http:// or https://.");
   }
-  if (!http::StartsWithIgnoringCase(rest, "http://")) return fail("does not begin with http://.");
-  rest.remove_prefix(std::string_view("http://").size());
+  rest.remove_prefix(rest.find("//") + 2);
+  parsed.port = parsed.is_tls ? 443 : 80;
   if (rest.ends_with('/')) rest.remove_suffix(1);
   if (rest.empty() || rest.find_first_of("/?#@ \t\r\n") != std::string_view::npos) {
     return fail("must be http://host:port and nothing after it.");
   }
-  UpstreamUrl parsed;
-  parsed.origin = "http://" + std::string(rest);
+  parsed.origin = (parsed.is_tls ? "https://" : "http://") + std::string(rest);
   std::string_view port;
   if (rest.starts_with('[')) {
     const std::size_t end = rest.find(']');
@@ -63,6 +65,19 @@ Result<UpstreamUrl> ParseUpstreamUrl(std::string_view url) {
                        end == port.data() + port.size() && parsed.port != 0;
   if (!is_port) return fail("has no port from 1 to 65535 after the host.");
   return parsed;
+}
+
+}  // namespace
+
+Result<std::vector<UpstreamUrl>> ParseUpstreamUrls(std::string_view urls) {
+  std::vector<UpstreamUrl> all;
+  for (const std::string_view url : http::SplitTrimmed(urls, ',')) {
+    auto parsed = ParseUpstreamUrl(url);
+    if (!parsed.has_value()) return Fail(parsed);
+    all.push_back(std::move(*parsed));
+  }
+  if (all.empty()) return Fail(ErrorCode::kInvalid, "/upstream: there is no URL.");
+  return all;
 }
 
 class UpstreamHandler::InfoExchange : public http::Exchange {

@@ -1,10 +1,11 @@
 // UpstreamHandler: leaves every request to the upstream, but for GET /info, to whose answer it adds
-// a section. ParseUpstreamUrl: where that upstream is.
+// a section. ParseUpstreamUrls: where that upstream is.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "channels/base/result.h"
 #include "middleware/http/message.h"
@@ -16,16 +17,17 @@ namespace zerocloud::upstream {
 struct UpstreamUrl {
   std::string host;
   std::uint16_t port = 80;
+  bool is_tls = false;
   std::string origin;  // "http://host:port", what paths are appended to
 };
 
-// "http://host[:port][/]". kInvalid with a sentence; https is refused, since requests are passed on
-// without TLS.
-Result<UpstreamUrl> ParseUpstreamUrl(std::string_view url);
+// "http://host[:port][/]", or https; several with commas between. kInvalid with a sentence.
+Result<std::vector<UpstreamUrl>> ParseUpstreamUrls(std::string_view urls);
 
 class UpstreamHandler : public http::Handler {
  public:
-  // `section` is JSON text, to stand in /info under `name`. `client` outlives the handler.
+  // `section` is JSON text, to stand in /info under `name`. `client` outlives the handler. `origin`
+  // is where /info is asked; empty: one of the client's own.
   UpstreamHandler(HttpClient& client, std::string origin, std::string name, std::string section)
       : client_(client),
         origin_(std::move(origin)),

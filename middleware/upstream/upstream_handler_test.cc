@@ -72,16 +72,23 @@ TEST_F(UpstreamHandlerTest, HasItsSectionWithoutTheUpstreams) {
   EXPECT_EQ(Info().status, 502);
 }
 
-TEST(UpstreamUrl, IsHttpHostAndPort) {
-  EXPECT_EQ(ParseUpstreamUrl("http://swift:8080").value().port, 8080);
-  EXPECT_EQ(ParseUpstreamUrl("http://swift:8080/").value().origin, "http://swift:8080");
-  EXPECT_EQ(ParseUpstreamUrl("HTTP://10.0.0.1").value().port, 80);
-  EXPECT_EQ(ParseUpstreamUrl("http://[::1]:81").value().host, "::1");
+TEST(UpstreamUrls, AreHttpHostAndPort) {
+  const auto first = [](std::string_view urls) { return ParseUpstreamUrls(urls).value().front(); };
+  EXPECT_EQ(first("http://swift:8080").port, 8080);
+  EXPECT_EQ(first("http://swift:8080/").origin, "http://swift:8080");
+  EXPECT_EQ(first("HTTP://10.0.0.1").port, 80);
+  EXPECT_EQ(first("http://[::1]:81").host, "::1");
+  EXPECT_EQ(first("https://swift").port, 443);
+  EXPECT_TRUE(first("https://swift:8443").is_tls);
+  EXPECT_EQ(first("https://swift:8443").origin, "https://swift:8443");
+  const auto several = ParseUpstreamUrls("http://a:1, https://b:2,http://c").value();
+  ASSERT_EQ(several.size(), 3U);
+  EXPECT_EQ(several[1].host, "b");
   for (const char* wrong :
-       {"", "swift:8080", "https://swift", "http://", "http:///", "http://:80", "http://a:0",
+       {"", ",", "swift:8080", "ftp://swift", "http://", "http:///", "http://:80", "http://a:0",
         "http://a:65536", "http://a:80x", "http://a/v1", "http://u@a", "http://a?b", "http://[::1",
-        "http://[::1]x", "http://a b"}) {
-    EXPECT_FALSE(ParseUpstreamUrl(wrong).has_value()) << wrong;
+        "http://[::1]x", "http://a b", "http://a,b"}) {
+    EXPECT_FALSE(ParseUpstreamUrls(wrong).has_value()) << wrong;
   }
 }
 

@@ -78,6 +78,17 @@ class RawClient {
     return std::exchange(buffer_, {});
   }
 
+  // From now on sends give up soon when the peer takes nothing.
+  void DoNotWaitLong() {
+    const timeval deadline{.tv_sec = 0, .tv_usec = 200'000};
+    ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof(deadline));
+  }
+
+  // Whether these bytes are among those received and not taken yet.
+  [[nodiscard]] bool Has(std::string_view bytes) const {
+    return buffer_.find(bytes) != std::string::npos;
+  }
+
   // What has been received and not been taken yet.
   std::string Buffered() { return std::exchange(buffer_, {}); }
 
@@ -116,6 +127,16 @@ class RawClient {
   // The same for tests that look at the response at once: one that did not come has status 0.
   RawResponse ReadOrEmpty(bool is_head = false) { return Read(is_head).value_or(RawResponse{}); }
 
+  // Exactly so many bytes.
+  std::optional<std::string> Take(std::size_t count) {
+    while (buffer_.size() < count) {
+      if (!Fill()) return std::nullopt;
+    }
+    std::string taken = buffer_.substr(0, count);
+    buffer_.erase(0, count);
+    return taken;
+  }
+
   void Close() { fd_.Reset(); }
 
  private:
@@ -131,15 +152,6 @@ class RawClient {
       }
       rest.remove_prefix(line.size() + 2);
     }
-  }
-
-  std::optional<std::string> Take(std::size_t count) {
-    while (buffer_.size() < count) {
-      if (!Fill()) return std::nullopt;
-    }
-    std::string taken = buffer_.substr(0, count);
-    buffer_.erase(0, count);
-    return taken;
   }
 
   std::optional<RawResponse> ReadChunks(RawResponse response) {
