@@ -22,7 +22,7 @@ std::string_view WithoutPrefixes(std::string_view text) {
     goes_on = false;
     for (const std::string_view prefix : kKnownPrefixes) {
       if (!text.starts_with(prefix)) continue;
-      text.remove_prefix(prefix.size());
+      text.remove_prefix(std::min(text.find_first_not_of(' ', prefix.size()), text.size()));
       goes_on = true;
     }
   }
