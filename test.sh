@@ -4,13 +4,14 @@
 #   ./test.sh                 release build, every test
 #   ./test.sh --sanitizers    the tests again under ASan+UBSan, then under TSan
 #   ./test.sh --lint          formatting, and clang-tidy over every file
-#   ./test.sh --fuzz SECONDS  each fuzz target for that long
+#   ./test.sh --coverage      lines of trusted code that unit tests reach; fails below 95 %
+#   ./test.sh --fuzz SECONDS  each fuzz target for that long, and the verifier's mutants; for every night
 #   ./test.sh --swift-full    the tests with Swift on four nodes, and Swift's own tests through us
 set -euo pipefail
 cd "$(dirname "$0")"
 jobs=$(nproc)
 
-usage() { sed -n '2,9s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,10s/^# \{0,1\}//p' "$0"; }
 
 build() {  # build PRESET [cmake arguments]
   local preset=$1
@@ -43,6 +44,9 @@ case "${1:-}" in
   --lint)
     git ls-files '*.cc' '*.h' '*.c' | xargs clang-format-19 --dry-run -Werror
     build tidy
+    ;;
+  --coverage)
+    sandbox/proof/coverage.sh
     ;;
   --fuzz)
     build fuzz
