@@ -45,13 +45,13 @@ class DaemonRun {
   void Listen(RunReport& report);
 
   // After the report was written: tells the waiting parent `exit_code`. If there is a snapshot to
-  // serve, does so until SIGTERM, each session within `limits`. Returns what to exit with.
-  int Finish(int exit_code, const SessionLimits& limits, const ReportRenderer& render);
+  // serve, does so until SIGTERM, each session with `options`. Returns what to exit with.
+  int Finish(int exit_code, const RunOptions& options, const ReportRenderer& render);
 
  private:
   Result<void> Bind();
   void LeaveTerminal();
-  int Serve(const SessionLimits& limits, const ReportRenderer& render);
+  int Serve(const RunOptions& options, const ReportRenderer& render);
   // Whether the socket's path still names the socket that was bound.
   [[nodiscard]] bool IsOurs() const;
 

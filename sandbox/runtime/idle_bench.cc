@@ -24,6 +24,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -136,6 +137,16 @@ bool Round(const std::shared_ptr<const Image>& image, std::size_t count, Memory&
   return is_good;
 }
 
+// The noise: as long a round that starts nothing.
+Memory Control(std::chrono::steady_clock::duration duration) {
+  const Memory before = Look();
+  std::this_thread::sleep_for(duration / 2);
+  const Memory during = Look();
+  std::this_thread::sleep_for(duration / 2);
+  const Memory after = Look();
+  return {{"all", during.at("all") - (before.at("all") + after.at("all")) / 2}};
+}
+
 double Median(std::vector<double> values) {
   std::ranges::sort(values);
   return values[values.size() / 2];
@@ -172,10 +183,11 @@ int main(int argc, char** argv) {
   Memory added;
   if (!Round(*image, count, added)) return 1;  // what is made once and kept is not counted
   for (std::size_t i = 0; i < rounds; ++i) {
+    const auto start = std::chrono::steady_clock::now();
     if (!Round(*image, count, added)) return 1;
+    const auto duration = std::chrono::steady_clock::now() - start;
     for (const auto& [kind, bytes] : added) figures[kind].push_back(bytes);
-    if (!Round(*image, 0, added)) return 1;
-    figures["control"].push_back(added["all"]);
+    figures["control"].push_back(Control(duration)["all"]);
   }
   std::string text = fmt::format("{{\"sessions\": {}", count);
   for (const auto& [kind, values] : figures) {

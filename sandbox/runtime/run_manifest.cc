@@ -209,9 +209,10 @@ HostResult<void> RunSession(Manifest& manifest, SessionRequest request,
   request.memory_size = manifest.memory_size;
   request.waits_for_debugger = options.on_stopped_for_debugger != nullptr;
   request.wants_memory_digest = manifest.wants_memory_digest;
-  request.cpu_limit = options.limits.cpu_limit;
-  request.memory_limit = options.limits.memory_limit;
-  request.wants_own_namespaces = options.limits.wants_own_namespaces;
+  request.cpu_limit = options.cpu_limit;
+  request.memory_limit = options.memory_limit;
+  request.wants_own_namespaces = options.wants_own_namespaces;
+  request.control_groups = options.control_groups;
   request.wants_readiness = manifest.wants_readiness;
   const auto left =
       std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
@@ -277,7 +278,7 @@ HostResult<void> Run(const std::string& manifest_path, const RunOptions& options
 }
 
 HostResult<void> Continue(std::string_view text, std::shared_ptr<const Snapshot> snapshot,
-                          const SessionLimits& limits, RunReport& report) {
+                          const RunOptions& options, RunReport& report) {
   auto manifest = ParseManifest(text);
   if (!manifest) return std::unexpected(std::move(manifest).error());
   report.warnings = std::move(manifest->warnings);
@@ -292,9 +293,9 @@ HostResult<void> Continue(std::string_view text, std::shared_ptr<const Snapshot>
   if (!checked) return std::unexpected(std::move(checked).error());
   SessionRequest request;
   request.snapshot = std::move(snapshot);
-  RunOptions options;
-  options.limits = limits;
-  return RunSession(*manifest, std::move(request), std::move(*checked), options, report);
+  RunOptions undebugged = options;  // nobody looks at what a daemon's sessions do
+  undebugged.on_stopped_for_debugger = nullptr;
+  return RunSession(*manifest, std::move(request), std::move(*checked), undebugged, report);
 }
 
 }  // namespace
@@ -309,10 +310,10 @@ RunReport RunManifest(const std::string& manifest_path, const RunOptions& option
 }
 
 RunReport ContinueManifest(std::string_view text, std::shared_ptr<const Snapshot> snapshot,
-                           const SessionLimits& limits) {
+                           const RunOptions& options) {
   RunReport report;
   report.validator = ValidatorState::kPassed;  // before the fork
-  if (const auto run = Continue(text, std::move(snapshot), limits, report); !run) {
+  if (const auto run = Continue(text, std::move(snapshot), options, report); !run) {
     report.status = run.error().status;
     report.state = run.error().error.message;
   }

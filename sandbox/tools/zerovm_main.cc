@@ -53,11 +53,12 @@ int Main(int argc, char** argv) {
   std::int64_t cpu_limit_ms = 0;
   app.add_option("--cpu-limit", cpu_limit_ms, "Milliseconds of processor time, user and system")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{INT32_MAX}));
-  app.add_option("--memory-limit", options.limits.memory_limit,
-                 "Bytes of resident memory at any time")
+  app.add_option("--memory-limit", options.memory_limit, "Bytes of resident memory at any time")
       ->check(CLI::PositiveNumber);
-  app.add_flag("--own-namespaces", options.limits.wants_own_namespaces,
+  app.add_flag("--own-namespaces", options.wants_own_namespaces,
                "Namespaces that no other session shares, or an error");
+  app.add_option("--control-groups", options.control_groups,
+                 "A delegated directory of the cgroup file system; the session gets a group in it");
   app.add_flag("--debug", waits_for_debugger,
                "The session can be traced and stops before its first instruction for a debugger");
   app.add_flag("-s", skips_verification, "Refused: every program is verified");
@@ -77,7 +78,7 @@ int Main(int argc, char** argv) {
       fmt::print(stderr, "zerovm: session {} waits for a debugger\n", session);
     };
   }
-  options.limits.cpu_limit = std::chrono::milliseconds(cpu_limit_ms);
+  options.cpu_limit = std::chrono::milliseconds(cpu_limit_ms);
   zerocloud::runtime::DaemonRun daemon;
   options.before_job = [&](const std::string& path) { return daemon.Begin(path); };
   auto report = zerocloud::runtime::RunManifest(manifest, options);
@@ -94,7 +95,7 @@ int Main(int argc, char** argv) {
     fmt::print(stderr, "zerovm: cannot write the report to standard output\n");
     return static_cast<int>(HostStatus::kIo);
   }
-  return daemon.Finish(static_cast<int>(report.status), options.limits, render);
+  return daemon.Finish(static_cast<int>(report.status), options, render);
 }
 
 }  // namespace
