@@ -82,6 +82,7 @@ class ForwardingTest : public ::testing::Test {
   void StartWith(Settings settings) {
     Options options;
     options.address.clear();
+    options.threads = threads_;
     options.settings = std::move(settings);
     auto server = Server::Start(std::move(options), handler_);
     ASSERT_TRUE(server.has_value()) << server.error().message;
@@ -95,6 +96,8 @@ class ForwardingTest : public ::testing::Test {
     return RawClient(UniqueFd(ends[1]));
   }
 
+  // Connections to the upstream are kept by the thread that opened them.
+  std::size_t threads_ = 1;
   ForwardEverything handler_;
   std::unique_ptr<Server> front_;
 };
