@@ -8,7 +8,7 @@ import sys
 import threading
 import wsgiref.simple_server
 
-config = pathlib.Path(sys.argv[1])
+config = pathlib.Path(sys.argv.pop(1))  # Keystone reads the command line, too
 os.environ["OS_KEYSTONE_CONFIG_DIR"] = str(config.parent)
 os.environ["OS_KEYSTONE_CONFIG_FILES"] = config.name
 
