@@ -324,7 +324,7 @@ net::awaitable<Forwarding::HeadWait> Forwarding::ReadHead() {
     const auto state = scanner.Scan(View(peer_buffer_));
     if (state == HeadScanner::State::kRefused) co_return HeadWait::kNonsense;
     if (state == HeadScanner::State::kComplete) break;
-    const error_code error = co_await peer_.wire->Fill(peer_buffer_, kHeadPiece, HeadLimit());
+    const error_code error = co_await peer_.wire->Fill(&peer_buffer_, kHeadPiece, HeadLimit());
     if (given_up_for_ != HeadWait::kHead) co_return given_up_for_;
     if (error == net::error::timed_out) co_return HeadWait::kTimeout;
     if (error) co_return HeadWait::kUpstreamGone;

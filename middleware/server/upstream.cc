@@ -142,7 +142,7 @@ Upstream::Connected Upstream::ConnectNow(std::size_t thread) {
   return result;
 }
 
-net::awaitable<bool> Upstream::Wait(Executor executor, const std::vector<bool>& tried,
+net::awaitable<bool> Upstream::Wait(Executor executor, std::vector<bool> tried,
                                     Clock::time_point deadline) {
   const auto waiter = std::make_shared<Waiter>(
       executor, std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()));

@@ -103,8 +103,7 @@ class Upstream {
   // Whose turn it is, of those with a free place that were not tried (empty: none was).
   std::optional<std::size_t> Next(const std::vector<bool>& tried, bool must_be_healthy);
   // Waits for a free place at an endpoint not tried; false: none came in time.
-  net::awaitable<bool> Wait(Executor executor, const std::vector<bool>& tried,
-                            Clock::time_point deadline);
+  net::awaitable<bool> Wait(Executor executor, std::vector<bool> tried, Clock::time_point deadline);
   // An idle connection of the lease's endpoint and thread, which lives.
   bool Reuse(Lease& lease);
   // Makes room for a new connection beside the idle ones of other threads.

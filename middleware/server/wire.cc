@@ -103,7 +103,7 @@ net::awaitable<Wire::Moved> Wire::Read(net::mutable_buffer space, Limit limit) {
   co_return Moved{Told(error), count};
 }
 
-net::awaitable<error_code> Wire::Fill(beast::flat_buffer& buffer, std::size_t at_most,
+net::awaitable<error_code> Wire::Fill(beast::flat_buffer* buffer, std::size_t at_most,
                                       Limit limit) {
   if (is_reading_ahead_) {
     SetDeadline(read_deadline_, limit);
@@ -113,9 +113,9 @@ net::awaitable<error_code> Wire::Fill(beast::flat_buffer& buffer, std::size_t at
     co_return Told(error);
   }
   if (ahead_error_) co_return Told(ahead_error_);
-  const auto space = buffer.prepare(std::min(at_most, buffer.max_size() - buffer.size()));
+  const auto space = buffer->prepare(std::min(at_most, buffer->max_size() - buffer->size()));
   const Moved moved = co_await Read(space, limit);
-  if (!moved.error) buffer.commit(moved.count);
+  if (!moved.error) buffer->commit(moved.count);
   co_return moved.error;
 }
 

@@ -51,7 +51,7 @@ class Wire : public std::enable_shared_from_this<Wire> {
   // Not while the wire reads ahead; Fill goes on with that.
   net::awaitable<Moved> Read(net::mutable_buffer space, Limit limit);
   // Some more bytes at the end of `buffer`, at most `at_most`.
-  net::awaitable<boost::system::error_code> Fill(beast::flat_buffer& buffer, std::size_t at_most,
+  net::awaitable<boost::system::error_code> Fill(beast::flat_buffer* buffer, std::size_t at_most,
                                                  Limit limit);
   static constexpr std::size_t kMaxPieces = 4;
   using Pieces = std::array<net::const_buffer, kMaxPieces>;
