@@ -16,6 +16,7 @@
 #include <cstring>
 #include <utility>
 
+#include "channels/channel_parse.h"
 #include "channels/channel_rules.h"
 #include "channels/digest.h"
 #include "sandbox/policy/layers.h"
@@ -35,6 +36,7 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr std::uint32_t kNobody = 65534;
+static_assert(kMaxSources == channels::kMaxSources);
 
 // What every session has, or does not start.
 constexpr std::uint32_t kLayersOfSetUp = policy::kUnprivilegedUser | policy::kNoCapabilities |
@@ -56,13 +58,12 @@ Result<MappedBlock> MakeBlock(UniqueFd& file, const AddressSpace& space,
                               const SessionRequest& request,
                               const std::vector<ChannelFacts>& facts) {
   static const std::vector<Region> kNoRuns;
-  const std::vector<SessionChannel>& channels = request.channels;
   const std::vector<Region>& runs =
       request.snapshot != nullptr ? request.snapshot->runs() : kNoRuns;
   // Each jail cuts a region into three at most.
   const std::uint64_t capacity = space.regions.size() + std::uint64_t{2} * kMaxJailedRegions;
-  const std::uint64_t size =
-      SessionBlock::SizeFor(capacity + runs.size(), channels.size(), space.manifest.size());
+  const std::uint64_t size = SessionBlock::SizeFor(capacity + runs.size(), request.channels.size(),
+                                                   request.trace_capacity, space.manifest.size());
   file.Reset(memfd_create("zvm-session", MFD_CLOEXEC));
   if (!file.is_open() || ftruncate(file.get(), static_cast<off_t>(size)) != 0) {
     return FailErrno("cannot make a session block");
@@ -72,7 +73,8 @@ Result<MappedBlock> MakeBlock(UniqueFd& file, const AddressSpace& space,
   MappedBlock block(new (memory) SessionBlock{}, Unmap{size});
   block->version = kSessionBlockVersion;
   block->region_count = static_cast<std::uint32_t>(space.regions.size());
-  block->channel_count = static_cast<std::uint32_t>(channels.size());
+  block->channel_count = static_cast<std::uint32_t>(request.channels.size());
+  block->trace_capacity = request.trace_capacity;
   block->manifest_size = space.manifest.size();
   block->parent_pid = getpid();
   block->unprivileged_id = kNobody;
@@ -92,13 +94,16 @@ Result<MappedBlock> MakeBlock(UniqueFd& file, const AddressSpace& space,
   std::ranges::copy(runs, block->runs());
   std::memcpy(block->regions(), space.regions.data(), space.regions.size() * sizeof(Region));
   std::memcpy(block->manifest(), space.manifest.data(), space.manifest.size());
-  for (std::size_t i = 0; i < channels.size(); ++i) {
+  for (std::size_t i = 0; i < request.channels.size(); ++i) {
     BlockChannel& channel = *new (&block->channels()[i]) BlockChannel{};
     channel.state = facts[i].state;
-    channel.wants_digest = channels[i].spec.wants_digest ? 1 : 0;
-    channels::Sha1Init(channel.digest);
+    channel.wants_digest = request.channels[i].spec.wants_digest ? 1 : 0;
+    channels::DigestInit(channel.digest, request.digest_kind);
+    channel.first_source = block->source_count;
+    channel.source_count = 1 + static_cast<std::uint32_t>(request.channels[i].replicas.size());
+    block->source_count += channel.source_count;
   }
-  channels::Sha1Init(block->memory_digest);
+  channels::DigestInit(block->memory_digest, request.digest_kind);
   return block;
 }
 
@@ -135,10 +140,10 @@ std::string_view StepName(SetupStep step) {
 }
 
 // Ends a copy of the launcher's running digest.
-std::string DigestHex(channels::Sha1 digest) {
-  char hex[channels::kDigestHexSize];
-  channels::Sha1FinalHex(digest, hex);
-  return {hex, sizeof hex};
+std::string DigestHex(channels::Digest digest) {
+  char hex[channels::kMaxDigestHexSize];
+  const std::size_t size = channels::DigestFinalHex(digest, hex);
+  return {hex, size};
 }
 
 std::string ErrnoText(int err) { return std::strerror(err); }  // NOLINT(concurrency-mt-unsafe)
@@ -198,13 +203,17 @@ struct Session::State {
   std::shared_ptr<const loader::Image> image;
   std::vector<std::string> aliases;
   std::vector<bool> wants_digest;
+  std::vector<std::uint32_t> source_counts;
   bool wants_memory_digest = false;
+  std::uint32_t trace_capacity = 0;
+  std::uint64_t started_ticks = 0;  // of the time stamp counter, when `started` was
   std::chrono::milliseconds timeout{0};
   steady_clock::time_point started, deadline;
   MappedBlock block;
   // Where the block's arrays are by the host's own count: the block's counts are in shared memory.
   const Region* block_regions = nullptr;
   const BlockChannel* block_channels = nullptr;
+  const TraceCall* block_trace = nullptr;
   std::uint32_t region_capacity = 0;
   UniqueFd pidfd;
   pid_t pid = -1;
@@ -229,6 +238,7 @@ struct Session::State {
 
   // Fills `report` from what the process left and how it ended.
   void Explain(int status, SessionReport& report) const;
+  void CopyTrace(SessionReport& report) const;
   void ExplainOwnEnd(SessionReport& report) const;
   void ExplainSignal(int signal, SessionReport& report) const;
   // After a fork: makes the snapshot. A report of a host error if it cannot be.
@@ -271,6 +281,11 @@ Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
                 "the program needs a processor of level x86-64-v3, and this one is not; build it "
                 "without -march=x86-64-v3");
   }
+  for (const SessionChannel& channel : request.channels) {
+    if (channel.replicas.size() >= kMaxSources) {
+      return Fail(ErrorCode::kInvalid, channel.spec.alias + " has more than 16 sources");
+    }
+  }
   if (auto mapped = PrepareMappedChannels(request.channels, request.memory_size); !mapped) {
     return Fail(mapped);
   }
@@ -295,6 +310,7 @@ Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
     }
     state->aliases.push_back(channel.spec.alias);
     state->wants_digest.push_back(channel.spec.wants_digest);
+    state->source_counts.push_back(1 + static_cast<std::uint32_t>(channel.replicas.size()));
   }
   if (request.wants_readiness) {
     if (can_fork) {
@@ -323,6 +339,7 @@ Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
 
   state->block_regions = (*block)->regions();
   state->block_channels = (*block)->channels();
+  state->block_trace = (*block)->trace();
   state->region_capacity = (*block)->region_capacity;
   (*block)->cpu_limit_microseconds = static_cast<std::uint64_t>(request.cpu_limit.count());
   state->block = std::move(*block);
@@ -335,6 +352,7 @@ Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
     state->control_group = std::move(*group);
   }
   state->started = steady_clock::now();
+  state->started_ticks = __builtin_ia32_rdtsc();
   if (const auto started = state->StartProcess(request, block_file.get()); !started) {
     return Fail(started);
   }
@@ -342,6 +360,7 @@ Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
   state->timeout = request.timeout;
   state->image = std::move(request.image);
   state->wants_memory_digest = request.wants_memory_digest;
+  state->trace_capacity = request.trace_capacity;
   std::unique_ptr<Session> session(new Session(std::move(state)));
   // From here on, whatever fails, the process is killed and reaped by its session.
   if (const auto& group = session->state_->control_group; group != nullptr) {
@@ -379,8 +398,11 @@ Result<void> Session::State::StartProcess(const SessionRequest& request, int blo
   if (const auto enough = CheckLayers(request); !enough) return enough;
   // As session_block.h says.
   std::vector<int> files;
-  files.reserve(request.channels.size() + 2);
-  for (const SessionChannel& channel : request.channels) files.push_back(channel.file.get());
+  files.reserve(block->source_count + 2);
+  for (const SessionChannel& channel : request.channels) {
+    files.push_back(channel.file.get());
+    for (const UniqueFd& replica : channel.replicas) files.push_back(replica.get());
+  }
   if (request.wants_snapshot) files.push_back(snapshot_file.get());
   if (block->run_count > 0) files.push_back(request.snapshot->memory_file());
   if (zygote != nullptr) {
@@ -485,6 +507,7 @@ SessionReport Session::Collect() {
   }
   state_->Explain(status, report);
   if (report.cause == Cause::kForked) state_->TakeSnapshot(report);
+  state_->CopyTrace(report);
   return report;
 }
 
@@ -525,11 +548,40 @@ void Session::State::Explain(int status, SessionReport& report) const {
     usage.size = count(channel.state.size);
     usage.hit_get_limit = channel.state.hit_get_limit;
     usage.hit_put_limit = channel.state.hit_put_limit;
+    const std::uint32_t all = (1U << source_counts[i]) - 1;
+    usage.source_count = source_counts[i];
+    usage.failed_sources = channel.failed_sources & all;
+    usage.outvoted_sources = channel.outvoted_sources & all;
     if (wants_digest[i] && is_complete) usage.digest = DigestHex(channel.digest);
     report.channels.push_back(std::move(usage));
   }
   if (wants_memory_digest && report.cause == Cause::kExited) {
     report.memory_digest = DigestHex(block->memory_digest);
+  }
+}
+
+// The counter runs at a constant rate, which two readings of both clocks tell.
+void Session::State::CopyTrace(SessionReport& report) const {
+  const std::uint64_t traced = block->trace_count;
+  const auto kept = static_cast<std::size_t>(std::min<std::uint64_t>(traced, trace_capacity));
+  report.untraced_calls = traced - kept;
+  const std::uint64_t ticks = __builtin_ia32_rdtsc() - started_ticks;
+  const auto time = std::chrono::duration<double, std::nano>(steady_clock::now() - started).count();
+  const double ns_per_tick = ticks > 0 ? time / static_cast<double>(ticks) : 0;
+  const auto since_start = [&](std::uint64_t tick) {
+    const std::uint64_t passed = std::min(tick > started_ticks ? tick - started_ticks : 0, ticks);
+    return std::chrono::nanoseconds(
+        static_cast<std::int64_t>(static_cast<double>(passed) * ns_per_tick));
+  };
+  for (std::size_t i = 0; i < kept; ++i) {
+    const TraceCall call = block_trace[i];
+    TracedCall& out = report.trace.emplace_back();
+    out.number = static_cast<std::uint32_t>(call.number);
+    std::copy(std::begin(call.arguments), std::end(call.arguments), out.arguments.begin());
+    out.start = since_start(call.start);
+    if (call.end == 0) continue;
+    out.end = since_start(call.end);
+    out.result = call.result;
   }
 }
 
@@ -559,9 +611,11 @@ void Session::State::ExplainOwnEnd(SessionReport& report) const {
       report.channel = block->channel;
       report.host_errno = block->host_errno;
       const auto index = static_cast<std::size_t>(report.channel);
-      report.message = "the host could not read or write " +
-                       (index < aliases.size() ? aliases[index] : std::string("a channel")) + ": " +
-                       ErrnoText(report.host_errno);
+      const std::string name = index < aliases.size() ? aliases[index] : std::string("a channel");
+      report.message =
+          report.host_errno == EBADMSG
+              ? "failed to read " + name + ": no two of its sources agree"
+              : "the host could not read or write " + name + ": " + ErrnoText(report.host_errno);
       return;
     }
     case EndCause::kCpuLimit:
