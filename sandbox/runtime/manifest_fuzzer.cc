@@ -8,12 +8,14 @@
 #include "sandbox/runtime/manifest.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const auto manifest = zerocloud::runtime::ParseManifest(
-      std::string_view(reinterpret_cast<const char*>(data), size));
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  const auto manifest = zerocloud::runtime::ParseManifest(text);
+  const auto check = zerocloud::runtime::CheckManifest(text);
+  if (check.errors.empty() != manifest.has_value()) std::abort();
   if (!manifest) {
     const auto& error = manifest.error();
     if (error.status == zerocloud::channels::HostStatus::kOk ||
-        !error.error.message.starts_with("MANIFEST")) {
+        !error.error.message.starts_with("MANIFEST") || check.errors.front().error != error) {
       std::abort();
     }
     return 0;
