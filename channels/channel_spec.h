@@ -19,7 +19,7 @@ struct ChannelSpec {
   std::string alias;                 // what the guest sees: "/dev/stdin"
   AccessType type = AccessType::kSequentialBoth;
   bool wants_digest = false;
-  ChannelLimits limits;
+  ChannelLimits limits = {};
   std::size_t line = 0;  // of the manifest, from 1, for messages; 0: from no manifest
 
   [[nodiscard]] bool is_readable() const { return limits.gets > 0 && limits.get_size > 0; }

@@ -10,8 +10,7 @@
 //   checked for what channels may do with them, and left for channels/network to open;
 // - symbolic links are followed, except a link to nothing as an output. What is opened is the very
 //   file that was looked at: it is held by an O_PATH descriptor and opened through that;
-// - opening never blocks, also not on a FIFO without a peer, and no terminal becomes the
-// controlling
+// - opening never blocks, also not on a FIFO without a peer, and makes no terminal the controlling
 //   one. The descriptors come back in blocking mode;
 // - a FIFO to write is opened for reading too, so that neither the opening nor a write fails while
 //   no reader is there;

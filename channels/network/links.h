@@ -40,8 +40,8 @@ struct LinkReport {
   std::uint64_t drained = 0;  // of them: came in after the session had stopped reading
   bool is_complete = false;   // both sides have the whole stream and its digest
   bool is_timed_out = false;  // not complete because the deadline passed
-  std::string digest;         // SHA-256 of the stream, lower-case hex; of a complete one
-  std::string error;          // why it is not complete: "corrupted upon eof", ...
+  std::string digest = {};    // SHA-256 of the stream, lower-case hex; of a complete one
+  std::string error = {};     // why it is not complete: "corrupted upon eof", ...
 };
 
 struct NetworkOptions {

@@ -112,7 +112,8 @@ struct TracedCall {
   std::uint32_t number = 0;  // ZVM_CALL_*, or whatever the guest asked for
   std::array<std::uint64_t, 4> arguments{};
   std::chrono::nanoseconds start{0};
-  std::optional<std::chrono::nanoseconds> end;  // not of a call that ended the session
+  std::optional<std::chrono::nanoseconds> end =
+      std::nullopt;  // not of a call that ended the session
   std::int64_t result = 0;
 };
 
