@@ -24,7 +24,7 @@ done
 llvm-profdata-19 merge -sparse "$build"/*.profraw -o "$build/trusted.profdata"
 
 files=(sandbox/verifier/{verify_core.cc,verifier.cc,verifier.h,screen.h,decoder.h,opcodes.h}
-  sandbox/loader/{elf_image,image}.cc sandbox/runtime/{calls,jail,address_space}.cc sandbox/runtime/guest_memory.h)
+  sandbox/loader/{elf_image,image}.cc sandbox/runtime/{calls,jail,transfer,address_space}.cc sandbox/runtime/guest_memory.h)
 existing=()
 for file in "${files[@]}"; do if [ -e "$file" ]; then existing+=("$file"); fi; done
 llvm-cov-19 export -summary-only "${objects[@]}" -instr-profile "$build/trusted.profdata" "${existing[@]}" |

@@ -101,9 +101,9 @@ class CallsTest : public ::testing::Test {
                 kFirst,
                 GuestMemory(reinterpret_cast<std::uint64_t>(arena_), regions_.data(),
                             static_cast<std::uint32_t>(regions_.size())),
-                [] { ++ended_sessions; },
-                trace_.data(),
-                trace_.size()};
+                [] { ++ended_sessions; }};
+    calls.trace = trace_.data();
+    calls.trace_capacity = trace_.size();
     return Dispatch(calls, number, a, b, c, d);
   }
   std::int64_t Pread(std::int64_t channel, std::uint64_t address, std::int64_t size,

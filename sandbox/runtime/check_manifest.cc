@@ -44,6 +44,12 @@ class Findings {
   ManifestFindings found_;
 };
 
+// CheckExtensions() is about one line or the other.
+std::size_t LineOf(const HostError& error, const Manifest& manifest) {
+  const bool is_mapped = error.error.message.contains(": Mapped: ");
+  return is_mapped ? manifest.mapped_line : manifest.readiness_line;
+}
+
 // What the text alone does not tell.
 void CheckHost(const Manifest& manifest, Findings& findings) {
   const auto program = LoadProgram(manifest, nullptr);
@@ -58,8 +64,8 @@ void CheckHost(const Manifest& manifest, Findings& findings) {
   if (!is_every_one_good) return;
   const auto together = channels::CheckChannels(manifest.channels);
   if (!together) return findings.AddError(0, together.error());
-  if (auto good = CheckMapped(manifest, *together); !good) {
-    findings.AddError(manifest.mapped_line, good.error());
+  if (auto good = CheckExtensions(manifest, *together); !good) {
+    findings.AddError(LineOf(good.error(), manifest), good.error());
   }
   if (!program) return;
   if (auto good = CheckMemory(manifest, program->image->layout(), *together); !good) {

@@ -249,10 +249,21 @@ TEST(Manifest, ReadinessIsZeroOrOne) {
 }
 
 TEST(Manifest, NamesTheChannelsToMap) {
-  const auto manifest = ParseManifest(Good() + "Mapped = /dev/a , /dev/b\t immutable\n");
+  const std::string text = Good() +
+                           "Channel = /a, /dev/a, 1, 0, 1, 1, 0, 0\n"
+                           "Channel = /b, /dev/b, 1, 0, 1, 1, 0, 0\n";
+  const auto manifest = ParseManifest(text + "Mapped = /dev/a , /dev/b\t immutable\n");
   ASSERT_TRUE(manifest.has_value()) << manifest.error().error.message;
   const std::vector<MappedAlias> expected = {{"/dev/a", false}, {"/dev/b", true}};
   EXPECT_EQ(manifest->mapped, expected);
+  EXPECT_EQ(manifest->mapped_line, 10U);
+  EXPECT_EQ(MessageOf(text + "Mapped = /dev/a, /dev/c\n"),
+            "MANIFEST 10: Mapped: /dev/c is the alias of no channel");
+  EXPECT_EQ(MessageOf(text + "Mapped = /dev/a, /dev/a immutable\n"),
+            "MANIFEST 10: Mapped: /dev/a is there twice");
+  EXPECT_THAT(MessageOf(text + "Mapped = /dev/a\nJob = /j\n"), HasSubstr("there is a Job"));
+  EXPECT_EQ(MessageOf(text + "Job = /j\nReadiness = 1\n"),
+            "MANIFEST 11: Readiness: there is a Job, so the guest may fork");
   for (const char* value : {",", "/dev/a,", "/dev/a mutable", "/dev/a immutable immutable"}) {
     EXPECT_THAT(MessageOf(Good() + "Mapped = " + value + "\n"), StartsWith("MANIFEST 8: Mapped: '"))
         << value;

@@ -115,9 +115,18 @@ const MappedAlias* FindMapped(const Manifest& manifest, std::string_view alias) 
   return found == manifest.mapped.end() ? nullptr : &*found;
 }
 
-HostResult<void> CheckMapped(const Manifest& manifest, std::span<const CheckedChannel> checked) {
+HostResult<void> CheckExtensions(const Manifest& manifest,
+                                 std::span<const CheckedChannel> checked) {
   for (std::size_t i = 0; i < checked.size(); ++i) {
     const channels::ChannelSpec& spec = manifest.channels[i];
+    if (manifest.wants_readiness && checked[i].is_stream && spec.is_readable() &&
+        spec.sources.size() > 1) {
+      return FailHost(
+          HostStatus::kManifest, ErrorCode::kInvalid,
+          fmt::format("MANIFEST {}: Readiness: {} is a stream of several sources, and nobody "
+                      "knows beforehand when they will have agreed",
+                      manifest.readiness_line, spec.alias));
+    }
     if (FindMapped(manifest, spec.alias) == nullptr) continue;
     const auto good = CheckMappedChannel(spec, checked[i].size, checked[i].is_stream);
     if (good) continue;

@@ -30,10 +30,11 @@ channels::HostResult<LoadedProgram> LoadProgram(const Manifest& manifest,
 // What the manifest says of the channel with this alias under Mapped; null: nothing.
 const MappedAlias* FindMapped(const Manifest& manifest, std::string_view alias);
 
-// Whether the channels under Mapped can be mapped, and whether the session will fit its memory, so
-// that both are known before any output is touched. `checked` are the manifest's channels.
-channels::HostResult<void> CheckMapped(const Manifest& manifest,
-                                       std::span<const channels::CheckedChannel> checked);
+// Whether what ZeroVM did not have can be (Mapped, Readiness), and whether the session will fit its
+// memory, so that both are known before any output is touched. `checked` are the manifest's
+// channels.
+channels::HostResult<void> CheckExtensions(const Manifest& manifest,
+                                           std::span<const channels::CheckedChannel> checked);
 channels::HostResult<void> CheckMemory(const Manifest& manifest, const loader::ImageLayout& layout,
                                        std::span<const channels::CheckedChannel> checked);
 

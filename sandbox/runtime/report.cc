@@ -118,9 +118,14 @@ void PutSources(JsonWriter& writer, const char* key, std::uint32_t sources) {
   writer.EndArray();
 }
 
-void PutChannel(JsonWriter& writer, const ChannelUsage& usage, const channels::ChannelSpec* spec) {
+void PutChannel(JsonWriter& writer, const ChannelUsage& usage, const channels::ChannelSpec* spec,
+                const std::vector<MappedAlias>& all_mapped) {
   writer.StartObject();
   PutText(writer, "alias", usage.alias);
+  const auto mapped = std::ranges::find(all_mapped, usage.alias, &MappedAlias::alias);
+  if (mapped != all_mapped.end()) {
+    PutText(writer, "mapped", mapped->is_immutable ? "immutable" : "copied");
+  }
   PutNumber(writer, "gets", usage.gets);
   PutNumber(writer, "get_bytes", usage.get_bytes);
   PutNumber(writer, "puts", usage.puts);
@@ -148,10 +153,11 @@ void PutChannel(JsonWriter& writer, const ChannelUsage& usage, const channels::C
   writer.EndObject();
 }
 
+// `alias` is empty for a limit of the session.
 void PutLimitHit(JsonWriter& writer, std::string_view alias, const char* limit,
                  std::int64_t value) {
   writer.StartObject();
-  PutText(writer, "channel", alias);
+  if (!alias.empty()) PutText(writer, "channel", alias);
   PutText(writer, "limit", limit);
   writer.Key("value");
   writer.Int64(value);
@@ -164,11 +170,13 @@ void PutLimitsHit(JsonWriter& writer, const SessionReport& session, const RunRep
   writer.Key("limits_hit");
   writer.StartArray();
   if (session.cause == Cause::kTimedOut && report.timeout_seconds > 0) {
-    writer.StartObject();
-    PutText(writer, "limit", "timeout");
-    writer.Key("value");
-    writer.Int64(report.timeout_seconds);
-    writer.EndObject();
+    PutLimitHit(writer, "", "timeout", report.timeout_seconds);
+  }
+  if (session.cause == Cause::kCpuLimit) {
+    PutLimitHit(writer, "", "cpu_us", report.cpu_limit.count());
+  }
+  if (session.cause == Cause::kMemoryLimit) {
+    PutLimitHit(writer, "", "resident_bytes", static_cast<std::int64_t>(report.memory_limit));
   }
   for (std::size_t i = 0; i < usages.size() && i < specs.size(); ++i) {
     const ChannelUsage& usage = usages[i];
@@ -233,6 +241,17 @@ void PutVerdict(JsonWriter& writer, const RunReport& report) {
   PutText(writer, "sha256", report.program_digest);
   writer.Key("cached_verdict");
   writer.Bool(report.is_cached_verdict);
+  writer.EndObject();
+}
+
+// What the manifest and the command line allow.
+void PutLimits(JsonWriter& writer, const RunReport& report) {
+  writer.Key("limits");
+  writer.StartObject();
+  PutNumber(writer, "memory_bytes", report.memory_size);
+  PutNumber(writer, "timeout_s", static_cast<std::uint64_t>(report.timeout_seconds));
+  if (report.cpu_limit.count() > 0) PutNumber(writer, "cpu_us", Microseconds(report.cpu_limit));
+  if (report.memory_limit > 0) PutNumber(writer, "resident_bytes", report.memory_limit);
   writer.EndObject();
 }
 
@@ -318,7 +337,7 @@ void PutSession(JsonWriter& writer, const SessionReport& session, const RunRepor
   writer.Key("channels");
   writer.StartArray();
   for (std::size_t i = 0; i < session.channels.size(); ++i) {
-    PutChannel(writer, session.channels[i], i < specs.size() ? &specs[i] : nullptr);
+    PutChannel(writer, session.channels[i], i < specs.size() ? &specs[i] : nullptr, report.mapped);
   }
   writer.EndArray();
   writer.EndObject();
@@ -417,6 +436,11 @@ std::string RenderJson(const RunReport& report) {
   if (report.node) {
     writer.Key("node");
     writer.Int64(*report.node);
+  }
+  if (report.memory_size > 0) PutLimits(writer, report);
+  if (report.has_readiness) {
+    writer.Key("readiness");
+    writer.Bool(true);
   }
   if (report.session) PutSession(writer, *report.session, report);
   if (!report.links.empty()) PutLinks(writer, report);

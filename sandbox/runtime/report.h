@@ -41,7 +41,13 @@ struct RunReport {
   bool is_cached_verdict = false;           // `validator` comes from a verdict cache
   channels::DigestKind digest_kind = channels::DigestKind::kSha1;
   std::optional<std::int64_t> node = std::nullopt;
+  // What the session may have: of the manifest, and of RunOptions. 0: not known, or no limit.
+  std::uint64_t memory_size = 0;
   std::int64_t timeout_seconds = 0;
+  std::chrono::microseconds cpu_limit{0};
+  std::uint64_t memory_limit = 0;
+  std::vector<MappedAlias> mapped = {};
+  bool has_readiness = false;
   std::vector<network::LinkReport> links = {};
   std::optional<std::string> stderr_tail = std::nullopt;  // of a /dev/stderr that is a file
   std::vector<RunStage> stages = {};

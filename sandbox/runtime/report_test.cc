@@ -104,6 +104,9 @@ TEST(Report, EveryCauseHasItsStatusAndState) {
       {Cause::kViolated, HostStatus::kInterrupted, "why"},
       {Cause::kChannelIo, HostStatus::kIo, "why"},
       {Cause::kHostError, HostStatus::kIo, "why"},
+      {Cause::kForked, HostStatus::kOk, "ok"},
+      {Cause::kCpuLimit, HostStatus::kInterrupted, "why"},
+      {Cause::kMemoryLimit, HostStatus::kInterrupted, "why"},
   };
   for (const auto& expected : kCases) {
     SessionReport session;
@@ -199,6 +202,13 @@ TEST(Report, TimeoutAndDiskQuotaAreLimits) {
   RunReport report = Report(session);
   report.timeout_seconds = 5;
   EXPECT_THAT(RenderJson(report), HasSubstr(R"("limits_hit":[{"limit":"timeout","value":5}])"));
+  report.session->cause = Cause::kCpuLimit;
+  report.cpu_limit = std::chrono::microseconds(7000);
+  EXPECT_THAT(RenderJson(report), HasSubstr(R"("limits_hit":[{"limit":"cpu_us","value":7000}])"));
+  report.session->cause = Cause::kMemoryLimit;
+  report.memory_limit = 8192;
+  EXPECT_THAT(RenderJson(report),
+              HasSubstr(R"("limits_hit":[{"limit":"resident_bytes","value":8192}])"));
   session.cause = Cause::kChannelIo;
   session.host_errno = EFBIG;
   EXPECT_EQ(StatusOf(session), HostStatus::kInterrupted);
@@ -206,8 +216,28 @@ TEST(Report, TimeoutAndDiskQuotaAreLimits) {
   EXPECT_EQ(CauseOf(session), kCauseDiskQuota);
 }
 
+TEST(Report, JsonTellsWhatTheSessionMayHave) {
+  RunReport report = Report(Exited());
+  report.memory_size = 67108864;
+  report.timeout_seconds = 5;
+  report.mapped = {{"/dev/stdin", true}, {"/dev/stdout", false}};
+  report.has_readiness = true;
+  report.session->peak_memory = 4096;
+  std::string json = RenderJson(report);
+  EXPECT_TRUE(IsValidJson(json)) << json;
+  EXPECT_THAT(json,
+              HasSubstr(R"("limits":{"memory_bytes":67108864,"timeout_s":5},"readiness":true,)"));
+  EXPECT_THAT(json, HasSubstr(R"({"alias":"/dev/stdin","mapped":"immutable",)"));
+  EXPECT_THAT(json, HasSubstr(R"({"alias":"/dev/stdout","mapped":"copied",)"));
+  EXPECT_THAT(json, HasSubstr(R"({"alias":"/dev/stderr","gets")"));
+  EXPECT_THAT(json, HasSubstr(R"("peak_memory_bytes":4096,)"));
+  report.cpu_limit = std::chrono::microseconds(7);
+  report.memory_limit = 9;
+  EXPECT_THAT(RenderJson(report), HasSubstr(R"("timeout_s":5,"cpu_us":7,"resident_bytes":9})"));
+}
+
 TEST(Report, EveryCauseOfASessionIsListed) {
-  for (int i = 0; i <= static_cast<int>(Cause::kForked); ++i) {
+  for (int i = 0; i <= static_cast<int>(Cause::kMemoryLimit); ++i) {
     const std::string_view name = ToString(static_cast<Cause>(i));
     EXPECT_NE(std::ranges::find(kRunCauses, name, &RunCause::name), std::end(kRunCauses)) << name;
   }

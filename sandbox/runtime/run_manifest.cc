@@ -202,7 +202,12 @@ HostResult<void> Run::Parse(std::string_view text) {
   report_.warnings = manifest_.warnings;
   report_.channels = manifest_.channels;
   report_.node = manifest_.node;
+  report_.memory_size = manifest_.memory_size;
   report_.timeout_seconds = manifest_.timeout_seconds;
+  report_.cpu_limit = options_.cpu_limit;
+  report_.memory_limit = options_.memory_limit;
+  report_.mapped = manifest_.mapped;
+  report_.has_readiness = manifest_.wants_readiness;
   Mark("manifest parsed");
   return {};
 }
@@ -213,7 +218,7 @@ HostResult<void> Run::CheckChannels() {
   if (!checked) return std::unexpected(std::move(checked).error());
   checked_ = std::move(*checked);
   Mark("channels checked");
-  return CheckMapped(manifest_, checked_);
+  return CheckExtensions(manifest_, checked_);
 }
 
 HostResult<void> Run::PrepareFork(std::string_view text, std::shared_ptr<const Snapshot> snapshot) {
@@ -413,10 +418,17 @@ RunReport RunManifest(const std::string& manifest_path, const RunOptions& option
 
 RunReport ContinueManifest(std::string_view text, std::shared_ptr<const Snapshot> snapshot,
                            const RunOptions& options) {
+  // There is a daemon already, and nobody who would debug or see a trace.
+  RunOptions own;
+  own.extends_outputs = options.extends_outputs;
+  own.digest_kind = options.digest_kind;
+  own.cpu_limit = options.cpu_limit;
+  own.memory_limit = options.memory_limit;
+  own.wants_own_namespaces = options.wants_own_namespaces;
   RunReport report;
-  report.digest_kind = options.digest_kind;
+  report.digest_kind = own.digest_kind;
   report.validator = ValidatorState::kPassed;  // before the fork
-  Run run(options, report);
+  Run run(own, report);
   HostResult<void> result = run.PrepareFork(text, std::move(snapshot));
   if (result) result = run.RunSession();
   return Conclude(run, report, result);

@@ -61,7 +61,7 @@ std::string OnOneLine(std::string text) {
   while (text.ends_with('\n')) text.pop_back();
   std::string line;
   for (const char c : text) c == '\n' ? line += "; " : line += c;
-  return line + "\n";
+  return line;
 }
 
 class Log {
