@@ -239,12 +239,12 @@ void PrepareGate(SessionBlock* block) {
   __asm__ volatile("xgetbv" : "=a"(enabled_low), "=d"(enabled_high) : "c"(0));
   constexpr uint64_t kClearedComponents = 0xe7;  // x87, SSE, AVX, opmask, upper ZMM
   constexpr uint32_t kDefaultMxcsr = 0x1f80;
-  constexpr size_t kMxcsrInXsaveArea = 24;
+  static_assert(GATE_XSTATE_MXCSR == GATE_XSTATE_AREA + 24, "where an XSAVE area has MXCSR");
   gate_words.At<uint64_t>(GATE_TARGET) = Address(gate_entry);
   gate_words.At<uint64_t>(GATE_TRUSTED_RSP) = Address(trusted_stack) + kTrustedStackSize;
   gate_words.At<uint32_t>(GATE_MXCSR) = kDefaultMxcsr;
   gate_words.At<uint64_t>(GATE_XSTATE_MASK) = enabled_low & kClearedComponents;
-  gate_words.At<uint32_t>(GATE_XSTATE_AREA + kMxcsrInXsaveArea) = kDefaultMxcsr;
+  gate_words.At<uint32_t>(GATE_XSTATE_MXCSR) = kDefaultMxcsr;
   Check(block, SetupStep::kSegments, Sys(SYS_arch_prctl, kArchSetGs, Address(&gate_words)));
 }
 
