@@ -59,8 +59,10 @@ struct EngineSection {
   std::uint64_t jobs_at_once = 1000;
   std::uint64_t workers = 4;
   std::uint64_t programs = 64;
+  std::uint64_t own_namespaces = 0;
   std::uint64_t spool_bytes = 64ULL << 30U;
   std::string spool_directory = "/var/tmp";
+  std::string control_groups;
 };
 
 struct StorageSection {

@@ -118,6 +118,8 @@ node::EngineConfig EngineOptions(const config::Config& config) {
   options.programs = section.programs;
   options.spool_directory = section.spool_directory;
   options.spool_bytes = section.spool_bytes;
+  options.wants_own_namespaces = section.own_namespaces != 0;
+  options.control_groups = section.control_groups;
   options.limits = config.jobs;
   return options;
 }

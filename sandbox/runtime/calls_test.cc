@@ -149,6 +149,24 @@ TEST_F(CallsTest, RandomChannelReadsBackWhatItWrote) {
   EXPECT_EQ(Bytes(kHeap, 10), "0123XY6789");
 }
 
+// The gate is not in it, and is not readable here: a digest that took it would fault.
+TEST_F(CallsTest, ExitDigestsTheMemoryThatTheGuestCanRead) {
+  block_.wants_memory_digest = 1;
+  std::memcpy(Host(kHeap), "something", 9);
+  channels::Digest expected;
+  DigestInit(expected, channels::DigestKind::kSha1);
+  DigestInit(block_.memory_digest, channels::DigestKind::kSha1);
+  for (const Region& region : regions_) {
+    if (region.source == RegionSource::kGate) continue;
+    DigestUpdate(expected, Host(region.address), region.size);
+  }
+  Call(ZVM_CALL_EXIT, 0);
+  char want[channels::kMaxDigestHexSize], got[channels::kMaxDigestHexSize];
+  const std::size_t size = DigestFinalHex(expected, want);
+  EXPECT_EQ(DigestFinalHex(block_.memory_digest, got), size);
+  EXPECT_EQ(std::string(got, size), std::string(want, size));
+}
+
 TEST_F(CallsTest, UnknownHandlesAreInvalid) {
   for (const std::int64_t handle :
        {std::int64_t{-1}, std::int64_t{3}, std::int64_t{0xffff}, INT64_MIN + 3}) {

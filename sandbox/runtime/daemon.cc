@@ -24,7 +24,6 @@
 #include <vector>
 
 #include "sandbox/runtime/daemon_protocol.h"
-#include "sandbox/runtime/run_manifest.h"
 
 namespace zerocloud::runtime {
 namespace {

@@ -45,8 +45,7 @@ class DaemonRun {
   void Listen(RunReport& report);
 
   // After the report was written: tells the waiting parent `exit_code`. If there is a snapshot to
-  // serve, does so until SIGTERM, with the `options` of the first session. Returns what to exit
-  // with.
+  // serve, does so until SIGTERM, each session with `options`. Returns what to exit with.
   int Finish(int exit_code, const RunOptions& options, const ReportRenderer& render);
 
  private:

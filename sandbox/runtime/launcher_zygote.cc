@@ -154,6 +154,8 @@ bool IsHostGone() {
   zygote.name = name;
   zygote.sessions_make_namespaces = sessions_make_namespaces;
   Sys(SYS_close_range, kControlDescriptor + 1, ~0U, 0);
+  // What is typed at the host's terminal is for the host: it decides what becomes of its sessions.
+  Sys(SYS_setsid);
   LeaveRoot(nullptr, kNobody, zygote.layers);
   EnterNamespaces(!sessions_make_namespaces, zygote.layers);
   DropPrivileges(nullptr, zygote.layers);

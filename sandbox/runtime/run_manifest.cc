@@ -343,6 +343,7 @@ SessionRequest Run::MakeRequest() {
   request.cpu_limit = options_.cpu_limit;
   request.memory_limit = options_.memory_limit;
   request.wants_own_namespaces = options_.wants_own_namespaces;
+  request.control_groups = options_.control_groups;
   request.wants_readiness = manifest_.wants_readiness;
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_ - steady_clock::now());
   request.timeout = std::max(left, std::chrono::milliseconds(1));
@@ -425,6 +426,7 @@ RunReport ContinueManifest(std::string_view text, std::shared_ptr<const Snapshot
   own.cpu_limit = options.cpu_limit;
   own.memory_limit = options.memory_limit;
   own.wants_own_namespaces = options.wants_own_namespaces;
+  own.control_groups = options.control_groups;
   RunReport report;
   report.digest_kind = own.digest_kind;
   report.validator = ValidatorState::kPassed;  // before the fork

@@ -31,10 +31,11 @@ struct RunOptions {
   channels::DigestKind digest_kind = channels::DigestKind::kSha1;
   std::string verdict_directory;     // of a VerdictCache; empty: none
   std::uint32_t trace_capacity = 0;  // calls to note in the report
-  // As in SessionRequest; 0: no limit.
+  // As in SessionRequest; 0 and empty: none.
   std::chrono::milliseconds cpu_limit{0};
   std::uint64_t memory_limit = 0;
   bool wants_own_namespaces = false;
+  std::string control_groups = {};
   // If set: the session stops before the guest's first instruction (SessionRequest), and this is
   // called with its process when it has.
   std::function<void(pid_t)> on_stopped_for_debugger = {};

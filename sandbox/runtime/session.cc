@@ -1,131 +1,57 @@
 #include "sandbox/runtime/session.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <climits>
-#include <cstring>
 #include <utility>
 
-#include "channels/channel_parse.h"
-#include "channels/channel_rules.h"
-#include "channels/digest.h"
 #include "sandbox/policy/layers.h"
-#include "sandbox/runtime/address_space.h"
-#include "sandbox/runtime/control_group.h"
-#include "sandbox/runtime/keeper.h"
-#include "sandbox/runtime/mapped.h"
-#include "sandbox/runtime/readiness.h"
-#include "sandbox/runtime/session_block.h"
 #include "sandbox/runtime/session_state.h"
-#include "sandbox/runtime/snapshot.h"
-#include "sandbox/runtime/spawn.h"
-#include "sandbox/runtime/zygote.h"
 
 namespace zerocloud::runtime {
-namespace {
 
 using std::chrono::steady_clock;
 
-constexpr std::uint32_t kNobody = 65534;
-static_assert(kMaxSources == channels::kMaxSources);
-
-// What every session has, or does not start.
-constexpr std::uint32_t kLayersOfSetUp = policy::kUnprivilegedUser | policy::kNoCapabilities |
-                                         policy::kNoNewPrivileges | policy::kNotDumpable |
-                                         policy::kResourceLimits | policy::kClosedDescriptors |
-                                         policy::kDiesWithHost | policy::kRunningFilter;
-// What a session with namespaces of its own has in addition to the zygote's.
-constexpr std::uint32_t kLayersOfOwnNamespaces =
-    policy::kUserNamespace | policy::kPidNamespace | policy::kIpcNamespace | policy::kUtsNamespace |
-    policy::kMountNamespace | policy::kCgroupNamespace | policy::kOwnNamespaces;
-
-Result<MappedBlock> MakeBlock(UniqueFd& file, const AddressSpace& space,
-                              const SessionRequest& request,
-                              const std::vector<ChannelFacts>& facts) {
-  static const std::vector<Region> kNoRuns;
-  const std::vector<Region>& runs =
-      request.snapshot != nullptr ? request.snapshot->runs() : kNoRuns;
-  // Each jail cuts a region into three at most.
-  const std::uint64_t capacity = space.regions.size() + std::uint64_t{2} * kMaxJailedRegions;
-  const std::uint64_t size = SessionBlock::SizeFor(capacity + runs.size(), request.channels.size(),
-                                                   request.trace_capacity, space.manifest.size());
-  file.Reset(memfd_create("zvm-session", MFD_CLOEXEC));
-  if (!file.is_open() || ftruncate(file.get(), static_cast<off_t>(size)) != 0) {
-    return FailErrno("cannot make a session block");
+std::string_view ToString(Cause cause) {
+  switch (cause) {
+    case Cause::kExited:
+      return "exited";
+    case Cause::kFaulted:
+      return "faulted";
+    case Cause::kTimedOut:
+      return "timed_out";
+    case Cause::kKilled:
+      return "killed";
+    case Cause::kChannelIo:
+      return "channel_io";
+    case Cause::kViolated:
+      return "violated";
+    case Cause::kHostError:
+      return "host_error";
+    case Cause::kForked:
+      return "forked";
+    case Cause::kCpuLimit:
+      return "cpu_limit";
+    case Cause::kMemoryLimit:
+      return "memory_limit";
   }
-  void* const memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
-  if (memory == MAP_FAILED) return FailErrno("cannot map a session block");
-  MappedBlock block(new (memory) SessionBlock{}, Unmap{size});
-  block->version = kSessionBlockVersion;
-  block->region_count = static_cast<std::uint32_t>(space.regions.size());
-  block->channel_count = static_cast<std::uint32_t>(request.channels.size());
-  block->trace_capacity = request.trace_capacity;
-  block->manifest_size = space.manifest.size();
-  block->parent_pid = getpid();
-  block->unprivileged_id = kNobody;
-  block->entry = request.image->layout().entry;
-  block->isa_level = request.image->layout().isa_level;
-  block->wants_memory_digest = request.wants_memory_digest ? 1 : 0;
-  block->waits_for_debugger = request.waits_for_debugger ? 1 : 0;
-  const auto seconds = std::chrono::ceil<std::chrono::seconds>(request.timeout).count();
-  block->cpu_seconds = static_cast<std::uint32_t>(std::min<std::int64_t>(seconds + 1, INT_MAX));
-  block->region_capacity = static_cast<std::uint32_t>(capacity);
-  block->run_count = static_cast<std::uint32_t>(runs.size());
-  block->wants_snapshot = request.wants_snapshot ? 1 : 0;
-  if (request.snapshot != nullptr) {
-    block->resumes = 1;
-    block->registers = request.snapshot->registers();
-  }
-  std::ranges::copy(runs, block->runs());
-  std::memcpy(block->regions(), space.regions.data(), space.regions.size() * sizeof(Region));
-  std::memcpy(block->manifest(), space.manifest.data(), space.manifest.size());
-  for (std::size_t i = 0; i < request.channels.size(); ++i) {
-    BlockChannel& channel = *new (&block->channels()[i]) BlockChannel{};
-    channel.state = facts[i].state;
-    channel.wants_digest = request.channels[i].spec.wants_digest ? 1 : 0;
-    channels::DigestInit(channel.digest, request.digest_kind);
-    channel.first_source = block->source_count;
-    channel.source_count = 1 + static_cast<std::uint32_t>(request.channels[i].replicas.size());
-    block->source_count += channel.source_count;
-  }
-  channels::DigestInit(block->memory_digest, request.digest_kind);
-  return block;
+  return "host_error";
 }
 
-// Puts the readiness channel behind the others.
-Result<ChannelFacts> AddReadiness(std::vector<SessionChannel>& channels,
-                                  std::unique_ptr<Readiness>& readiness) {
-  constexpr channels::ChannelLimits kNoLimits = {INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX};
-  std::vector<int> watched;
-  watched.reserve(channels.size());
-  for (const SessionChannel& channel : channels) {
-    const bool can_wait = channel.is_stream && channel.spec.is_readable();
-    watched.push_back(can_wait ? channel.file.get() : -1);
+std::vector<std::string_view> LayerNames(std::uint32_t layers) {
+  std::vector<std::string_view> names;
+  for (const policy::Layer layer : policy::kAllLayers) {
+    if ((layers & layer) != 0) names.emplace_back(policy::LayerName(layer));
   }
-  SessionChannel last;
-  auto started = Readiness::Start(watched, last.file);
-  if (!started) return Fail(started);
-  readiness = std::move(*started);
-  last.is_stream = true;
-  last.spec.limits = kNoLimits;
-  channels.push_back(std::move(last));
-  ChannelFacts facts;
-  facts.state = channels::StartChannel(channels::AccessType::kSequentialBoth, kNoLimits, 0, true);
-  facts.is_readiness = true;
-  return facts;
+  return names;
 }
-
-}  // namespace
 
 Session::Session(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
@@ -136,192 +62,6 @@ Session::~Session() {
   while (waitid(P_PIDFD, static_cast<id_t>(state_->pidfd.get()), &info, WEXITED) != 0 &&
          errno == EINTR) {
   }
-}
-
-Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
-  if (request.snapshot != nullptr) {
-    std::vector<const channels::ChannelSpec*> specs;
-    specs.reserve(request.channels.size());
-    for (const SessionChannel& channel : request.channels) specs.push_back(&channel.spec);
-    if (auto same = request.snapshot->CheckChannels(specs); !same) return Fail(same);
-    request.image = request.snapshot->image();
-    request.memory_size = request.snapshot->memory_size();
-  }
-  if (request.image == nullptr || request.timeout.count() <= 0) {
-    return Fail(ErrorCode::kInternal, "a session needs an image and a timeout");
-  }
-  if (request.image->layout().isa_level > 2 && !__builtin_cpu_supports("x86-64-v3")) {
-    return Fail(ErrorCode::kUnavailable,
-                "the program needs a processor of level x86-64-v3, and this one is not; build it "
-                "without -march=x86-64-v3");
-  }
-  for (const SessionChannel& channel : request.channels) {
-    if (channel.replicas.size() >= kMaxSources) {
-      return Fail(ErrorCode::kInvalid, channel.spec.alias + " has more than 16 sources");
-    }
-  }
-  if (auto mapped = PrepareMappedChannels(request.channels, request.memory_size); !mapped) {
-    return Fail(mapped);
-  }
-  const bool can_fork = request.snapshot != nullptr || request.wants_snapshot;
-  auto state = std::make_unique<State>();
-  std::vector<ChannelFacts> facts;
-  for (const SessionChannel& channel : request.channels) {
-    facts.push_back(
-        {channel.spec.alias,
-         channels::StartChannel(channel.spec.type, channel.spec.limits,
-                                static_cast<std::int64_t>(channel.size), channel.is_stream)});
-    if (request.snapshot != nullptr) {
-      facts.back().state = request.snapshot->Continue(facts.size() - 1, facts.back().state);
-    }
-    if (channel.is_mapped && can_fork) {
-      return Fail(ErrorCode::kInvalid,
-                  channel.spec.alias + " cannot be mapped in a session that may fork");
-    }
-    if (channel.is_mapped) {
-      facts.back().map_size = channel.size;
-      CountMapping(facts.back().state);
-    }
-    state->aliases.push_back(channel.spec.alias);
-    state->wants_digest.push_back(channel.spec.wants_digest);
-    state->source_counts.push_back(1 + static_cast<std::uint32_t>(channel.replicas.size()));
-  }
-  if (request.wants_readiness) {
-    if (can_fork) {
-      return Fail(ErrorCode::kInvalid, "a session that may fork has no readiness channel");
-    }
-    Result<ChannelFacts> last = AddReadiness(request.channels, state->readiness);
-    if (!last) return Fail(last);
-    facts.push_back(std::move(*last));
-  }
-  Result<AddressSpace> space =
-      LayOut(ImageRegions(request.image->layout()), request.memory_size, facts);
-  if (!space) return Fail(space);
-  if (request.snapshot != nullptr) CutOutJailed(*space, request.snapshot->jailed());
-
-  UniqueFd block_file;
-  Result<MappedBlock> block = MakeBlock(block_file, *space, request, facts);
-  if (!block) return Fail(block);
-  if (request.wants_snapshot) {
-    Result<UniqueFd> file = Snapshot::NewFile();
-    if (!file) return Fail(file);
-    state->snapshot_file = std::move(*file);
-    state->memory_size = request.memory_size;
-    state->specs.reserve(request.channels.size());
-    for (const SessionChannel& channel : request.channels) state->specs.push_back(channel.spec);
-  }
-
-  state->block_regions = (*block)->regions();
-  state->block_channels = (*block)->channels();
-  state->block_trace = (*block)->trace();
-  state->region_capacity = (*block)->region_capacity;
-  (*block)->cpu_limit_microseconds = static_cast<std::uint64_t>(request.cpu_limit.count());
-  state->block = std::move(*block);
-  state->cpu_limit = request.cpu_limit;
-  state->memory_limit = request.memory_limit;
-
-  if (!request.control_groups.empty()) {
-    auto group = ControlGroup::Make(request.control_groups, request.memory_limit);
-    if (!group) return Fail(group);
-    state->control_group = std::move(*group);
-  }
-  state->started = steady_clock::now();
-  state->started_ticks = __builtin_ia32_rdtsc();
-  if (const auto started = state->StartProcess(request, block_file.get()); !started) {
-    return Fail(started);
-  }
-  state->deadline = state->started + request.timeout;
-  state->timeout = request.timeout;
-  state->image = std::move(request.image);
-  state->wants_memory_digest = request.wants_memory_digest;
-  state->trace_capacity = request.trace_capacity;
-  std::unique_ptr<Session> session(new Session(std::move(state)));
-  // From here on, whatever fails, the process is killed and reaped by its session.
-  if (const auto& group = session->state_->control_group; group != nullptr) {
-    if (const auto added = group->Add(session->state_->pid); !added) return Fail(added);
-  }
-  if (const auto watched = session->state_->WatchMemory(); !watched) return Fail(watched);
-  return session;
-}
-
-Result<void> Session::State::CheckLayers(const SessionRequest& request) const {
-  std::uint32_t missing = 0;
-  const std::uint32_t required =
-      request.required_layers & ~(control_group != nullptr ? policy::kControlGroup : 0U);
-  if (zygote == nullptr) {
-    missing = required & ~kLayersOfSetUp;
-  } else {
-    missing = required & ~(zygote->layers() | kLayersOfSetUp);
-    if (zygote->namespaces() == Namespaces::kOwn) missing &= ~kLayersOfOwnNamespaces;
-  }
-  if (missing == 0) return {};
-  std::string names;
-  for (const std::string_view name : LayerNames(missing)) {
-    names += (names.empty() ? "" : ", ") + std::string(name);
-  }
-  return Fail(ErrorCode::kUnavailable, "this host does not give sessions the layers " + names);
-}
-
-Result<void> Session::State::StartProcess(const SessionRequest& request, int block_file) {
-  if (request.wants_zygote && !request.waits_for_debugger) {
-    zygote = request.zygote != nullptr
-                 ? request.zygote
-                 : Zygote::OfThisProcess(request.wants_own_namespaces ? Namespaces::kOwn
-                                                                      : Namespaces::kShared);
-  }
-  if (const auto enough = CheckLayers(request); !enough) return enough;
-  // As session_block.h says.
-  std::vector<int> files;
-  files.reserve(block->source_count + 2);
-  for (const SessionChannel& channel : request.channels) {
-    files.push_back(channel.file.get());
-    for (const UniqueFd& replica : channel.replicas) files.push_back(replica.get());
-  }
-  if (request.wants_snapshot) files.push_back(snapshot_file.get());
-  if (block->run_count > 0) files.push_back(request.snapshot->memory_file());
-  if (zygote != nullptr) {
-    std::vector<int> descriptors = files;
-    descriptors.push_back(request.image->memory_file());
-    descriptors.push_back(block_file);
-    const Result<pid_t> child = zygote->Start(descriptors, block.get_deleter().size);
-    if (child) {
-      pid = *child;
-      // Our own child, not yet waited for: the number is still its.
-      pidfd.Reset(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-      if (pidfd.is_open()) return {};
-      const int error = errno;
-      kill(pid, SIGKILL);
-      while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
-      }
-      return FailErrno("cannot watch a session process", error);
-    }
-    if (zygote->is_alive()) return Fail(child);
-    zygote = nullptr;  // it has died: this session is started by itself, the next by another one
-    if (const auto enough = CheckLayers(request); !enough) return enough;
-  }
-  if (request.wants_own_namespaces) {
-    return Fail(ErrorCode::kUnavailable,
-                "a session can have namespaces of its own only from a zygote, and this host has "
-                "none");
-  }
-  const Result<int> launcher = LauncherFile();
-  if (!launcher) return Fail(launcher);
-  std::vector<int> descriptors = {block_file, request.image->memory_file()};
-  descriptors.insert(descriptors.end(), files.begin(), files.end());
-  const Result<pid_t> child =
-      SpawnLauncher(*launcher, std::array<const char*, 1>{kSessionName}, descriptors, pidfd);
-  if (!child) return Fail(child);
-  pid = *child;
-  return {};
-}
-
-Result<void> Session::State::WatchMemory() {
-  if (memory_limit == 0) return {};
-  auto watch = MemoryWatch::Make(pid, pidfd.get(), memory_limit);
-  if (!watch) return Fail(watch);
-  memory_watch = std::move(*watch);
-  Keeper::OfThisProcess().Watch(memory_watch);
-  return {};
 }
 
 int Session::pidfd() const { return state_->pidfd.get(); }
@@ -362,6 +102,7 @@ SessionReport Session::Collect() {
   while (wait4(state_->pid, &status, 0, &usage) < 0 && errno == EINTR) {
   }
   state_->is_reaped = true;
+  state_->readiness.reset();  // or its copies would keep the other ends of channels waiting
   const auto microseconds = [](const timeval& time) {
     return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
   };

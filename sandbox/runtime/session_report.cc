@@ -1,4 +1,3 @@
-// What a session's process left behind, told as a SessionReport. See session_state.h.
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -6,12 +5,12 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "channels/digest.h"
-#include "sandbox/policy/layers.h"
 #include "sandbox/runtime/session_state.h"
-#include "sandbox/runtime/snapshot.h"
 
 namespace zerocloud::runtime {
 namespace {
@@ -59,41 +58,12 @@ std::string DigestHex(channels::Digest digest) {
 
 std::string ErrnoText(int err) { return std::strerror(err); }  // NOLINT(concurrency-mt-unsafe)
 
+std::string CpuLimitMessage(std::chrono::microseconds limit) {
+  return "the session used more processor time than its limit of " + std::to_string(limit.count()) +
+         " us";
+}
+
 }  // namespace
-
-std::string_view ToString(Cause cause) {
-  switch (cause) {
-    case Cause::kExited:
-      return "exited";
-    case Cause::kFaulted:
-      return "faulted";
-    case Cause::kTimedOut:
-      return "timed_out";
-    case Cause::kKilled:
-      return "killed";
-    case Cause::kChannelIo:
-      return "channel_io";
-    case Cause::kViolated:
-      return "violated";
-    case Cause::kHostError:
-      return "host_error";
-    case Cause::kForked:
-      return "forked";
-    case Cause::kCpuLimit:
-      return "cpu_limit";
-    case Cause::kMemoryLimit:
-      return "memory_limit";
-  }
-  return "host_error";
-}
-
-std::vector<std::string_view> LayerNames(std::uint32_t layers) {
-  std::vector<std::string_view> names;
-  for (const policy::Layer layer : policy::kAllLayers) {
-    if ((layers & layer) != 0) names.emplace_back(policy::LayerName(layer));
-  }
-  return names;
-}
 
 void Session::State::Explain(int status, SessionReport& report) const {
   if (WIFSIGNALED(status)) {
@@ -106,42 +76,67 @@ void Session::State::Explain(int status, SessionReport& report) const {
   } else {
     ExplainOwnEnd(report);
   }
-  // Whoever used more between two looks of the keeper is found out here.
+  ExplainLimits(report);
+  const bool is_complete = report.cause == Cause::kExited || report.cause == Cause::kFaulted ||
+                           report.cause == Cause::kChannelIo || report.cause == Cause::kForked;
+  report.channels = Usage(is_complete);
+  if (wants_memory_digest && report.cause == Cause::kExited) {
+    report.memory_digest = DigestHex(block->memory_digest);
+  }
+}
+
+void Session::State::ExplainLimits(SessionReport& report) const {
+  if (report.cause == Cause::kHostError) return;
+  // Whoever got rid of the timer was killed by RLIMIT_CPU.
+  const bool was_killed = report.cause == Cause::kKilled && !killed_for;
+  if (cpu_limit.count() > 0 && was_killed && report.user_time + report.system_time > cpu_limit) {
+    report.cause = Cause::kCpuLimit;
+    report.message = CpuLimitMessage(cpu_limit);
+  }
+  // Whoever used more memory between two looks of the keeper is found out here.
   const bool was_caught = (memory_watch != nullptr && memory_watch->has_struck()) ||
                           (control_group != nullptr && control_group->WasOutOfMemory());
-  if (memory_limit != 0 && (was_caught || report.peak_memory.value_or(0) > memory_limit) &&
-      report.cause != Cause::kHostError) {
+  const std::uint64_t peak = report.peak_memory.value_or(0);
+  const bool was_over = peak > memory_limit && peak - memory_limit > mapped_bytes;
+  if (memory_limit != 0 && (was_caught || was_over)) {
     report.cause = Cause::kMemoryLimit;
     report.message =
         "the session used more memory than its limit of " + std::to_string(memory_limit) + " bytes";
   }
+}
 
-  const bool is_complete = report.cause == Cause::kExited || report.cause == Cause::kFaulted ||
-                           report.cause == Cause::kChannelIo || report.cause == Cause::kForked;
-  for (std::size_t i = 0; i < aliases.size(); ++i) {
+std::vector<ChannelUsage> Session::State::Usage(bool is_complete) const {
+  std::vector<ChannelUsage> usages;
+  usages.reserve(channels.size());
+  const auto count = [](std::int64_t value, std::int64_t most) {
+    return static_cast<std::uint64_t>(std::clamp<std::int64_t>(value, 0, most));
+  };
+  for (std::size_t i = 0; i < channels.size(); ++i) {
+    const Channel& channel = channels[i];
     // A copy: the block is shared memory, and what stands in it is only as good as the guest's
-    // walls.
-    const BlockChannel channel = block_channels[i];
-    const auto count = [](std::int64_t value) { return static_cast<std::uint64_t>(value); };
-    ChannelUsage usage;
-    usage.alias = aliases[i];
-    usage.gets = count(channel.state.gets);
-    usage.get_bytes = count(channel.state.get_bytes);
-    usage.puts = count(channel.state.puts);
-    usage.put_bytes = count(channel.state.put_bytes);
-    usage.size = count(channel.state.size);
-    usage.hit_get_limit = channel.state.hit_get_limit;
-    usage.hit_put_limit = channel.state.hit_put_limit;
-    const std::uint32_t all = (1U << source_counts[i]) - 1;
-    usage.source_count = source_counts[i];
-    usage.failed_sources = channel.failed_sources & all;
-    usage.outvoted_sources = channel.outvoted_sources & all;
-    if (wants_digest[i] && is_complete) usage.digest = DigestHex(channel.digest);
-    report.channels.push_back(std::move(usage));
+    // walls. Truth values are bytes: anything may stand there.
+    const BlockChannel counted = block_channels[i];
+    const auto is_true = [](const bool& value) {
+      unsigned char byte = 0;
+      std::memcpy(&byte, &value, 1);
+      return byte != 0;
+    };
+    ChannelUsage& usage = usages.emplace_back();
+    usage.alias = channel.alias;
+    usage.gets = count(counted.state.gets, channel.limits.gets);
+    usage.get_bytes = count(counted.state.get_bytes, channel.limits.get_size);
+    usage.puts = count(counted.state.puts, channel.limits.puts);
+    usage.put_bytes = count(counted.state.put_bytes, channel.limits.put_size);
+    usage.size = count(counted.state.size, channel.max_size);
+    usage.hit_get_limit = is_true(counted.state.hit_get_limit);
+    usage.hit_put_limit = is_true(counted.state.hit_put_limit);
+    const std::uint32_t all = (1U << channel.source_count) - 1;
+    usage.source_count = channel.source_count;
+    usage.failed_sources = counted.failed_sources & all;
+    usage.outvoted_sources = counted.outvoted_sources & all;
+    if (channel.wants_digest && is_complete) usage.digest = DigestHex(counted.digest);
   }
-  if (wants_memory_digest && report.cause == Cause::kExited) {
-    report.memory_digest = DigestHex(block->memory_digest);
-  }
+  return usages;
 }
 
 // The counter runs at a constant rate, which two readings of both clocks tell.
@@ -192,20 +187,22 @@ void Session::State::ExplainOwnEnd(SessionReport& report) const {
       return;
     case EndCause::kChannelIo: {
       report.cause = Cause::kChannelIo;
-      report.channel = block->channel;
       report.host_errno = block->host_errno;
-      const auto index = static_cast<std::size_t>(report.channel);
-      const std::string name = index < aliases.size() ? aliases[index] : std::string("a channel");
+      const auto index = static_cast<std::uint32_t>(block->channel);
+      const bool is_known = index < channels.size();
+      report.channel = is_known ? static_cast<int>(index) : -1;
+      const std::string alias = is_known ? channels[index].alias : "a channel";
       report.message =
-          report.host_errno == EBADMSG
-              ? "failed to read " + name + ": no two of its sources agree"
-              : "the host could not read or write " + name + ": " + ErrnoText(report.host_errno);
+          is_known && channels[index].is_mapped && report.host_errno == ESTALE
+              ? "the file of " + alias + " became shorter while it was mapped"
+          : report.host_errno == EBADMSG
+              ? "failed to read " + alias + ": no two of its sources agree"
+              : "the host could not read or write " + alias + ": " + ErrnoText(report.host_errno);
       return;
     }
     case EndCause::kCpuLimit:
       report.cause = Cause::kCpuLimit;
-      report.message = "the session used more processor time than its limit of " +
-                       std::to_string(cpu_limit.count()) + " us";
+      report.message = CpuLimitMessage(cpu_limit);
       return;
     default:
       report.cause = Cause::kHostError;
@@ -250,6 +247,9 @@ void Session::State::ExplainSignal(int signal, SessionReport& report) const {
   if (signal == SIGSYS) {
     report.cause = Cause::kViolated;
     report.message = "the session made a system call that no session makes, and was killed";
+  } else if (signal == SIGXFSZ) {
+    report.cause = Cause::kViolated;
+    report.message = "the session made a file longer than its channels may, and was killed";
   } else if ((signal == SIGKILL && killed_for == Cause::kTimedOut) || signal == SIGXCPU) {
     report.cause = Cause::kTimedOut;
     report.message =

@@ -1,46 +1,58 @@
-// What a Session knows of its process, for session.cc, which starts and watches it, and
-// session_report.cc, which tells how it ended. Nobody else includes it.
+// Session::State: what the host keeps of one session. Private to the three files that implement
+// Session: session_start.cc makes it and starts the process, session.cc watches the process and
+// reaps it, session_report.cc tells what the process left.
 #pragma once
 
 #include <sys/mman.h>
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "channels/base/result.h"
 #include "channels/base/unique_fd.h"
-#include "channels/channel_spec.h"
-#include "sandbox/loader/image.h"
 #include "sandbox/runtime/control_group.h"
 #include "sandbox/runtime/keeper.h"
 #include "sandbox/runtime/readiness.h"
 #include "sandbox/runtime/session.h"
 #include "sandbox/runtime/session_block.h"
+#include "sandbox/runtime/snapshot.h"
 #include "sandbox/runtime/zygote.h"
 
 namespace zerocloud::runtime {
 
-struct Unmap {
+struct AddressSpace;
+struct ChannelFacts;
+
+struct UnmapBlock {
   std::size_t size = 0;
   void operator()(SessionBlock* block) const { munmap(block, size); }
 };
-using MappedBlock = std::unique_ptr<SessionBlock, Unmap>;
+using MappedBlock = std::unique_ptr<SessionBlock, UnmapBlock>;
 
 struct Session::State {
+  // What the report needs to know of a channel besides what the session counted; the bounds are
+  // the host's own, since whoever broke into the session may have counted anything.
+  struct Channel {
+    std::string alias;
+    bool wants_digest = false;
+    bool is_mapped = false;
+    channels::ChannelLimits limits;
+    std::int64_t max_size = 0;
+    std::uint32_t source_count = 1;
+  };
+
   std::shared_ptr<const loader::Image> image;
-  std::vector<std::string> aliases;
-  std::vector<bool> wants_digest;
-  std::vector<std::uint32_t> source_counts;
+  std::vector<Channel> channels;
   bool wants_memory_digest = false;
-  std::uint32_t trace_capacity = 0;
-  std::uint64_t started_ticks = 0;  // of the time stamp counter, when `started` was
   std::chrono::milliseconds timeout{0};
   std::chrono::steady_clock::time_point started, deadline;
+  std::uint64_t started_ticks = 0;  // of the time stamp counter, when `started` was
+  std::uint32_t trace_capacity = 0;
   MappedBlock block;
   // Where the block's arrays are by the host's own count: the block's counts are in shared memory.
   const Region* block_regions = nullptr;
@@ -61,18 +73,37 @@ struct Session::State {
   std::unique_ptr<ControlGroup> control_group;
   std::chrono::microseconds cpu_limit{0};
   std::uint64_t memory_limit = 0;
+  std::uint64_t mapped_bytes = 0;  // of channels: resident, but no memory of the session's own
 
+  // --- session_start.cc ---
+  // The channels as the session starts, for its address space. Puts the readiness channel behind
+  // those of the request if it is wanted.
+  Result<std::vector<ChannelFacts>> StartChannels(SessionRequest& request);
+  // Makes and fills the block; its file is for the session.
+  Result<UniqueFd> MakeBlock(const SessionRequest& request, const AddressSpace& space,
+                             const std::vector<ChannelFacts>& facts);
+  // The file that a fork writes, and what is needed to make a snapshot of it.
+  Result<void> PrepareSnapshot(const SessionRequest& request);
   // Starts the process, from a zygote if there is one.
   Result<void> StartProcess(const SessionRequest& request, int block_file);
+  Result<void> StartFromZygote(const SessionRequest& request, std::vector<int> files,
+                               int block_file);
+  Result<void> StartAlone(const SessionRequest& request, const std::vector<int>& files,
+                          int block_file);
   // Which of the required layers a session cannot have here.
   [[nodiscard]] Result<void> CheckLayers(const SessionRequest& request) const;
-  Result<void> WatchMemory();
+  // What must know the process: the control group and the watch over its memory.
+  Result<void> Supervise();
 
+  // --- session_report.cc ---
   // Fills `report` from what the process left and how it ended.
   void Explain(int status, SessionReport& report) const;
-  void CopyTrace(SessionReport& report) const;
   void ExplainOwnEnd(SessionReport& report) const;
   void ExplainSignal(int signal, SessionReport& report) const;
+  // Limits that were found exceeded only now. They change the cause.
+  void ExplainLimits(SessionReport& report) const;
+  [[nodiscard]] std::vector<ChannelUsage> Usage(bool is_complete) const;
+  void CopyTrace(SessionReport& report) const;
   // After a fork: makes the snapshot. A report of a host error if it cannot be.
   void TakeSnapshot(SessionReport& report);
 };

@@ -143,6 +143,8 @@ std::optional<ZerovmOptions> ParseCommandLine(int argc, char** argv, int& exit_c
       ->check(CLI::PositiveNumber);
   app.add_flag("--own-namespaces", options.run.wants_own_namespaces,
                "Namespaces that no other session shares, or an error");
+  app.add_option("--control-groups", options.run.control_groups,
+                 "A delegated directory of the cgroup file system; the session gets a group in it");
   app.add_flag("--debug", options.waits_for_debugger,
                "The session can be traced and stops before its first instruction for a debugger");
   app.add_flag("-s", skips_verification, "Refused: every program is verified");
