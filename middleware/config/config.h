@@ -27,7 +27,7 @@ struct User {
 };
 
 struct ServerSection {
-  std::uint64_t threads = 4;
+  std::uint64_t threads = 0;
   std::uint64_t request_line_bytes = 8192;
   std::uint64_t head_bytes = 73'728;
   std::uint64_t head_fields = 200;

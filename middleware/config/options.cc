@@ -17,9 +17,9 @@ constexpr std::uint64_t kDay = 86'400;
 
 std::vector<NumberOption> MakeNumbers() {
   std::vector<NumberOption> rows = {
-      ZC_NUMBER(server, threads, "threads", 1, 256,
-                "Threads that serve connections. A handler may block one of them on a local file, "
-                "so there should be a few more than processors."),
+      ZC_NUMBER(server, threads, "threads", 0, 256,
+                "Threads that serve connections. 0: with an upstream one for each processor; with "
+                "a store, where local files may block one of them, two more."),
       ZC_NUMBER(server, request_line_bytes, "bytes", 256, 64 * kKiB,
                 "Longest request line; Swift's own limit is 8192. More is 414."),
       ZC_NUMBER(server, head_bytes, "bytes", 1 * kKiB, 1 * kMiB,

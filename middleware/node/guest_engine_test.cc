@@ -207,7 +207,7 @@ TEST_F(GuestEngineTest, SessionsCanHaveNamespacesOfTheirOwn) {
   config.wants_own_namespaces = true;
   const JobResult result = Run(G("a", "name", kStdout));
   if (result.error) {
-    EXPECT_THAT(result.error->message, HasSubstr("namespaces of its own"));
+    EXPECT_THAT(result.error->message, HasSubstr("own_namespaces"));
   } else {
     EXPECT_THAT(runtime::LayerNames(result.sessions[0].report.layers),
                 testing::Contains("own_namespaces"));

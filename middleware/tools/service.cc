@@ -55,7 +55,9 @@ server::Options ServerOptions(const config::Config& config, const config::Endpoi
   server::Options options;
   options.address = endpoint.host;
   options.port = endpoint.port;
-  options.threads = section.threads;
+  const std::size_t processors = std::max(1U, std::thread::hardware_concurrency());
+  const std::size_t enough = config.upstream.empty() ? processors + 2 : processors;
+  options.threads = section.threads != 0 ? section.threads : enough;
   if (config.log == "requests") {
     options.on_request = [](const server::RequestRecord& record) {
       LogRequest(STDERR_FILENO, record);

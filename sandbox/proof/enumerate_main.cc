@@ -210,18 +210,25 @@ class Enumeration {
           // Where an escape or prefix follows, it is another of these, or a legal instruction.
           if (map.empty() && !verifier::kDecoder.is_opcode[0][opcode]) continue;
           const bool is_nop = map == Bytes{0x0F} && opcode == 0x1F;
-          for (const Bytes& tail : tails_) Try(head, tail, !is_nop);
+          TryTails(head, !is_nop);
         }
       }
     }
   }
 
   void TryTails(const Bytes& head, bool is_forbidden) {
-    for (const Bytes& tail : tails_) Try(head, tail, is_forbidden);
+    const std::uint64_t behind = (count_ + options_.stride - options_.first) % options_.stride;
+    for (std::size_t k = (options_.stride - behind) % options_.stride; k < tails_.size();
+         k += options_.stride)
+      TryOne(head, tails_[k], is_forbidden);
+    count_ += tails_.size();
   }
 
   void Try(const Bytes& head, const Bytes& tail, bool is_forbidden) {
-    if (count_++ % options_.stride != options_.first) return;
+    if (count_++ % options_.stride == options_.first) TryOne(head, tail, is_forbidden);
+  }
+
+  void TryOne(const Bytes& head, const Bytes& tail, bool is_forbidden) {
     ++tried_;
     // The instruction, zeros for what it has of displacement and immediate, and NOPs.
     std::array<unsigned char, verifier::kDecodeWindow> window{};
@@ -327,6 +334,7 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  options.first %= options.stride;
   const auto begin = std::chrono::steady_clock::now();
   Enumeration enumeration(options);
   enumeration.Run();

@@ -267,8 +267,9 @@ Result<void> Session::State::PrepareSnapshot(const SessionRequest& request) {
 
 Result<void> Session::State::CheckLayers(const SessionRequest& request) const {
   std::uint32_t missing = 0;
+  const std::uint32_t wanted = request.wants_own_namespaces ? policy::kOwnNamespaces : 0U;
   const std::uint32_t required =
-      request.required_layers & ~(control_group != nullptr ? policy::kControlGroup : 0U);
+      (request.required_layers | wanted) & ~(control_group != nullptr ? policy::kControlGroup : 0U);
   if (zygote == nullptr) {
     missing = required & ~kLayersOfSetUp;
   } else {
@@ -280,7 +281,8 @@ Result<void> Session::State::CheckLayers(const SessionRequest& request) const {
   for (const std::string_view name : LayerNames(missing)) {
     names += (names.empty() ? "" : ", ") + std::string(name);
   }
-  return Fail(ErrorCode::kUnavailable, "this host does not give sessions the layers " + names);
+  return Fail(ErrorCode::kUnavailable,
+              "this session cannot have the layers " + names + " on this host");
 }
 
 Result<void> Session::State::StartProcess(const SessionRequest& request, int block_file) {
@@ -301,15 +303,10 @@ Result<void> Session::State::StartProcess(const SessionRequest& request, int blo
   if (request.wants_snapshot) files.push_back(snapshot_file.get());
   if (block->run_count > 0) files.push_back(request.snapshot->memory_file());
   if (zygote != nullptr) {
-    const auto is_started = StartFromZygote(request, files, block_file);
+    auto is_started = StartFromZygote(request, files, block_file);
     if (is_started || zygote->is_alive()) return is_started;
     zygote = nullptr;  // it has died: this session is started by itself, the next by another one
     if (const auto enough = CheckLayers(request); !enough) return enough;
-  }
-  if (request.wants_own_namespaces) {
-    return Fail(ErrorCode::kUnavailable,
-                "a session can have namespaces of its own only from a zygote, and this host has "
-                "none");
   }
   return StartAlone(request, files, block_file);
 }

@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <optional>
 #include <string>
 #include <thread>
@@ -129,6 +130,23 @@ TEST_F(Walls, SessionDoesNotStartWithoutRequiredLayers) {
   ASSERT_FALSE(session);
   EXPECT_EQ(session.error().code, ErrorCode::kUnavailable);
   EXPECT_NE(session.error().message.find("pid_namespace"), std::string::npos);
+}
+
+// Whatever is in the way: no zygote, one whose sessions share, or a debugger, which wants none.
+TEST_F(Walls, SessionThatWantsNamespacesOfItsOwnHasThemOrDoesNotStart) {
+  const std::function<void(SessionRequest&)> obstacles[] = {
+      [](SessionRequest& request) { request.wants_zygote = false; },
+      [](SessionRequest& request) { request.zygote = Zygote::OfThisProcess(); },
+      [](SessionRequest& request) { request.waits_for_debugger = true; }};
+  for (const auto& obstacle : obstacles) {
+    SessionRequest request = RequestFor(Guest("use_memory"), "1");
+    request.wants_own_namespaces = true;
+    obstacle(request);
+    const auto session = Session::Start(std::move(request));
+    ASSERT_FALSE(session);
+    EXPECT_EQ(session.error().code, ErrorCode::kUnavailable);
+    EXPECT_NE(session.error().message.find("own_namespaces"), std::string::npos);
+  }
 }
 
 TEST_F(Walls, SessionCanHaveNamespacesOfItsOwn) {
@@ -249,6 +267,7 @@ TEST_F(Walls, PeakMemoryIsTheSessionsOwn) {
   const SessionReport none = RunSession(RequestFor(Guest("use_memory"), "1"));
   ASSERT_TRUE(none.peak_memory);
   EXPECT_LT(none.peak_memory.value_or(0), 2 * kMiB);
+  EXPECT_GT(none.peak_memory.value_or(0), 50000U) << "it has touched pages";
   const SessionReport report =
       RunSession(RequestFor(Guest("use_memory"), std::to_string(100 * kMiB)));
   ASSERT_TRUE(report.peak_memory);

@@ -219,9 +219,9 @@ TEST_F(Zerovm, StopsAtTheLimitOfProcessorTime) {
 }
 
 TEST_F(Zerovm, StopsAtTheLimitOfResidentMemory) {
-  manifest_.program = Program("copy");
-  manifest_.standard_in = Channel(Write("in", "text"), "/dev/stdin, 0, 0, 9, 99, 0, 0");
-  const Outcome run = Start({"--report", "json", "--memory-limit", "4096"});
+  manifest_.program = Program("fork_spin");
+  manifest_.standard_in = Channel(Write("in", "memory"), "/dev/stdin, 0, 0, 9, 99, 0, 0");
+  const Outcome run = Start({"--report", "json", "--memory-limit", "4000000"});
   EXPECT_THAT(run.output, HasSubstr(R"("cause":"memory_limit")"));
 }
 

@@ -142,8 +142,15 @@ def verifier_section(smoke):
         first, again = figures[f"verify/{name}"], figures[f"again/{name}"]
         rows.append((name, f"{first['text_bytes'] / 1024:.0f}", f"{first['bytes_per_second'] / 2**20:.1f}",
                      f"{again['bytes_per_second'] / first['bytes_per_second']:.3f}"))
+    threads = {int(name.split("/")[1]): figure for name, figure in figures.items() if name.startswith("threads/")}
+    shared = [(count, f"{figure['bytes_per_second'] / 2**20:.1f}",
+               f"{figure['bytes_per_second'] / threads[1]['bytes_per_second']:.2f}") for count, figure in sorted(threads.items())]
     return f"""## Verification
 
 One thread, processor time, the text of a guest in memory. **Control** is the same measured again, over the first.
 
-{table(("program", "text, KiB", "MiB/s", "control"), rows)}"""
+{table(("program", "text, KiB", "MiB/s", "control"), rows)}
+
+The text of all of them, over and over up to {threads[1]['text_bytes'] / 2**20:.0f} MiB, wall time: bundles are divided among threads.
+
+{table(("threads", "MiB/s", "over one"), shared)}"""
