@@ -141,9 +141,12 @@ class Run {
   HostResult<void> Parse(std::string_view text);
   HostResult<void> CheckChannels();
   HostResult<void> OpenLinks();
+  HostResult<void> BeginJob();
+  HostResult<void> MeetPeers();  // waits for the other sides of FIFOs and network channels
   SessionRequest MakeRequest();
-  void ConcludeSession(SessionReport session);
-  void ConcludeLink(const network::LinkReport& link);
+  HostResult<void> StartSession(std::unique_ptr<Session>& session);
+  void Conclude(const SessionReport& session);
+  void ConcludeLink(const SessionReport& session, const network::LinkReport& link);
 
   const RunOptions& options_;
   RunReport& report_;
@@ -232,6 +235,7 @@ HostResult<void> Run::PrepareFork(std::string_view text, std::shared_ptr<const S
                     line));
   }
   std::vector<const channels::ChannelSpec*> specs;
+  specs.reserve(manifest_.channels.size());
   for (const channels::ChannelSpec& spec : manifest_.channels) specs.push_back(&spec);
   if (const auto same = snapshot->CheckChannels(specs); !same) {
     return channels::FailHost(HostStatus::kManifest, same.error().code,
@@ -242,64 +246,72 @@ HostResult<void> Run::PrepareFork(std::string_view text, std::shared_ptr<const S
 }
 
 HostResult<void> Run::RunSession() {
-  if (manifest_.job && options_.before_job) {
-    report_.cause = kCauseHostUnavailable;
-    if (const auto begun = options_.before_job(*manifest_.job); !begun) {
-      return std::unexpected(HostError{StartStatus(begun.error().code), begun.error()});
-    }
-    wants_snapshot_ = true;
-  }
+  if (auto begun = BeginJob(); !begun) return begun;
   report_.cause = kCauseChannelUnusable;
   deadline_ = steady_clock::now() + std::chrono::seconds(manifest_.timeout_seconds);
   auto opened = channels::OpenChannels(std::move(checked_), options_.extends_outputs);
   if (!opened) return std::unexpected(std::move(opened).error());
   opened_ = std::move(*opened);
-  const auto written = WrittenFiles::Keep(manifest_.channels, opened_);
+  auto written = WrittenFiles::Keep(manifest_.channels, opened_);
   if (!written) return std::unexpected(written.error());
   Mark("channels opened");
 
-  const auto abandon = [&written](HostError error) {
-    static_cast<void>(written->Cut({}));  // the error is the one that matters
-    return std::unexpected(std::move(error));
-  };
-  report_.cause = kCausePeerMissing;
-  if (auto waited = channels::WaitForWriters(opened_, deadline_); !waited) {
-    return abandon(std::move(waited).error());
+  std::unique_ptr<Session> session;
+  HostResult<void> ready = MeetPeers();
+  if (ready) ready = StartSession(session);
+  if (!ready) {
+    [[maybe_unused]] const auto cut = written->Cut({});  // the first error is the one that matters
+    return ready;
   }
-  if (auto linked = OpenLinks(); !linked) {
-    if (linked.error().status != HostStatus::kInterrupted) report_.cause = kCauseNetworkUnusable;
-    return abandon(std::move(linked).error());
-  }
-  Mark("other sides met");
-
-  report_.cause = kCauseHostUnavailable;
-  report_.session_start = steady_clock::now() - started_;
-  auto session = Session::Start(MakeRequest());
-  if (!session) {
-    if (session.error().code != ErrorCode::kUnavailable) {
-      report_.cause = ToString(Cause::kHostError);
-    }
-    return abandon({StartStatus(session.error().code), session.error()});
-  }
-  Mark("session started");
-  if (options_.on_stopped_for_debugger) {
-    (*session)->WaitUntilStopped();
-    options_.on_stopped_for_debugger((*session)->pid());
-  }
-  SessionReport ended = (*session)->Wait();
+  const SessionReport& ended = report_.session.emplace(session->Wait());
   Mark("session ended");
-  const bool is_clean = ended.cause == Cause::kExited;
-  ConcludeSession(std::move(ended));
-  if (links_ != nullptr) {
-    report_.links = links_->Finish(is_clean);
-    for (const network::LinkReport& link : report_.links) ConcludeLink(link);
-    Mark("network channels finished");
-  }
-  const HostResult<void> cut = written->Cut(report_.session->channels);
+  Conclude(ended);
+  HostResult<void> cut = written->Cut(ended.channels);
   report_.stderr_tail = written->Tail(channels::kStandardAliases[2]);
   Mark("files cut");
   if (!cut && report_.status == HostStatus::kOk) report_.cause = kCauseOutputUncut;
   return cut;
+}
+
+HostResult<void> Run::BeginJob() {
+  const std::optional<std::string>& job = manifest_.job;
+  if (!job.has_value() || !options_.before_job) return {};
+  report_.cause = kCauseHostUnavailable;
+  if (const auto begun = options_.before_job(*job); !begun) {
+    return std::unexpected(HostError{StartStatus(begun.error().code), begun.error()});
+  }
+  wants_snapshot_ = true;
+  return {};
+}
+
+HostResult<void> Run::MeetPeers() {
+  report_.cause = kCausePeerMissing;
+  if (auto waited = channels::WaitForWriters(opened_, deadline_); !waited) return waited;
+  if (auto linked = OpenLinks(); !linked) {
+    if (linked.error().status != HostStatus::kInterrupted) report_.cause = kCauseNetworkUnusable;
+    return linked;
+  }
+  Mark("other sides met");
+  return {};
+}
+
+HostResult<void> Run::StartSession(std::unique_ptr<Session>& session) {
+  report_.cause = kCauseHostUnavailable;
+  report_.session_start = steady_clock::now() - started_;
+  auto started = Session::Start(MakeRequest());
+  if (!started) {
+    if (started.error().code != ErrorCode::kUnavailable) {
+      report_.cause = ToString(Cause::kHostError);
+    }
+    return std::unexpected(HostError{StartStatus(started.error().code), started.error()});
+  }
+  session = std::move(*started);
+  Mark("session started");
+  if (options_.on_stopped_for_debugger) {
+    session->WaitUntilStopped();
+    options_.on_stopped_for_debugger(session->pid());
+  }
+  return {};
 }
 
 HostResult<void> Run::OpenLinks() {
@@ -364,18 +376,20 @@ SessionRequest Run::MakeRequest() {
   return request;
 }
 
-void Run::ConcludeSession(SessionReport session) {
+void Run::Conclude(const SessionReport& session) {
   report_.status = StatusOf(session);
   report_.state = StateOf(session);
   report_.cause = CauseOf(session);
-  report_.session = std::move(session);
+  if (links_ == nullptr) return;
+  report_.links = links_->Finish(session.cause == Cause::kExited);
+  for (const network::LinkReport& link : report_.links) ConcludeLink(session, link);
+  Mark("network channels finished");
 }
 
 // A link that is not complete is the cause of a session that could not read it, and spoils one
 // that ended well; but a vote of several sources can do without one of them.
-void Run::ConcludeLink(const network::LinkReport& link) {
+void Run::ConcludeLink(const SessionReport& session, const network::LinkReport& link) {
   if (link.is_complete) return;
-  const SessionReport& session = *report_.session;
   const bool is_blamed =
       session.cause == Cause::kChannelIo && std::cmp_equal(session.channel, link.channel);
   const bool has_replicas = manifest_.channels[link.channel].sources.size() > 1;
