@@ -68,6 +68,14 @@ struct StorageSection {
   std::uint64_t durable = 1;
 };
 
+// Where replicas of the upstream's objects lie on this host. All empty: nowhere.
+struct LocalSection {
+  std::string devices;
+  std::string swift_dir;
+  std::string addresses;
+  std::uint64_t listing_seconds = 60;
+};
+
 struct Config {
   std::string listen = "127.0.0.1:8080";
   std::string store;     // a directory; or
@@ -77,6 +85,7 @@ struct Config {
   ServerSection server;
   StorageSection storage;
   ProxySection proxy;
+  LocalSection local;
   EngineSection engine;
   job::JobLimits jobs;
 };

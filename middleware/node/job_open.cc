@@ -153,9 +153,17 @@ class Opening {
                   fmt::format("{}: cannot read {} for session {}: {}", binding.declared->pointer,
                               url.ToString(), session_.name, error.message));
     };
+    const store::ObjectPath path{url.account, url.container, url.object};
+    const auto listed = job_.listed.find(path);
     Result<store::OpenedObject> object =
-        job_.store.Open(job_.request.caller, {url.account, url.container, url.object});
+        listed != job_.listed.end()
+            ? job_.store.OpenListed(job_.request.caller, path, listed->second)
+            : job_.store.Open(job_.request.caller, path);
     if (!object) return fail(object.error());
+    SessionFiles& files = opened_.files;
+    files.has_objects = true;
+    files.is_local = files.is_local && object->is_in_place;
+    if (files.why_not_local.empty()) files.why_not_local = object->why_not;
     if (object->info.size > limits_.channel_bytes) {
       return job::OverLimit(
           fmt::format("{}: bytes of {}:", binding.declared->pointer, url.ToString()),
@@ -166,6 +174,7 @@ class Opening {
         Add(std::move(alias), is_input ? AccessType::kRandomBoth : AccessType::kSequentialBoth,
             std::move(object->file));
     channel.size = object->info.size;
+    channel.is_immutable = object->is_in_place;
     LetRead(channel);
     const bool is_matched = binding.declared->path && binding.declared->path->has_wildcard();
     if (!local_ || is_matched) local_ = LocalObject{&binding, std::move(object->info)};

@@ -46,6 +46,8 @@ struct SessionOutcome {
   SessionUsage usage;
   std::string stderr_tail;
   std::vector<StoredObject> stored;
+  bool is_local = false;      // it read stored objects, all of them from the stored files
+  std::string why_not_local;  // why it did not, where that was a choice: a phrase about "it"
 };
 
 struct JobResult {

@@ -6,6 +6,7 @@
 // thread. Thread-safe: several calls may run at once.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -43,6 +44,18 @@ struct ObjectInfo {
 struct OpenedObject {
   ObjectInfo info;
   UniqueFd file;
+  // The stored file itself, not a copy that was fetched; and nobody writes to it ever again.
+  bool is_in_place = false;
+  std::string why_not = {};  // why it was fetched, where that was a choice: a phrase about "it"
+};
+
+// An object as a listing names it.
+struct ListedObject {
+  std::string name;
+  // What the listing says of it; `last_modified` is empty where it says nothing that can be relied
+  // on.
+  ObjectInfo info;
+  std::chrono::steady_clock::time_point listed;  // when the store was asked
 };
 
 struct NewObject {
@@ -65,18 +78,22 @@ class ObjectStore {
 
   virtual Result<ObjectInfo> Head(const Caller& caller, const ObjectPath& path) = 0;
   virtual Result<OpenedObject> Open(const Caller& caller, const ObjectPath& path) = 0;
+  // The same for an object that a listing named which this caller got. A store may take that as the
+  // caller's right to read it, and then opens just the version that was listed.
+  virtual Result<OpenedObject> OpenListed(const Caller& caller, const ObjectPath& path,
+                                          const ListedObject& listed);
 
-  // Names of all containers of the account, or all objects of the container, that begin with
-  // `prefix`, in byte order. At most `limit` names; more is kLimitExceeded.
+  // All containers of the account, or all objects of the container, whose names begin with
+  // `prefix`, in byte order. At most `limit`; more is kLimitExceeded.
   virtual Result<std::vector<std::string>> ListContainers(const Caller& caller,
                                                           const std::string& account,
                                                           const std::string& prefix,
                                                           std::size_t limit) = 0;
-  virtual Result<std::vector<std::string>> ListObjects(const Caller& caller,
-                                                       const std::string& account,
-                                                       const std::string& container,
-                                                       const std::string& prefix,
-                                                       std::size_t limit) = 0;
+  virtual Result<std::vector<ListedObject>> ListObjects(const Caller& caller,
+                                                        const std::string& account,
+                                                        const std::string& container,
+                                                        const std::string& prefix,
+                                                        std::size_t limit) = 0;
 
   // Whether the caller may write there now (the container exists, the ACL allows). A later Put can
   // still fail.

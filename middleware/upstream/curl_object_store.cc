@@ -159,16 +159,17 @@ Result<store::OpenedObject> CurlObjectStore::Open(const store::Caller& caller,
   return opened;
 }
 
-Result<std::vector<std::string>> CurlObjectStore::List(const store::Caller& caller,
-                                                       const std::string& url,
-                                                       const std::string& what,
-                                                       const std::string& prefix,
-                                                       std::size_t limit) {
-  std::vector<std::string> names;
+Result<std::vector<store::ListedObject>> CurlObjectStore::List(const store::Caller& caller,
+                                                               const std::string& url,
+                                                               const std::string& what,
+                                                               const std::string& prefix,
+                                                               std::size_t limit) {
+  std::vector<store::ListedObject> listed;
   for (;;) {
     std::string text;
+    const auto now = std::chrono::steady_clock::now();
     std::string page_url = url + "?format=json&prefix=" + http::PercentEncode(prefix, false);
-    if (!names.empty()) page_url += "&marker=" + http::PercentEncode(names.back(), false);
+    if (!listed.empty()) page_url += "&marker=" + http::PercentEncode(listed.back().name, false);
     ClientRequest request = RequestAs(caller, "GET", std::move(page_url));
     request.on_body = [&](std::span<const std::byte> bytes) -> Result<void> {
       if (bytes.size() > kMaxPageBytes - text.size()) {
@@ -180,17 +181,20 @@ Result<std::vector<std::string>> CurlObjectStore::List(const store::Caller& call
     };
     const Result<ClientReply> reply = client_.Send(request);
     if (!reply.has_value()) return Fail(reply);
-    if (reply->status == 204) return names;
+    if (reply->status == 204) return listed;
     if (reply->status != 200) return std::unexpected(StatusError(reply->status, what));
-    Result<std::vector<std::string>> page = ParseListingPage(text);
+    Result<std::vector<store::ListedObject>> page = ParseListingPage(text);
     if (!page.has_value()) return page;
     // The endpoint's page size is its own affair: only an empty page is the end.
-    if (page->empty()) return names;
-    if (!names.empty() && page->front() <= names.back()) {
+    if (page->empty()) return listed;
+    if (!listed.empty() && page->front().name <= listed.back().name) {
       return Fail(ErrorCode::kUnavailable, "the listing of " + what + " does not go forward");
     }
-    std::ranges::move(*page, std::back_inserter(names));
-    if (names.size() > limit) {
+    for (store::ListedObject& object : *page) {
+      object.listed = now;
+      listed.push_back(std::move(object));
+    }
+    if (listed.size() > limit) {
       return Fail(ErrorCode::kLimitExceeded,
                   fmt::format("the listing of {} has more than {} names", what, limit));
     }
@@ -201,14 +205,18 @@ Result<std::vector<std::string>> CurlObjectStore::ListContainers(const store::Ca
                                                                  const std::string& account,
                                                                  const std::string& prefix,
                                                                  std::size_t limit) {
-  return List(caller, UrlOf({account, {}, {}}), "account " + account, prefix, limit);
+  auto listed = List(caller, UrlOf({account, {}, {}}), "account " + account, prefix, limit);
+  if (!listed.has_value()) return Fail(listed);
+  std::vector<std::string> names;
+  for (store::ListedObject& container : *listed) names.push_back(std::move(container.name));
+  return names;
 }
 
-Result<std::vector<std::string>> CurlObjectStore::ListObjects(const store::Caller& caller,
-                                                              const std::string& account,
-                                                              const std::string& container,
-                                                              const std::string& prefix,
-                                                              std::size_t limit) {
+Result<std::vector<store::ListedObject>> CurlObjectStore::ListObjects(const store::Caller& caller,
+                                                                      const std::string& account,
+                                                                      const std::string& container,
+                                                                      const std::string& prefix,
+                                                                      std::size_t limit) {
   return List(caller, UrlOf({account, container, {}}),
               fmt::format("container /{}/{}", account, container), prefix, limit);
 }

@@ -36,11 +36,11 @@ class CurlObjectStore : public store::ObjectStore {
                                                   const std::string& account,
                                                   const std::string& prefix,
                                                   std::size_t limit) override;
-  Result<std::vector<std::string>> ListObjects(const store::Caller& caller,
-                                               const std::string& account,
-                                               const std::string& container,
-                                               const std::string& prefix,
-                                               std::size_t limit) override;
+  Result<std::vector<store::ListedObject>> ListObjects(const store::Caller& caller,
+                                                       const std::string& account,
+                                                       const std::string& container,
+                                                       const std::string& prefix,
+                                                       std::size_t limit) override;
   // Asks by an upload that must fail: to a name nobody has, with an ETag that does not fit.
   Result<void> CheckWritable(const store::Caller& caller, const store::ObjectPath& path) override;
   // Sends the MD5 along, so that what arrives damaged is refused.
@@ -49,9 +49,9 @@ class CurlObjectStore : public store::ObjectStore {
 
  private:
   [[nodiscard]] std::string UrlOf(const store::ObjectPath& path) const;
-  Result<std::vector<std::string>> List(const store::Caller& caller, const std::string& url,
-                                        const std::string& what, const std::string& prefix,
-                                        std::size_t limit);
+  Result<std::vector<store::ListedObject>> List(const store::Caller& caller, const std::string& url,
+                                                const std::string& what, const std::string& prefix,
+                                                std::size_t limit);
 
   HttpClient& client_;
   const CurlStoreOptions options_;

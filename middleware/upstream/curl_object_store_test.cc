@@ -20,6 +20,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
+auto Named(const std::string& name) { return ::testing::Field(&store::ListedObject::name, name); }
+
 // Passes everything to a handler, after the test has had a look.
 class Interposed : public http::Handler {
  public:
@@ -130,7 +132,7 @@ TEST_F(CurlObjectStoreTest, ListsPageAfterPage) {
   }
   ASSERT_EQ(Put("/c2", "").status, 201);
   EXPECT_THAT(objects_->ListObjects(caller_, "AUTH_test", "c", "a", 10).value(),
-              ElementsAre("a &/3", "a/1", "a/2"));
+              ElementsAre(Named("a &/3"), Named("a/1"), Named("a/2")));
   EXPECT_THAT(objects_->ListContainers(caller_, "AUTH_test", "", 10).value(),
               ElementsAre("c", "c2"));
   EXPECT_THAT(objects_->ListObjects(caller_, "AUTH_test", "c2", "", 10).value(), SizeIs(0));
@@ -138,6 +140,20 @@ TEST_F(CurlObjectStoreTest, ListsPageAfterPage) {
             ErrorCode::kLimitExceeded);
   EXPECT_EQ(objects_->ListObjects(caller_, "AUTH_test", "absent", "", 3).error().code,
             ErrorCode::kNotFound);
+}
+
+TEST_F(CurlObjectStoreTest, ListsWhatAHeadWouldSay) {
+  ASSERT_EQ(Put("/c/o", "hello").status, 201);
+  const auto listed = objects_->ListObjects(caller_, "AUTH_test", "c", "", 10);
+  ASSERT_TRUE(listed.has_value()) << listed.error().message;
+  ASSERT_THAT(*listed, ElementsAre(Named("o")));
+  const auto told = objects_->Head(caller_, In("c", "o"));
+  ASSERT_TRUE(told.has_value()) << told.error().message;
+  const store::ObjectInfo& info = listed->front().info;
+  EXPECT_EQ(info.size, told->size);
+  EXPECT_EQ(info.etag, told->etag);
+  EXPECT_EQ(info.content_type, told->content_type);
+  EXPECT_EQ(info.last_modified, told->last_modified);
 }
 
 TEST_F(CurlObjectStoreTest, DoesNotFollowAListingThatNeverEnds) {
@@ -214,7 +230,7 @@ TEST(ListingPage, TakesTheNamesAndNothingElse) {
   EXPECT_THAT(ParseListingPage(R"([{"name": "a", "bytes": 1}, {"subdir": "x/"}, {"hash": "name",
       "more": {"name": "no"}, "name": "\u00e4"}])")
                   .value(),
-              ElementsAre("a", "\xC3\xA4"));
+              ElementsAre(Named("a"), Named("\xC3\xA4")));
   EXPECT_THAT(ParseListingPage("[]").value(), SizeIs(0));
   for (const std::string& wrong :
        {std::string(), std::string("{}"), std::string("[1]"), std::string("[\"name\"]"),
