@@ -259,7 +259,7 @@ class Kinds(LocalTest):
         self.service.request("POST", f"/v1/{ACCOUNT}/in", headers={"X-Versions-Enabled": "true"})
         for body in (b"old", b"new"):
             self.put("in/versioned", body)
-        self.check("in/versioned", "")
+        self.check("in/versioned", "version|link|of its own")
         self.check("in/null", "local")
         self.remove_versions("in")
 
@@ -346,7 +346,11 @@ class BadInput(OwnCluster):
 
     def restart(self):
         self.service.stop()
+        self.start_again()
+
+    def start_again(self):
         self.service.start()
+        self.warm_up()
         self.quiet = self.files()
 
     def only_file(self):
@@ -387,7 +391,7 @@ class BadInput(OwnCluster):
                 self.service.start()
             self.service.stop()
         shutil.copy(self.swift.swift_dir / "object.ring.gz", self.conf)
-        self.service.start()
+        self.start_again()
 
     def test_another_hash_suffix_finds_nothing(self):
         text = (self.conf / "swift.conf").read_text().replace("suffix = tests", "suffix = wrong")

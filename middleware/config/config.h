@@ -51,6 +51,7 @@ struct ProxySection {
   std::uint64_t connections = 1024;
   std::uint64_t left_out_seconds = 5;
   std::uint64_t requests_at_once = 16;
+  std::uint64_t asked_from_bytes = 4ULL << 20U;
   std::string tls_authorities;
 };
 

@@ -67,6 +67,9 @@ std::vector<NumberOption> MakeNumbers() {
                 "like it."),
       ZC_NUMBER(proxy, requests_at_once, "requests", 1, 1000,
                 "Requests that jobs make to the upstream at the same time."),
+      ZC_NUMBER(proxy, asked_from_bytes, "bytes", 1, kTiB,
+                "From this size on, the input of a session (not its stdin) is not downloaded: what "
+                "the session reads of it is fetched by ranges."),
       ZC_NUMBER(local, listing_seconds, "seconds", 0, 3600,
                 "How long a listing that the caller got is taken as the right to read what it "
                 "names on this host; then Swift is asked by a HEAD for each object, and with 0 "

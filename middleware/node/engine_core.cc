@@ -335,7 +335,14 @@ void Engine::Core::Ended(std::uint64_t live_id) {
   if (!has_succeeded) {
     const bool is_ours = run.error && report.cause == runtime::Cause::kKilled;
     outcome.end = is_ours ? SessionEnd::kStopped : SessionEnd::kFailed;
-    Fail(id, run, ExplainFailure(outcome.name, report, timeout, live.files.bounds), live.session);
+    Error why = ExplainFailure(outcome.name, report, timeout, live.files.bounds);
+    if (report.cause == runtime::Cause::kChannelIo) {
+      for (const auto& failure : live.files.late_failures) {
+        const std::optional<Error> late = failure->Get();
+        if (late) why = {late->code, fmt::format("session {}: {}", outcome.name, late->message)};
+      }
+    }
+    Fail(id, run, std::move(why), live.session);
     report.channels.clear();
     outcome.report = std::move(report);
     live.files = {};  // closed before the job can end

@@ -41,9 +41,10 @@ struct ChannelBound {
 struct SessionFiles {
   std::vector<OutputFile> outputs;
   std::vector<ChannelBound> bounds;
-  bool has_objects = false;      // it reads stored objects, and then:
-  bool is_local = true;          // all of them from the stored files
-  std::string why_not_local;     // the first that was not, where that was a choice
+  bool has_objects = false;   // it reads stored objects, and then:
+  bool is_local = true;       // all of them from the stored files
+  std::string why_not_local;  // the first that was not, where that was a choice
+  std::vector<std::shared_ptr<store::LateFailure>> late_failures;  // of inputs fetched when read
   UniqueFd stderr_pipe;          // read end, non-blocking; not open if stderr is an output
   std::vector<UniqueFd> drains;  // read ends of its incoming streams
 };

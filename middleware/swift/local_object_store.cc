@@ -8,7 +8,11 @@ namespace {
 constexpr const char* kNotHere = "the rings place it on other hosts";
 
 store::OpenedObject InPlace(store::ObjectInfo info, UniqueFd file) {
-  return {.info = std::move(info), .file = std::move(file), .is_in_place = true, .why_not = {}};
+  return {.info = std::move(info),
+          .file = std::move(file),
+          .is_in_place = true,
+          .why_not = {},
+          .late_failure = {}};
 }
 
 }  // namespace
@@ -20,29 +24,36 @@ Result<store::ObjectInfo> LocalObjectStore::Head(const store::Caller& caller,
 
 Result<store::OpenedObject> LocalObjectStore::OpenRemote(const store::Caller& caller,
                                                          const store::ObjectPath& path,
+                                                         const store::InputHints& hints,
                                                          std::string why) {
-  Result<store::OpenedObject> opened = remote_.Open(caller, path);
+  Result<store::OpenedObject> opened = remote_.OpenInput(caller, path, hints);
   if (opened) opened->why_not = std::move(why);
   return opened;
 }
 
 Result<store::OpenedObject> LocalObjectStore::Open(const store::Caller& caller,
                                                    const store::ObjectPath& path) {
-  if (!local_.MayHold(path)) return OpenRemote(caller, path, kNotHere);
-  Result<store::ObjectInfo> said = remote_.Head(caller, path);
-  if (!said) return Fail(said);
-  Result<UniqueFd> file = local_.Find(path, *said);
-  if (!file) return OpenRemote(caller, path, file.error().message);
-  return InPlace(std::move(*said), std::move(*file));
+  return OpenInput(caller, path, {});
 }
 
-Result<store::OpenedObject> LocalObjectStore::OpenListed(const store::Caller& caller,
-                                                         const store::ObjectPath& path,
-                                                         const store::ListedObject& listed) {
-  if (std::chrono::steady_clock::now() - listed.listed > listing_age_) return Open(caller, path);
-  Result<UniqueFd> file = local_.Find(path, listed.info);
-  if (!file) return OpenRemote(caller, path, file.error().message);
-  return InPlace(listed.info, std::move(*file));
+Result<store::OpenedObject> LocalObjectStore::OpenInput(const store::Caller& caller,
+                                                        const store::ObjectPath& path,
+                                                        const store::InputHints& hints) {
+  if (!local_.MayHold(path)) return OpenRemote(caller, path, hints, kNotHere);
+  const bool is_vouched_for =
+      hints.listed != nullptr &&
+      std::chrono::steady_clock::now() - hints.listed->listed <= listing_age_;
+  store::ObjectInfo said;
+  if (is_vouched_for) {
+    said = hints.listed->info;
+  } else {
+    Result<store::ObjectInfo> told = remote_.Head(caller, path);
+    if (!told) return Fail(told);
+    said = std::move(*told);
+  }
+  Result<UniqueFd> file = local_.Find(path, said);
+  if (!file) return OpenRemote(caller, path, hints, file.error().message);
+  return InPlace(std::move(said), std::move(*file));
 }
 
 Result<std::vector<std::string>> LocalObjectStore::ListContainers(const store::Caller& caller,

@@ -24,8 +24,8 @@ class LocalObjectStore : public store::ObjectStore {
                                  const store::ObjectPath& path) override;
   Result<store::OpenedObject> Open(const store::Caller& caller,
                                    const store::ObjectPath& path) override;
-  Result<store::OpenedObject> OpenListed(const store::Caller& caller, const store::ObjectPath& path,
-                                         const store::ListedObject& listed) override;
+  Result<store::OpenedObject> OpenInput(const store::Caller& caller, const store::ObjectPath& path,
+                                        const store::InputHints& hints) override;
   Result<std::vector<std::string>> ListContainers(const store::Caller& caller,
                                                   const std::string& account,
                                                   const std::string& prefix,
@@ -42,7 +42,7 @@ class LocalObjectStore : public store::ObjectStore {
  private:
   // By HTTP, because of `why`.
   Result<store::OpenedObject> OpenRemote(const store::Caller& caller, const store::ObjectPath& path,
-                                         std::string why);
+                                         const store::InputHints& hints, std::string why);
 
   store::ObjectStore& remote_;
   LocalObjects& local_;

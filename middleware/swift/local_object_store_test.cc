@@ -65,6 +65,9 @@ class LocalObjectStoreTest : public testing::Test {
   [[nodiscard]] store::ListedObject Listed(std::chrono::seconds age = {}) const {
     return {"o", swift_.info, std::chrono::steady_clock::now() - age};
   }
+  Result<store::OpenedObject> OpenListed(const store::ListedObject& listed) {
+    return store_->OpenInput(caller_, path_, {.listed = &listed});
+  }
   static std::string Bytes(const Result<store::OpenedObject>& opened) {
     return opened ? ReadAll(opened->file) : opened.error().message;
   }
@@ -96,19 +99,18 @@ TEST_F(LocalObjectStoreTest, OpensNothingThatSwiftRefuses) {
 }
 
 TEST_F(LocalObjectStoreTest, AListingVouchesForAWhileAndThenNotAnyMore) {
-  EXPECT_EQ(Bytes(store_->OpenListed(caller_, path_, Listed())), "in place");
+  EXPECT_EQ(Bytes(OpenListed(Listed())), "in place");
   EXPECT_TRUE(swift_.asked.empty());
-  EXPECT_EQ(Bytes(store_->OpenListed(caller_, path_, Listed(std::chrono::seconds(61)))),
-            "in place");
+  EXPECT_EQ(Bytes(OpenListed(Listed(std::chrono::seconds(61)))), "in place");
   EXPECT_THAT(swift_.asked, ElementsAre("HEAD as token"));
   swift_.refusal = Error{ErrorCode::kForbidden, "not any more"};
-  EXPECT_EQ(Bytes(store_->OpenListed(caller_, path_, Listed(std::chrono::seconds(61)))),
-            "not any more");
+  EXPECT_EQ(Bytes(OpenListed(Listed(std::chrono::seconds(61)))), "not any more");
 }
 
 TEST_F(LocalObjectStoreTest, AListingNeverVouchesWhereItMust) {
   LocalObjectStore strict(swift_, *local_, std::chrono::seconds(0));
-  EXPECT_EQ(Bytes(strict.OpenListed(caller_, path_, Listed(std::chrono::seconds(1)))), "in place");
+  const store::ListedObject listed = Listed(std::chrono::seconds(1));
+  EXPECT_EQ(Bytes(strict.OpenInput(caller_, path_, {.listed = &listed})), "in place");
   EXPECT_THAT(swift_.asked, ElementsAre("HEAD as token"));
 }
 
@@ -124,7 +126,7 @@ TEST_F(LocalObjectStoreTest, AnythingElseIsReadAsTheCallerAndSaysWhy) {
 TEST_F(LocalObjectStoreTest, AListingThatIsOutOfDateLeadsToARead) {
   store::ListedObject listed = Listed();
   server_.Put(path_, "newer", {}, "1700000090.00000");
-  const auto opened = store_->OpenListed(caller_, path_, listed);
+  const auto opened = OpenListed(listed);
   EXPECT_EQ(Bytes(opened), "by HTTP");
   EXPECT_THAT(opened->why_not, HasSubstr("another version"));
   EXPECT_THAT(swift_.asked, ElementsAre("GET as token"));

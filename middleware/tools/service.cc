@@ -187,7 +187,8 @@ Result<void> Service::Parts::FindUpstream(const std::string& version) {
   objects = std::make_unique<upstream::CurlObjectStore>(
       *client, upstream::CurlStoreOptions{.url = "",
                                           .spool_directory = config.engine.spool_directory,
-                                          .object_bytes = config.storage.object_bytes});
+                                          .object_bytes = config.storage.object_bytes,
+                                          .asked_from_bytes = section.asked_from_bytes});
   asking_authorizer = std::make_unique<upstream::CurlAuthorizer>(*client, "");
   return config.local.devices.empty() ? Result<void>() : FindDevices();
 }

@@ -82,6 +82,29 @@ store::ObjectInfo InfoOf(const http::Headers& headers) {
   return info;
 }
 
+// Just these bytes of just that version.
+Result<void> FetchRange(HttpClient& client, ClientRequest request, const std::string& what,
+                        const store::ObjectInfo& info, std::uint64_t offset, std::uint64_t size,
+                        const RangeServer::Take& take) {
+  request.headers.Add("Range", fmt::format("bytes={}-{}", offset, offset + size - 1));
+  request.headers.Add("If-Match", fmt::format("\"{}\"", info.etag));
+  request.on_body = take;
+  const Result<ClientReply> reply = client.Send(request);
+  if (!reply.has_value()) return Fail(reply);
+  if (reply->status == 412 || reply->status == 416 ||
+      (reply->status / 100 == 2 &&
+       Unquoted(reply->headers.Get("ETag").value_or("")) != info.etag)) {
+    return Fail(ErrorCode::kConflict, what + " was replaced while the session read it");
+  }
+  if (reply->status / 100 != 2) return std::unexpected(StatusError(reply->status, what));
+  const std::string range = fmt::format("bytes {}-{}/{}", offset, offset + size - 1, info.size);
+  if (reply->status != 206 || reply->headers.Get("Content-Range").value_or("") != range) {
+    return Fail(ErrorCode::kUnavailable,
+                fmt::format("{}: the upstream did not answer {} with that range", what, range));
+  }
+  return {};
+}
+
 Result<void> WriteAll(int fd, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t count = ::write(fd, bytes.data(), bytes.size());
@@ -103,7 +126,7 @@ std::string RandomName() {
 }  // namespace
 
 CurlObjectStore::CurlObjectStore(HttpClient& client, CurlStoreOptions options)
-    : client_(client), options_(std::move(options)) {}
+    : client_(client), options_(std::move(options)), ranges_(options_.spool_directory) {}
 
 std::string CurlObjectStore::UrlOf(const store::ObjectPath& path) const {
   std::string url = options_.url + "/v1/" + http::PercentEncode(path.account, false);
@@ -156,6 +179,27 @@ Result<store::OpenedObject> CurlObjectStore::Open(const store::Caller& caller,
                 fmt::format("object {} arrived damaged: its MD5 is {}, its ETag {}",
                             path.ToString(), digest, opened.info.etag));
   }
+  return opened;
+}
+
+Result<store::OpenedObject> CurlObjectStore::OpenInput(const store::Caller& caller,
+                                                       const store::ObjectPath& path,
+                                                       const store::InputHints& hints) {
+  if (!hints.is_random) return Open(caller, path);
+  Result<store::ObjectInfo> info = Head(caller, path);
+  if (!info.has_value()) return Fail(info);
+  if (info->size < options_.asked_from_bytes || info->etag.empty()) return Open(caller, path);
+  const auto fetch = [&client = client_, caller, url = UrlOf(path), info = *info,
+                      what = "object " + path.ToString()](std::uint64_t offset, std::uint64_t size,
+                                                          const RangeServer::Take& take) {
+    return FetchRange(client, RequestAs(caller, "GET", url), what, info, offset, size, take);
+  };
+  store::OpenedObject opened;
+  opened.late_failure = std::make_shared<store::LateFailure>();
+  Result<UniqueFd> socket = ranges_.Serve(info->size, fetch, opened.late_failure);
+  if (!socket.has_value()) return Fail(socket);
+  opened.file = std::move(*socket);
+  opened.info = std::move(*info);
   return opened;
 }
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <memory>
@@ -12,6 +13,7 @@
 #include "middleware/server/server.h"
 #include "middleware/store/testing/fixture.h"
 #include "middleware/upstream/listing_page.h"
+#include "sandbox/runtime/calls_asked.h"
 
 namespace zerocloud::upstream {
 namespace {
@@ -50,7 +52,7 @@ class CurlObjectStoreTest : public store::StoreTest {
     client_ = std::move(*client);
     url_ = "http://127.0.0.1:" + std::to_string(server_->port());
     objects_ = std::make_unique<CurlObjectStore>(*client_,
-                                                 CurlStoreOptions{url_, Dir().string(), 1'000'000});
+                                                 CurlStoreOptions{url_, Dir().string(), 1'000'000, 100'000});
     caller_ = {.account = "AUTH_test", .user = {}, .token = Token("test:tester", "testing")};
     ASSERT_EQ(Put("/c", "").status, 201);
   }
@@ -187,6 +189,34 @@ TEST_F(CurlObjectStoreTest, MapsRefusalsToWhoMustAct) {
   }
   server_.reset();
   EXPECT_EQ(objects_->Head(caller_, In("c", "o")).error().code, ErrorCode::kUnavailable);
+}
+
+TEST_F(CurlObjectStoreTest, FetchesOnlyWhatIsReadOfALargeRandomInput) {
+  std::string text(300'000, 'a');
+  text.replace(200'000, 5, "needle", 5);
+  ASSERT_EQ(Put("/c/large", text).status, 201);
+  const auto small = objects_->OpenInput(caller_, In("c", "large"), {.is_random = false});
+  ASSERT_TRUE(small.has_value()) << small.error().message;
+  EXPECT_EQ(small->late_failure, nullptr);
+  const auto opened = objects_->OpenInput(caller_, In("c", "large"), {.is_random = true});
+  ASSERT_TRUE(opened.has_value()) << opened.error().message;
+  ASSERT_NE(opened->late_failure, nullptr);
+  EXPECT_EQ(opened->info.size, text.size());
+  const auto ask = [&](std::int64_t offset, std::int64_t size) {
+    const runtime::AskedRange range{offset, size};
+    EXPECT_EQ(::send(opened->file.get(), &range, sizeof range, MSG_NOSIGNAL), sizeof range);
+    std::string answer(static_cast<std::size_t>(size), '\0');
+    const ssize_t got = ::recv(opened->file.get(), answer.data(), answer.size(), MSG_WAITALL);
+    answer.resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    return answer;
+  };
+  EXPECT_EQ(ask(200'000, 5), "needl");
+  text[100] = 'b';
+  ASSERT_EQ(Put("/c/large", text).status, 201);
+  EXPECT_EQ(ask(200'000, 5), "needl");  // was fetched before
+  EXPECT_EQ(ask(0, 5), "");             // never a mixture
+  EXPECT_THAT(opened->late_failure->Get()->message, HasSubstr("was replaced"));
+  EXPECT_EQ(opened->late_failure->Get()->code, ErrorCode::kConflict);
 }
 
 TEST_F(CurlObjectStoreTest, RefusesDamagedAndOversizedObjects) {

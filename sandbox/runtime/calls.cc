@@ -4,6 +4,7 @@
 
 #include "channels/channel_rules.h"
 #include "sandbox/include/zvm.h"
+#include "sandbox/runtime/calls_asked.h"
 #include "sandbox/runtime/fork.h"
 #include "sandbox/runtime/jail.h"
 #include "sandbox/runtime/sys.h"
@@ -99,10 +100,14 @@ int64_t Pread(Calls& calls, uint64_t handle, uint64_t address, int64_t size, int
   if (decision.step == channels::Step::kDone) return decision.result;
   unsigned char probe;
   const bool is_probe = decision.step == channels::Step::kProbe;
-  const Transfer transfer =
-      is_probe ? ReadWhole(channel.state, descriptor, Address(&probe), 1, 0)
-               : ReadWhole(channel.state, descriptor, calls.memory.HostAddress(address),
-                           decision.bytes, decision.offset);
+  const uint64_t to = is_probe ? Address(&probe) : calls.memory.HostAddress(address);
+  const int64_t wanted = is_probe ? 1 : decision.bytes;
+  Transfer transfer;
+  if (channel.is_asked != 0) {
+    transfer = {wanted, ReadAsked(descriptor, to, wanted, decision.offset)};
+  } else {
+    transfer = ReadWhole(channel.state, descriptor, to, wanted, is_probe ? 0 : decision.offset);
+  }
   if (transfer.host_errno != 0) {
     return FailTransfer(calls, static_cast<int32_t>(index), transfer.host_errno);
   }

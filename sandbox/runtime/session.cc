@@ -96,6 +96,7 @@ Result<MappedBlock> MakeBlock(UniqueFd& file, const AddressSpace& space,
     BlockChannel& channel = *new (&block->channels()[i]) BlockChannel{};
     channel.state = facts[i].state;
     channel.wants_digest = channels[i].spec.wants_digest ? 1 : 0;
+    channel.is_asked = channels[i].is_asked ? 1 : 0;
     channels::Sha1Init(channel.digest);
   }
   channels::Sha1Init(block->memory_digest);
@@ -284,6 +285,12 @@ Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
                                 static_cast<std::int64_t>(channel.size), channel.is_stream)});
     if (request.snapshot != nullptr) {
       facts.back().state = request.snapshot->Continue(facts.size() - 1, facts.back().state);
+    }
+    if (channel.is_asked && (can_fork || channel.is_mapped || channel.is_stream ||
+                             channel.size == 0 || channel.spec.is_writable())) {
+      return Fail(ErrorCode::kInternal, channel.spec.alias +
+                                            " is asked for, so it must be an input of known "
+                                            "length, not mapped, in a session that cannot fork");
     }
     if (channel.is_mapped && can_fork) {
       return Fail(ErrorCode::kInvalid,

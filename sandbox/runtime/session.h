@@ -38,6 +38,9 @@ struct SessionChannel {
   // The guest finds the file in its memory, read-only (mapped.h). Not in a session that may fork.
   bool is_mapped = false;
   bool is_immutable = false;  // nobody ever changes the file, so it is mapped without a copy
+  // `file` is a socket, and who holds the other end answers which bytes of `size` are asked for
+  // (calls_asked.h). Only to be read, and not in a session that may fork.
+  bool is_asked = false;
 };
 
 class Snapshot;  // snapshot.h

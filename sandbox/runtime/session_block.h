@@ -114,7 +114,7 @@ struct BlockChannel {
   channels::ChannelState state;
   channels::Sha1 digest;  // used if wants_digest
   uint32_t wants_digest;
-  uint32_t reserved;
+  uint32_t is_asked;  // calls_asked.h
 };
 
 struct SessionBlock {
