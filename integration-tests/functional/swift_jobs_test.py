@@ -109,8 +109,8 @@ class KindsOfObjects(swift_front.BeforeSwift, JobTest):
 class LittleOfALargeObject(swift_front.BeforeSwift, JobTest):
     """An input that is read here and there is not downloaded: what is read of it is fetched."""
 
-    length = 128 << 20
-    count, size, seed = 327, 4096, 11  # 1 %
+    length = 32 << 20
+    count, size, seed = 82, 4096, 11  # 1 %
 
     def sample(self, path="in/large"):
         arguments = f"{self.length} {self.count} {self.size} {self.seed}"
@@ -146,8 +146,8 @@ class LittleOfALargeObject(swift_front.BeforeSwift, JobTest):
 
     def test_a_large_object_in_segments_and_one_in_fragments(self):
         body = poured(self.length)
-        self.put("in/part-1", body[:70_000_000])
-        self.put("in/part-2", body[70_000_000:])
+        self.put("in/part-1", body[:20_000_000])
+        self.put("in/part-2", body[20_000_000:])
         self.put("in/slo?multipart-manifest=put",
                  json.dumps([{"path": "/in/part-1"}, {"path": "/in/part-2"}]).encode())
         self.put("out/dlo", b"", {"X-Object-Manifest": "in/part-"})

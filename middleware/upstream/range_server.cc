@@ -75,7 +75,11 @@ class RangeServer::Served {
         thread_([this] { Run(); }) {}
   Served(const Served&) = delete;
   Served& operator=(const Served&) = delete;
-  ~Served() { ::shutdown(socket_.get(), SHUT_RDWR); }  // then the thread is joined
+  ~Served() {
+    const std::lock_guard lock(end_mutex_);
+    if (socket_.is_open())
+      ::shutdown(socket_.get(), SHUT_RDWR);  // the thread sees it, and is joined
+  }
 
   [[nodiscard]] bool has_ended() const { return has_ended_; }
 
@@ -87,8 +91,12 @@ class RangeServer::Served {
       if (!answered) failure_->Set(answered.error());
       if (!answered || !*answered) break;
     }
-    // Both ends see it, also one that waits for the rest of an answer.
-    ::shutdown(socket_.get(), SHUT_RDWR);
+    // A session that waits for the rest of an answer sees the end. Nothing is held until the object
+    // itself is taken away, which may be long after.
+    const std::lock_guard lock(end_mutex_);
+    socket_.Reset();
+    kept_.Reset();
+    is_here_ = {};
     has_ended_ = true;
   }
 
@@ -162,12 +170,13 @@ class RangeServer::Served {
     return true;
   }
 
-  const UniqueFd socket_;
-  const UniqueFd kept_;  // as long as the object, with holes where nothing was fetched
+  std::mutex end_mutex_;  // over the closing of socket_, which only the thread does
+  UniqueFd socket_;
+  UniqueFd kept_;  // as long as the object, with holes where nothing was fetched
   const std::uint64_t size_;
   const Fetch fetch_;
   const std::shared_ptr<store::LateFailure> failure_;
-  // The thread's:
+  // The thread's alone:
   std::vector<bool> is_here_;  // of each page
   std::uint64_t next_ = 0;     // where the last read ended
   std::uint64_t ahead_ = 0;    // bytes to fetch beyond a read
