@@ -157,11 +157,11 @@ class AskedForEachObject(LocalTest):
     settings = ("/local/listing_seconds=0",)
 
     def test_a_listing_need_not_be_enough(self):
-        self.fill(a=b"1", b=b"2")
+        self.fill(**{"vouched-a": b"1", "vouched-b": b"2"})
         body, places = self.read("in/*")
         self.assertEqual((body, places), ("12", ["local", "local"]))
         self.assertEqual(len([line for line in self.swift.log("proxy").splitlines()
-                              if re.search(rf"HEAD /v1/{ACCOUNT}/in/[ab] ", line)]), 2)
+                              if re.search(rf"HEAD /v1/{ACCOUNT}/in/vouched-[ab] ", line)]), 2)
 
 
 class Kinds(LocalTest):
