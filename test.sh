@@ -4,13 +4,14 @@
 #   ./test.sh                 release build, every test
 #   ./test.sh --sanitizers    the tests again under ASan+UBSan, then under TSan
 #   ./test.sh --lint          formatting, and clang-tidy over every file
-#   ./test.sh --fuzz SECONDS  each fuzz target for that long
+#   ./test.sh --coverage      lines of trusted code that unit tests reach; fails below 95 %
+#   ./test.sh --fuzz SECONDS  each fuzz target for that long, and the verifier's mutants; for every night
 #   ./test.sh --swift-full    the tests with Swift on four nodes, and Swift's own tests through us
 set -euo pipefail
 cd "$(dirname "$0")"
 jobs=$(nproc)
 
-usage() { sed -n '2,9s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,10s/^# \{0,1\}//p' "$0"; }
 
 build() {  # build PRESET [cmake arguments]
   local preset=$1
@@ -44,12 +45,20 @@ case "${1:-}" in
     git ls-files '*.cc' '*.h' '*.c' | xargs clang-format-19 --dry-run -Werror
     build tidy
     ;;
+  --coverage)
+    sandbox/proof/coverage.sh
+    ;;
   --fuzz)
     build fuzz
     for target in build/fuzz/fuzz/*_fuzzer; do
       echo "== $(basename "$target")"
       "$target" -max_total_time="${2:?seconds}" -rss_limit_mb=4096 -print_final_stats=1 2>&1 | tail -n 12
     done
+    # Another seed every night; it is in what is printed.
+    build release
+    guests=(hello math sort text malloc cxx)
+    build/release/bin/zvm-proof --seed "$(date +%Y%m%d)" --seconds "$2" \
+      build/release/sandbox/verifier/cases/accept "${guests[@]/#/build/release/guests/}"
     ;;
   --swift-full)
     build release

@@ -6,6 +6,7 @@ Nothing in /etc/swift is read, no service of the machine is used or disturbed.
 
 nodes=1: one proxy, one server of each kind, one replica, and a policy `ec` over four devices.
 nodes=4: one proxy, four servers of each kind on 127.0.0.1 to 127.0.0.4, three replicas.
+keystone: one that runs, in the place of Swift's own tempauth (and of s3api, which wants that).
 """
 
 import argparse
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import time
 
+from framework.keystone_service import SERVICE_PASSWORD
 from framework.service import Endpoint, PATH
 
 PYTHON = "/usr/bin/python3"  # the one that sees Debian's packages
@@ -98,8 +100,9 @@ def ini(sections):
 class SwiftCluster(Endpoint):
     """One running cluster; as an Endpoint it is what clients of its proxy see."""
 
-    def __init__(self, nodes=1, encryption=False, directory=None, proxy_settings=None):
+    def __init__(self, nodes=1, encryption=False, directory=None, proxy_settings=None, keystone=None):
         self.nodes = nodes
+        self.keystone = keystone
         self.encryption = encryption
         self.proxy_settings = dict(proxy_settings or {})
         self.directory = pathlib.Path(directory or tempfile.mkdtemp(prefix="zerocloud-swift-"))
@@ -278,6 +281,10 @@ class SwiftCluster(Endpoint):
 
     def proxy_config(self):
         filters = PIPELINE + (ENCRYPTION if self.encryption else ())
+        if self.keystone is not None:
+            filters = tuple({"tempauth": "authtoken"}.get(name, name) for name in filters if name != "s3api")
+            filters = filters[:filters.index("authtoken") + 1] + ("keystoneauth",) + \
+                filters[filters.index("authtoken") + 1:]
         settings = {
             "cache": {"memcache_servers": f"127.0.0.1:{self.memcached_port}"},
             "domain_remap": {"storage_domain": "example.net"},
@@ -299,7 +306,18 @@ class SwiftCluster(Endpoint):
         for name in filters:
             entry = ENTRY_POINTS.get(name, name.replace("-", "_"))
             sections[f"filter:{name}"] = {"use": f"egg:swift#{entry}", **settings.get(name, {})}
+        if self.keystone is not None:
+            sections["filter:authtoken"] = self.keystone_settings()
+            sections["filter:keystoneauth"] |= {"operator_roles": "admin, swiftoperator"}
         return sections
+
+    def keystone_settings(self):
+        return {"paste.filter_factory": "keystonemiddleware.auth_token:filter_factory",
+                "www_authenticate_uri": self.keystone.url, "auth_url": self.keystone.url,
+                "auth_type": "password", "project_domain_id": "default", "user_domain_id": "default",
+                "project_name": "service", "username": "swift", "password": SERVICE_PASSWORD,
+                # What has no token is left to the filters behind: temporary URLs, public containers.
+                "delay_auth_decision": "true", "cache": "swift.cache", "include_service_catalog": "false"}
 
     def make_rings(self):
         replicas = 1 if self.nodes == 1 else 3

@@ -145,6 +145,31 @@ class Limits(JobTest):
                     "/0/memory", "memory_bytes is 100000000")
 
 
+class SessionLimits(JobTest):
+    settings = ("/jobs/cpu_seconds=1", "/jobs/resident_bytes=30000000")
+
+    def test_the_limit_of_processor_time_is_named_and_what_was_used_is_told(self):
+        limits = json.loads(self.service.request("GET", "/info").body)["zerocloud"]["limits"]
+        self.assertEqual((limits["cpu_seconds"], limits["resident_bytes"]), (1, 30_000_000))
+        job = [group("g", "fail", "loop", timeout=60)]
+        self.refuse(job, 413, "session g failed", "its limit of 1000000 us", "cpu_seconds")
+        session = self.report(job, 413)["sessions"][0]
+        self.assertEqual((session["cause"], session["limit_hit"]), ("cpu_limit", "cpu_seconds"))
+        self.assertGreater(session["cpu_us"], 500_000)
+        self.tells_its_memory(session)
+
+    def test_a_session_within_its_limits_tells_what_it_used(self):
+        session = self.report([group("g", "pour", "8", ["stdout"])], 200)["sessions"][0]
+        self.assertNotIn("limit_hit", session)
+        self.assertIn("cpu_us", session)
+        self.tells_its_memory(session)
+
+    def tells_its_memory(self, session):
+        """Unless it was started without a zygote, as under ThreadSanitizer."""
+        if "peak_memory_bytes" in session:
+            self.assertGreater(session["peak_memory_bytes"], 50_000)
+
+
 class Programs(JobTest):
     def refuse_program(self, bytes_, status, *sentences):
         self.put("programs/x", bytes_)

@@ -13,7 +13,7 @@ import unittest
 import warnings
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from framework.service import ACCOUNT, KEY, PATH, USER, Service, ServiceTest  # noqa: E402
+from framework.service import ACCOUNT, KEY, PATH, PROGRAM, USER, Service, ServiceTest  # noqa: E402
 
 
 def make_certificate(directory, name):
@@ -196,6 +196,36 @@ class Balancer(FrontTest):
             peer.sendall(b"PROXY TCP4 192.0.2.9 127.0.0.1 5 6\r\nGET /healthcheck HTTP/1.1\r\n\r\n")
             self.assertIn(b"200 OK", peer.recv(1000))
         self.wait_until(lambda: '"remote": "192.0.2.9"' in (self.directory / "log").read_text())
+
+
+class LargeBodies(ServiceTest):
+    """As large as Swift takes them, counted at both ends, before a back end that stores nothing."""
+
+    SIZE = 5 * 2**30
+
+    def make_service(self):
+        programs = pathlib.Path(PROGRAM).parent
+        self.load = programs / "http_load"
+        self.origin = subprocess.Popen([programs / "http_origin"], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self.end_origin)
+        port = int(self.origin.stdout.readline())
+        return Service(self.directory, arguments=["--upstream", f"http://127.0.0.1:{port}"])
+
+    def end_origin(self):
+        self.origin.kill()
+        self.origin.wait()
+        self.origin.stdout.close()
+
+    def test_stream_in_memory_that_does_not_grow(self):
+        for method, target, sent in (("GET", f"/{self.SIZE}", 0), ("PUT", "/o", self.SIZE)):
+            done = subprocess.run([self.load, str(self.service.port), method, target, "1", "0", str(sent)],
+                                  capture_output=True, timeout=280, check=True)
+            figures = json.loads(done.stdout)
+            self.assertEqual((figures["requests"], figures["failures"], figures["bytes"]), (1, 0, self.SIZE))
+        for counted in (f'"bytes_in": {self.SIZE}', f'"bytes_out": {self.SIZE}'):
+            self.wait_until(lambda counted=counted: counted in (self.directory / "log").read_text())
+        peak = pathlib.Path(f"/proc/{self.service.process.pid}/status").read_text()
+        self.assertLess(int(peak.split("VmHWM:")[1].split()[0]), 100_000)  # KiB
 
 
 class Drain(FrontTest):

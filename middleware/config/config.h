@@ -27,7 +27,7 @@ struct User {
 };
 
 struct ServerSection {
-  std::uint64_t threads = 4;
+  std::uint64_t threads = 0;
   std::uint64_t request_line_bytes = 8192;
   std::uint64_t head_bytes = 73'728;
   std::uint64_t head_fields = 200;
@@ -60,8 +60,10 @@ struct EngineSection {
   std::uint64_t jobs_at_once = 1000;
   std::uint64_t workers = 4;
   std::uint64_t programs = 64;
+  std::uint64_t own_namespaces = 0;
   std::uint64_t spool_bytes = 64ULL << 30U;
   std::string spool_directory = "/var/tmp";
+  std::string control_groups;
 };
 
 struct StorageSection {

@@ -17,9 +17,9 @@ constexpr std::uint64_t kDay = 86'400;
 
 std::vector<NumberOption> MakeNumbers() {
   std::vector<NumberOption> rows = {
-      ZC_NUMBER(server, threads, "threads", 1, 256,
-                "Threads that serve connections. A handler may block one of them on a local file, "
-                "so there should be a few more than processors."),
+      ZC_NUMBER(server, threads, "threads", 0, 256,
+                "Threads that serve connections. 0: with an upstream one for each processor; with "
+                "a store, where local files may block one of them, two more."),
       ZC_NUMBER(server, request_line_bytes, "bytes", 256, 64 * kKiB,
                 "Longest request line; Swift's own limit is 8192. More is 414."),
       ZC_NUMBER(server, head_bytes, "bytes", 1 * kKiB, 1 * kMiB,
@@ -83,6 +83,9 @@ std::vector<NumberOption> MakeNumbers() {
                 "Threads that read and write stored objects for jobs and verify programs."),
       ZC_NUMBER(engine, programs, "programs", 1, 100'000,
                 "Verified programs that are kept in memory for the next job."),
+      ZC_NUMBER(engine, own_namespaces, "", 0, 1,
+                "1: each session gets namespaces that no other session shares, which costs a "
+                "little time, and none starts where the host refuses them."),
       ZC_NUMBER(engine, spool_bytes, "bytes", 1 * kMiB, 1000 * kTiB,
                 "Disk that connections and outputs of all jobs may take until the jobs end."),
   };
@@ -131,6 +134,10 @@ std::vector<TextOption> MakeTexts() {
        [](Config& config) -> std::string& { return config.engine.spool_directory; },
        "Where connections and outputs of jobs wait, as files without a name. A real disk, not a "
        "memory file system, if jobs may be larger than memory."},
+      {"/engine/control_groups",
+       [](Config& config) -> std::string& { return config.engine.control_groups; },
+       "A directory of the cgroup file system (version 2) that is delegated to this user, with the "
+       "controllers memory and pids: each session gets a group in it. Empty: none."},
   };
 }
 

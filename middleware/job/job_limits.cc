@@ -43,6 +43,11 @@ constexpr auto kDescriptions = std::to_array<LimitDescription>({
      "The longest wall-clock time that a group may ask for."},
     {"default_timeout_seconds", &JobLimits::default_timeout_seconds,
      "Wall-clock time of a session whose group asks for none."},
+    {"cpu_seconds", &JobLimits::cpu_seconds,
+     "Processor time of a session, user and system together, apart from its wall-clock time."},
+    {"resident_bytes", &JobLimits::resident_bytes,
+     "Memory of a session that is resident at any time, apart from what its group asks for, which "
+     "is address space."},
     {"channel_bytes", &JobLimits::channel_bytes,
      "Bytes read from, and bytes written to, one channel of a session."},
     {"channel_calls", &JobLimits::channel_calls,

@@ -32,6 +32,8 @@ struct JobLimits {
   std::uint64_t default_memory_bytes = 256ULL * 1024 * 1024;
   std::uint64_t timeout_seconds = 3600;
   std::uint64_t default_timeout_seconds = 60;
+  std::uint64_t cpu_seconds = 86'400;
+  std::uint64_t resident_bytes = 4ULL * 1024 * 1024 * 1024;
   std::uint64_t channel_bytes = 5ULL * 1024 * 1024 * 1024;
   std::uint64_t channel_calls = 0x7fffffff;
   std::uint64_t response_bytes = 1024ULL * 1024 * 1024;

@@ -29,6 +29,9 @@ struct EngineConfig {
   std::size_t programs = 64;  // verified programs kept
   std::string spool_directory = "/var/tmp";
   std::uint64_t spool_bytes = 64ULL * 1024 * 1024 * 1024;  // of all jobs
+  // As in runtime::SessionRequest, of each session.
+  bool wants_own_namespaces = false;
+  std::string control_groups;
   job::JobLimits limits;
 };
 

@@ -328,6 +328,7 @@ void Engine::Core::Ended(std::uint64_t live_id) {
       run.plan.spec.groups[run.plan.sessions[live.session].group].timeout;
   outcome.status = DescribeEnd(report, timeout);
   outcome.usage = SumUsage(report);
+  outcome.limit_hit = LimitHit(report, live.files.bounds);
   if (!has_succeeded || run.kept_stderr + live.stderr_tail.size() <= kKeptStderrBytes) {
     run.kept_stderr += live.stderr_tail.size();
     outcome.stderr_tail = std::move(live.stderr_tail);

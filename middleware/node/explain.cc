@@ -30,15 +30,24 @@ std::string_view SignalName(int number) {
   }
 }
 
+bool UsedAllCalls(const ChannelBound& bound, const runtime::ChannelUsage& usage) {
+  return usage.puts >= static_cast<std::uint64_t>(bound.limits.puts);
+}
+
+// Of the limit on writing that was hit.
+std::string_view NameOf(const ChannelBound& bound, const runtime::ChannelUsage& usage) {
+  return UsedAllCalls(bound, usage) ? "channel_calls" : bound.name;
+}
+
 std::string Bounds(const runtime::SessionReport& report, std::span<const ChannelBound> bounds) {
   std::string text;
   for (const runtime::ChannelUsage& usage : report.channels) {
     if (usage.hit_put_limit) {
       const auto bound = std::ranges::find(bounds, usage.alias, &ChannelBound::alias);
       if (bound == bounds.end()) continue;
-      const bool is_calls = usage.puts >= static_cast<std::uint64_t>(bound->limits.puts);
-      const std::string_view name = is_calls ? "channel_calls" : bound->name;
-      text += fmt::format("; it used up what it may write to {}: {} is {}", usage.alias, name,
+      const bool is_calls = UsedAllCalls(*bound, usage);
+      text += fmt::format("; it used up what it may write to {}: {} is {}", usage.alias,
+                          NameOf(*bound, usage),
                           is_calls ? bound->limits.puts : bound->limits.put_size);
     }
     if (usage.hit_get_limit) {
@@ -111,9 +120,23 @@ std::string DescribeEnd(const runtime::SessionReport& report, std::chrono::milli
     case runtime::Cause::kViolated:
     case runtime::Cause::kHostError:
     case runtime::Cause::kForked:
+      return report.message.empty() ? std::string(runtime::ToString(report.cause)) : report.message;
     case runtime::Cause::kCpuLimit:
     case runtime::Cause::kMemoryLimit:
-      return report.message.empty() ? std::string(runtime::ToString(report.cause)) : report.message;
+      return fmt::format("{} ({})", report.message, LimitHit(report, {}));
+  }
+  return "";
+}
+
+std::string_view LimitHit(const runtime::SessionReport& report,
+                          std::span<const ChannelBound> bounds) {
+  if (report.cause == runtime::Cause::kTimedOut) return "timeout";
+  if (report.cause == runtime::Cause::kCpuLimit) return "cpu_seconds";
+  if (report.cause == runtime::Cause::kMemoryLimit) return "resident_bytes";
+  for (const runtime::ChannelUsage& usage : report.channels) {
+    if (!usage.hit_put_limit) continue;
+    const auto bound = std::ranges::find(bounds, usage.alias, &ChannelBound::alias);
+    if (bound != bounds.end()) return NameOf(*bound, usage);
   }
   return "";
 }

@@ -17,6 +17,11 @@ std::string DescribeEnd(const runtime::SessionReport& report, std::chrono::milli
 Error ExplainFailure(const std::string& session, const runtime::SessionReport& report,
                      std::chrono::milliseconds timeout, std::span<const ChannelBound> bounds);
 
+// The limit that ended the session or that it used up, by its name: the key in the configuration,
+// "timeout" of the group, or what bounded a channel. Empty: none.
+std::string_view LimitHit(const runtime::SessionReport& report,
+                          std::span<const ChannelBound> bounds);
+
 SessionUsage SumUsage(const runtime::SessionReport& report);
 
 }  // namespace zerocloud::node

@@ -181,10 +181,52 @@ TEST_F(GuestEngineTest, EndlessLoopEndsAtItsTimeout) {
            "ran longer than its timeout of 200 ms");
 }
 
+TEST_F(GuestEngineTest, ProcessorTimeIsLimitedAndReported) {
+  config.limits.cpu_seconds = 1;
+  const JobResult result = RunBadly(
+      G("a", "loop"), ErrorCode::kLimitExceeded,
+      "session a failed: the session used more processor time than its limit of 1000000 us "
+      "(cpu_seconds)");
+  EXPECT_EQ(result.sessions[0].limit_hit, "cpu_seconds");
+  EXPECT_GE(result.sessions[0].report.user_time + result.sessions[0].report.system_time,
+            std::chrono::milliseconds(500));
+}
+
+TEST_F(GuestEngineTest, ResidentMemoryIsLimitedAndReported) {
+  config.limits.resident_bytes = 20'000'000;
+  RunWell(G("small", "fill 10000000"));
+  const JobResult result = RunBadly(G("a", "fill 100000000"), ErrorCode::kLimitExceeded,
+                                    "its limit of 20000000 bytes (resident_bytes)");
+  EXPECT_EQ(result.sessions[0].limit_hit, "resident_bytes");
+  if (!result.sessions[0].report.peak_memory) return;  // without a zygote
+  EXPECT_GT(result.sessions[0].report.peak_memory.value_or(0), 20'000'000U);
+}
+
+// As far as the host allows it: then the session runs, or else it says why it does not.
+TEST_F(GuestEngineTest, SessionsCanHaveNamespacesOfTheirOwn) {
+  config.wants_own_namespaces = true;
+  const JobResult result = Run(G("a", "name", kStdout));
+  if (result.error) {
+    EXPECT_THAT(result.error->message, HasSubstr("own_namespaces"));
+  } else {
+    EXPECT_THAT(runtime::LayerNames(result.sessions[0].report.layers),
+                testing::Contains("own_namespaces"));
+  }
+}
+
+TEST_F(GuestEngineTest, ControlGroupsThatAreNotDelegatedAreNamed) {
+  config.control_groups = testing::TempDir();
+  const JobResult result = Run(G("a", ""));
+  ASSERT_TRUE(result.error.has_value());
+  EXPECT_EQ(result.error->code, ErrorCode::kUnavailable);
+  EXPECT_THAT(result.error->message, HasSubstr("hands on no controller memory"));
+}
+
 TEST_F(GuestEngineTest, EndlessOutputEndsAtItsLimit) {
   config.limits.channel_bytes = 1'000'000;
-  RunBadly(G("a", "flood", kStdout), ErrorCode::kLimitExceeded,
-           "what it may write to /dev/stdout: channel_bytes is 1000000");
+  const JobResult result = RunBadly(G("a", "flood", kStdout), ErrorCode::kLimitExceeded,
+                                    "what it may write to /dev/stdout: channel_bytes is 1000000");
+  EXPECT_EQ(result.sessions[0].limit_hit, "channel_bytes");
 }
 
 TEST_F(GuestEngineTest, ClientThatGoesAwayStopsItsSessions) {

@@ -75,10 +75,26 @@ class Opening {
     request.image = job_.programs[session_.group];
     request.memory_size = group.memory_bytes;
     request.timeout = group.timeout;
+    request.wants_own_namespaces = job_.config.wants_own_namespaces;
+    request.control_groups = job_.config.control_groups;
+    SetLimits(request);
     return std::move(opened_);
   }
 
  private:
+  // Those that the session could reach: one thread has no more processor time than it has time, and
+  // little more memory than it may address, and whoever needs not be watched is not.
+  void SetLimits(runtime::SessionRequest& request) const {
+    constexpr std::uint64_t kOfTheRuntime = std::uint64_t{16} << 20U;
+    if (std::chrono::milliseconds(request.timeout).count() / 1000 >=
+        static_cast<std::int64_t>(limits_.cpu_seconds)) {
+      request.cpu_limit = std::chrono::seconds(limits_.cpu_seconds);
+    }
+    if (request.memory_size + kOfTheRuntime > limits_.resident_bytes) {
+      request.memory_limit = limits_.resident_bytes;
+    }
+  }
+
   SessionChannel& Add(std::string alias, AccessType type, UniqueFd file) {
     SessionChannel& channel = opened_.request.channels.emplace_back();
     channel.spec.alias = std::move(alias);

@@ -44,6 +44,7 @@ struct SessionOutcome {
   std::string status = "not started";  // "ok", or one phrase: "exit code 3", "signal 11 at ..."
   runtime::SessionReport report;       // without the channels: their sum is `usage`
   SessionUsage usage;
+  std::string limit_hit;  // the name of a limit, or empty
   std::string stderr_tail;
   std::vector<StoredObject> stored;
   bool is_local = false;      // it read stored objects, all of them from the stored files

@@ -179,6 +179,8 @@ void WriteSession(Json& json, const SessionOutcome& session) {
     }
     json.Number("wall_us", Microseconds(report.wall_time));
     json.Number("cpu_us", Microseconds(report.user_time + report.system_time));
+    if (report.peak_memory) json.Number("peak_memory_bytes", *report.peak_memory);
+    if (!session.limit_hit.empty()) json.Text("limit_hit", session.limit_hit);
     json.Number("in_bytes", usage.disk_read_bytes + usage.network_read_bytes);
     json.Number("out_bytes", usage.disk_written_bytes + usage.network_written_bytes);
     json.Number("network_in_bytes", usage.network_read_bytes);

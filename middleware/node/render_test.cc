@@ -129,6 +129,16 @@ TEST(RenderResponse, FailureSaysWhyInText) {
   EXPECT_EQ(Header(response, "X-Nexe-Validation"), "0,0,2");
 }
 
+TEST(RenderResponse, ReportTellsPeakMemoryAndTheLimitThatWasHit) {
+  JobResult result = BadJob();
+  result.sessions[1].report.peak_memory = 123'456;
+  result.sessions[1].limit_hit = "cpu_seconds";
+  const http::Response response = RenderResponse(std::move(result), AnswerForm::kJson);
+  EXPECT_THAT(response.text, HasSubstr(R"("cpu_us":330000,"peak_memory_bytes":123456,)"
+                                       R"("limit_hit":"cpu_seconds",)"));
+  EXPECT_THAT(RenderResponse(BadJob(), AnswerForm::kJson).text, Not(HasSubstr("limit_hit")));
+}
+
 TEST(RenderResponse, FailureSaysWhyInJson) {
   const http::Response response = RenderResponse(BadJob(), AnswerForm::kJson);
   EXPECT_EQ(response.status, 500);

@@ -1,7 +1,5 @@
 #include "middleware/server/body_reader.h"
 
-#include <algorithm>
-
 namespace zerocloud::server {
 
 void BodyReader::Release() {
@@ -10,27 +8,31 @@ void BodyReader::Release() {
   data_ = {};
 }
 
-net::awaitable<BodyReader::Got> BodyReader::Next(std::chrono::milliseconds limit) {
+std::optional<BodyReader::Got> BodyReader::TakeBuffered() {
   Release();
+  const BodyDecoder::Step step = decoder_.Take(View(buffer_));
+  if (!step.data.empty()) {
+    data_ = step.data;
+    used_ = step.consumed;
+    return Got::kData;
+  }
+  buffer_.consume(step.consumed);
+  if (decoder_.is_done()) return Got::kEnd;
+  if (decoder_.state() == BodyDecoder::State::kRefused) return Got::kRefused;
+  return std::nullopt;
+}
+
+net::awaitable<BodyReader::Got> BodyReader::Next(std::chrono::milliseconds limit) {
   for (;;) {
-    const BodyDecoder::Step step = decoder_.Take(View(buffer_));
-    if (!step.data.empty()) {
-      data_ = step.data;
-      used_ = step.consumed;
-      co_return Got::kData;
-    }
-    buffer_.consume(step.consumed);
-    if (decoder_.is_done()) co_return Got::kEnd;
-    if (decoder_.state() == BodyDecoder::State::kRefused) co_return Got::kRefused;
-    const auto space = buffer_.prepare(std::min(kPieceBytes, buffer_.max_size() - buffer_.size()));
-    const Wire::Moved moved = co_await wire_.Read(space, limit);
-    if (moved.error == net::error::eof) {
+    const std::optional<Got> got = TakeBuffered();
+    if (got.has_value()) co_return *got;
+    const boost::system::error_code error = co_await wire_.Fill(buffer_, kPieceBytes, limit);
+    if (error == net::error::eof) {
       decoder_.TakeEnd();
       co_return decoder_.is_done() ? Got::kEnd : Got::kBroken;
     }
-    if (moved.error == net::error::timed_out) co_return Got::kTimeout;
-    if (moved.error) co_return Got::kBroken;
-    buffer_.commit(moved.count);
+    if (error == net::error::timed_out) co_return Got::kTimeout;
+    if (error) co_return Got::kBroken;
   }
 }
 

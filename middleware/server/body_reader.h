@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "middleware/server/body_decoder.h"
@@ -32,6 +33,8 @@ class BodyReader {
     kBroken,  // the connection ended in the middle
   };
   net::awaitable<Got> Next(std::chrono::milliseconds limit);
+  // The same with what has come already; none: more must come.
+  std::optional<Got> TakeBuffered();
 
   [[nodiscard]] std::string_view data() const { return data_; }
   [[nodiscard]] std::string_view reason() const { return decoder_.reason(); }

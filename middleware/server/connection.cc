@@ -3,7 +3,6 @@
 #include <sys/socket.h>
 
 #include <array>
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/post.hpp>
 #include <utility>
 #include <vector>
@@ -19,11 +18,20 @@ namespace zerocloud::server {
 using boost::system::error_code;
 using std::chrono::steady_clock;
 
-Connection::Connection(Socket socket, Service& service, std::string remote_address)
+namespace {
+
+constexpr auto kPast = steady_clock::time_point::min();
+// What is asked for when a request is expected.
+constexpr std::size_t kHeadPiece = std::size_t{8} * 1024;
+
+}  // namespace
+
+Connection::Connection(Socket socket, std::size_t thread, Service& service,
+                       std::string remote_address)
     : service_(service),
       settings_(service.Current()),
-      strand_(socket.get_executor()),
-      wire_(std::move(socket)),
+      thread_(thread),
+      wire_(std::make_shared<Wire>(std::move(socket))),
       buffer_(settings_->limits.head_bytes + settings_->limits.pipelined_bytes + kPieceBytes),
       remote_address_(std::move(remote_address)) {}
 
@@ -33,7 +41,6 @@ net::awaitable<void> Connection::Run() {
     const Next next = co_await ServeOne();
     if (next == Next::kClose) break;
   }
-  wire_.Close();
 }
 
 net::awaitable<bool> Connection::Begin() {
@@ -44,8 +51,8 @@ net::awaitable<bool> Connection::Begin() {
   if (settings_->tls == nullptr) co_return true;
   const std::string already_read(View(buffer_));
   buffer_.clear();
-  const error_code failure = co_await wire_.Handshake(settings_->tls->NewServerSession(),
-                                                      settings_->limits.head_timeout, already_read);
+  const error_code failure = co_await wire_->Handshake(
+      settings_->tls->NewServerSession(), settings_->limits.head_timeout, already_read);
   co_return !failure;
 }
 
@@ -58,7 +65,7 @@ net::awaitable<bool> Connection::ReadProxyHeader() {
       if (!header.client.empty()) remote_address_ = std::move(header.client);
       co_return true;
     }
-    const Wire::Moved moved = co_await wire_.Read(
+    const Wire::Moved moved = co_await wire_->Read(
         buffer_.prepare(kMaxProxyHeaderBytes - buffer_.size()), settings_->limits.head_timeout);
     if (moved.error) co_return false;
     buffer_.commit(moved.count);
@@ -66,17 +73,17 @@ net::awaitable<bool> Connection::ReadProxyHeader() {
 }
 
 void Connection::Drain() {
-  net::post(strand_, [self = shared_from_this()] {
-    if (self->is_idle_) self->wire_.Close();
+  net::post(wire_->executor(), [self = shared_from_this()] {
+    if (self->is_idle_) self->wire_->Close();
   });
 }
 
 void Connection::Abort() {
-  net::post(strand_, [self = shared_from_this()] {
+  net::post(wire_->executor(), [self = shared_from_this()] {
     self->is_aborted_ = true;
-    self->wire_.Close();
+    self->wire_->Close();
     if (self->forwarding_ != nullptr) self->forwarding_->Cancel();
-    if (self->completion_) self->completion_->wake.expires_at(steady_clock::time_point::min());
+    if (self->completion_) self->completion_->wake.expires_at(kPast);
   });
 }
 
@@ -102,17 +109,14 @@ net::awaitable<std::optional<std::size_t>> Connection::ReadHead() {
       }
     }
     if (is_aborted_ || (service_.is_draining && !has_begun)) co_return std::nullopt;
-    const std::size_t room = buffer_.max_size() - buffer_.size();
-    if (room == 0) {
+    if (buffer_.size() == buffer_.max_size()) {
       co_await Refuse(431, "The request head is too long for this connection.");
       co_return std::nullopt;
     }
-    const auto space = buffer_.prepare(std::min(kPieceBytes, room));
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - steady_clock::now());
-    const Wire::Moved moved =
-        co_await wire_.Read(space, std::max(left, std::chrono::milliseconds(0)));
-    if (moved.error) co_return std::nullopt;
-    buffer_.commit(moved.count);
+    const auto left = std::chrono::ceil<Wire::Limit>(deadline - steady_clock::now());
+    const error_code failure =
+        co_await wire_->Fill(buffer_, kHeadPiece, std::max(left, Wire::Limit(0)));
+    if (failure) co_return std::nullopt;
   }
 }
 
@@ -146,7 +150,7 @@ std::optional<HeadObjection> Connection::ParseHead(std::size_t size) {
   request.wants_keep_alive = parts.wants_keep_alive;
   request.has_body = parts.framing.kind != BodyFraming::Kind::kNone;
   if (request.has_body) {
-    request.body = std::make_unique<BodyReader>(wire_, buffer_, parts.framing);
+    request.body = std::make_unique<BodyReader>(*wire_, buffer_, parts.framing);
   }
   const auto connection = head.headers.Get("Connection");
   request.said_keep_alive = connection && http::EqualsIgnoringCase(*connection, "keep-alive");
@@ -200,7 +204,7 @@ net::awaitable<Connection::Next> Connection::ServeForward() {
     request.response = http::TextResponse(502, "There is no upstream to answer this.");
     co_return co_await Answer();
   }
-  Forwarding forwarding(wire_, buffer_, request, settings_->limits, *settings_->upstream,
+  Forwarding forwarding(*wire_, buffer_, request, settings_->limits, *settings_->upstream, thread_,
                         service_.is_draining);
   forwarding_ = &forwarding;
   const Forwarding::Outcome outcome = co_await forwarding.Run();
@@ -248,7 +252,7 @@ net::awaitable<Connection::Pumped> Connection::PumpBody() {
 }
 
 net::awaitable<bool> Connection::AwaitAnswer() {
-  auto completion = std::make_shared<Completion>(strand_);
+  auto completion = std::make_shared<Completion>(wire_->executor());
   completion->wake.expires_at(steady_clock::time_point::max());
   const std::weak_ptr<Completion> weak = completion;
   request_->exchange->Finish([weak](http::Response response) {
@@ -259,8 +263,7 @@ net::awaitable<bool> Connection::AwaitAnswer() {
     target->answer = std::move(response);
     if (!target->is_awaited) return;
     // A time in the past, not a cancel: it also ends a wait that has not begun yet.
-    net::post(target->strand,
-              [target] { target->wake.expires_at(steady_clock::time_point::min()); });
+    net::post(target->executor, [target] { target->wake.expires_at(kPast); });
   });
   bool must_wait = false;
   {
@@ -269,30 +272,17 @@ net::awaitable<bool> Connection::AwaitAnswer() {
     completion->is_awaited = must_wait;
   }
   if (must_wait && !is_aborted_) {
-    using net::experimental::awaitable_operators::operator||;
     completion_ = completion;
-    auto woken = completion->wake.async_wait(kAwait);
-    auto peer_gone = WatchPeer();
-    co_await (std::move(woken) || std::move(peer_gone));
+    wire_->Watch(buffer_, settings_->limits.pipelined_bytes,
+                 [target = completion.get()] { target->wake.expires_at(kPast); });
+    co_await completion->wake.async_wait(kAwait);
+    wire_->Unwatch();
     completion_.reset();
   }
   const std::lock_guard lock(completion->mutex);
   std::optional<http::Response>& answer = completion->answer;
   if (!is_aborted_ && answer.has_value()) request_->response = std::move(*answer);
   co_return !is_aborted_ && answer.has_value();
-}
-
-// Returns when the client has closed its end. Bytes that it sends ahead are kept for the next
-// request; past pipelined_bytes nothing is read, and the end is not seen any more.
-net::awaitable<void> Connection::WatchPeer() {
-  while (buffer_.size() < settings_->limits.pipelined_bytes) {
-    const auto space = buffer_.prepare(settings_->limits.pipelined_bytes - buffer_.size());
-    const Wire::Moved moved = co_await wire_.Read(space, Wire::kForever);
-    if (moved.error) co_return;
-    buffer_.commit(moved.count);
-  }
-  Timer never(strand_, steady_clock::time_point::max());
-  co_await never.async_wait(kAwait);
 }
 
 net::awaitable<Connection::Next> Connection::Answer() {
@@ -383,7 +373,7 @@ net::awaitable<bool> Connection::WriteBody(BodyFrame frame, std::string head) {
 }
 
 net::awaitable<bool> Connection::Write(std::span<const net::const_buffer> pieces) {
-  const error_code ec = co_await wire_.Write(pieces, settings_->limits.write_timeout);
+  const error_code ec = co_await wire_->Write(pieces, settings_->limits.write_timeout);
   co_return !ec;
 }
 
@@ -397,16 +387,16 @@ net::awaitable<bool> Connection::DrainBody() {
 // Closing a socket with unread bytes sends a reset, which can take the answer away from the client
 // before it was read. So: say that nothing more comes, then read until the client has closed too.
 net::awaitable<void> Connection::LingeringClose() {
-  wire_.ShutdownSend();
-  std::array<std::byte, 4096> piece{};
+  wire_->ShutdownSend();
   std::uint64_t left = settings_->limits.drained_bytes;
   const auto deadline = steady_clock::now() + settings_->limits.linger_timeout;
   for (;;) {
-    const auto limit = std::chrono::ceil<std::chrono::milliseconds>(deadline - steady_clock::now());
-    const Wire::Moved moved =
-        co_await wire_.Read(net::buffer(piece), std::max(limit, std::chrono::milliseconds(0)));
-    if (moved.error || moved.count > left) co_return;
-    left -= moved.count;
+    const auto limit = std::chrono::ceil<Wire::Limit>(deadline - steady_clock::now());
+    buffer_.clear();
+    const error_code failure =
+        co_await wire_->Fill(buffer_, kHeadPiece, std::max(limit, Wire::Limit(0)));
+    if (failure || buffer_.size() > left) co_return;
+    left -= buffer_.size();
   }
 }
 

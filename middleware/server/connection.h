@@ -1,5 +1,5 @@
-// Connection: one client's stream of requests, as a coroutine on a strand. Internal to the server
-// folder: includes Asio and Beast.
+// Connection: one client's stream of requests, as a coroutine on one executor. Internal to the
+// server folder: includes Asio and Beast.
 //
 // Owned by shared_ptr: the coroutine holds one, the server's registry a weak one.
 #pragma once
@@ -57,10 +57,12 @@ class Service {
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(Socket socket, Service& service, std::string remote_address);
+  // `thread`: the number of the socket's executor, as Upstream counts them.
+  Connection(Socket socket, std::size_t thread, Service& service, std::string remote_address);
 
-  // The whole life; returns when the socket is closed.
+  // The whole life, but for Close().
   net::awaitable<void> Run();
+  void Close() { wire_->Close(); }
 
   // Both thread-safe. Drain: closes now if no request is under way, else after it (the service's
   // is_draining was set before). Abort: ends it at once; an exchange under way is destroyed.
@@ -71,12 +73,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // What `done` of an exchange fills in, from any thread. The coroutine owns it; `done` only refers
   // to it weakly, so that a copy of `done` kept too long holds nothing of the server.
   struct Completion {
-    explicit Completion(const Strand& on) : strand(on), wake(on) {}
+    explicit Completion(const Executor& on) : executor(on), wake(on) {}
     std::mutex mutex;
     std::optional<http::Response> answer;  // under mutex
     bool is_awaited = false;               // under mutex
-    Strand strand;
-    Timer wake;  // on the strand only
+    Executor executor;
+    Timer wake;  // on the executor only
   };
   enum class Next : std::uint8_t { kRequest, kClose };
   enum class Pumped : std::uint8_t { kWhole, kAnswerNow, kGone };
@@ -99,7 +101,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   net::awaitable<Pumped> PumpBody();
   // Whether an answer came; else the client went away first.
   net::awaitable<bool> AwaitAnswer();
-  net::awaitable<void> WatchPeer();
   // Sends request_->response and sees to the rest of the request body.
   net::awaitable<Next> Answer();
   // False: the connection cannot be used any more.
@@ -112,8 +113,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   Service& service_;
   std::shared_ptr<const LiveSettings> settings_;
-  Strand strand_;
-  Wire wire_;
+  const std::size_t thread_;
+  std::shared_ptr<Wire> wire_;
   beast::flat_buffer buffer_;
   std::string remote_address_;
   std::unique_ptr<Request> request_;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/co_spawn.hpp>
 #include <cstdio>
 #include <utility>
 
@@ -46,21 +46,43 @@ std::string ChunkPrefix(std::size_t count) {
 
 constexpr std::string_view kChunkEnd = "\r\n";
 constexpr std::string_view kLastChunk = "0\r\n\r\n";
+// A body that is shorter goes up with the head.
+constexpr std::size_t kShortBody = std::size_t{16} * 1024;
+// What is asked for when a head is expected.
+constexpr std::size_t kHeadPiece = std::size_t{16} * 1024;
+
+// Buffers for answers, kept by each thread for its next request.
+constexpr std::size_t kKeptBuffers = 8;
+thread_local std::vector<beast::flat_buffer> kept_buffers;
+
+beast::flat_buffer TakeBuffer() {
+  if (kept_buffers.empty()) return beast::flat_buffer(kAnswerLimits.total_bytes + kPieceBytes);
+  beast::flat_buffer buffer = std::move(kept_buffers.back());
+  kept_buffers.pop_back();
+  return buffer;
+}
+
+void KeepBuffer(beast::flat_buffer buffer) {
+  if (kept_buffers.size() >= kKeptBuffers || buffer.capacity() > 2 * kPieceBytes) return;
+  buffer.clear();
+  kept_buffers.push_back(std::move(buffer));
+}
 
 }  // namespace
 
 Forwarding::Forwarding(Wire& client, beast::flat_buffer& client_buffer, Request& request,
-                       const Limits& limits, Upstream& upstream,
+                       const Limits& limits, Upstream& upstream, std::size_t thread,
                        const std::atomic<bool>& is_draining)
     : client_(client),
       client_buffer_(client_buffer),
       request_(request),
       limits_(limits),
       upstream_(upstream),
+      thread_(thread),
       is_draining_(is_draining),
-      peer_buffer_(kAnswerLimits.total_bytes + kPieceBytes),
-      upload_may_begin_(client.strand(), Timer::time_point::max()),
-      upload_over_(client.strand(), Timer::time_point::max()) {}
+      peer_buffer_(TakeBuffer()) {}
+
+Forwarding::~Forwarding() { KeepBuffer(std::move(peer_buffer_)); }
 
 std::string Forwarding::RequestText() const {
   const http::RequestHead& head = request_.head;
@@ -131,32 +153,38 @@ void Forwarding::Cancel() {
   if (peer_.wire != nullptr) peer_.wire->Close();
 }
 
-void Forwarding::Wake(Timer& timer) { timer.expires_at(Timer::time_point::min()); }
-
 // An idle connection can have been closed from the other side just now. That is nobody's fault, and
-// a request that means the same twice, and of which the upstream saw no body, can be sent again.
+// a request that means the same twice, and of which all that was sent is still here, can be sent
+// again.
 bool Forwarding::CanTryAgain() const {
   constexpr std::array<std::string_view, 5> kIdempotent = {"GET", "HEAD", "OPTIONS", "PUT",
                                                            "DELETE"};
   const bool is_idempotent =
       std::ranges::find(kIdempotent, request_.head.method) != kIdempotent.end();
   return is_reused_ && !is_cancelled_ && given_up_for_ == HeadWait::kHead && is_idempotent &&
-         request_.record.bytes_in == 0;
+         request_.record.bytes_in == start_body_;
 }
 
 net::awaitable<Forwarding::Outcome> Forwarding::Run() {
-  using net::experimental::awaitable_operators::operator||;
+  PrepareStart();
+  if (is_nonsense_) co_return FailFor(HeadWait::kClientGone);
   for (const bool may_reuse : {true, false}) {
-    const bool is_sent = co_await SendHead(may_reuse);
+    const bool is_sent = co_await SendStart(may_reuse);
     if (!is_sent) co_return Outcome::kFailed;
     if (is_cancelled_) co_return Outcome::kBroken;
     must_try_again_ = false;
     is_over_ = false;
-    auto answer = AnswerSide();
-    auto request = RequestSide();
-    const auto ended = co_await (std::move(answer) || std::move(request));
-    const Outcome outcome = ended.index() == 0 ? std::get<0>(ended) : Outcome::kBroken;
-    if (must_try_again_) continue;
+    if (HasPassedRequest() || (request_.expects_continue && !request_.has_asked_for_body)) {
+      WatchClient();
+    } else {
+      StartUpload();
+    }
+    Outcome outcome = co_await AnswerSide();
+    is_over_ = true;
+    client_.Unwatch();
+    co_await StopUpload();
+    if (must_try_again_ && CanTryAgain()) continue;
+    if (must_try_again_) outcome = FailFor(HeadWait::kUpstreamGone);
     if (request_.has_body && outcome == Outcome::kAnswered) request_.body->Release();
     co_return outcome;
   }
@@ -166,85 +194,92 @@ net::awaitable<Forwarding::Outcome> Forwarding::Run() {
 net::awaitable<Forwarding::Outcome> Forwarding::AnswerSide() {
   HeadWait waited = co_await ReadHead();
   while (waited == HeadWait::kHead && answer_.status / 100 == 1) {
-    if (answer_.status == 100 && request_.expects_continue) {
+    if (answer_.status == 100 && request_.expects_continue && !request_.has_asked_for_body) {
       constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
       const std::array<net::const_buffer, 1> pieces = {net::buffer(kContinue)};
       request_.has_asked_for_body = true;
       const bool is_sent = co_await WriteDown(pieces);
-      if (!is_sent) break;
-      Wake(upload_may_begin_);
+      if (!is_sent) co_return Outcome::kBroken;
+      client_.Unwatch();
+      StartUpload();
     }
     waited = co_await ReadHead();
   }
-  Outcome outcome = Outcome::kBroken;
-  has_head_ = waited == HeadWait::kHead && answer_.status / 100 != 1;
-  if (has_head_) {
-    outcome = co_await PassBack();
-  } else if (waited != HeadWait::kHead) {
-    must_try_again_ = waited == HeadWait::kUpstreamGone && CanTryAgain();
-    if (!must_try_again_) outcome = FailFor(waited);
-  }
-  is_over_ = true;
-  co_return outcome;
-}
-
-net::awaitable<void> Forwarding::RequestSide() {
-  using net::experimental::awaitable_operators::operator||;
-  if (request_.expects_continue && !request_.has_asked_for_body) {
-    Timer deadline(client_.strand(), upstream_.options().response_timeout);
-    auto begin = upload_may_begin_.async_wait(kAwait);
-    auto late = deadline.async_wait(kAwait);
-    auto gone = WatchClient();
-    const auto first = co_await (std::move(begin) || std::move(late) || std::move(gone));
-    if (first.index() == 1) co_return co_await GiveUp(HeadWait::kTimeout);
-    if (first.index() == 2) co_return co_await GiveUp(HeadWait::kClientGone);
-  }
-  if (request_.has_body) {
-    const bool is_client_there = co_await Upload();
-    if (is_over_) co_return;
-    Wake(upload_over_);
-    if (!is_client_there) co_return co_await GiveUp(HeadWait::kClientGone);
-    Timer deadline(client_.strand(), upstream_.options().response_timeout);
-    auto late = deadline.async_wait(kAwait);
-    auto gone = WatchClient();
-    const auto first = co_await (std::move(gone) || std::move(late));
-    if (first.index() == 0) co_return co_await GiveUp(HeadWait::kClientGone);
-    if (!has_head_) co_return co_await GiveUp(HeadWait::kTimeout);
-  }
-  co_await WatchClient();
-  co_await GiveUp(HeadWait::kClientGone);
+  has_head_ = waited == HeadWait::kHead;
+  if (has_head_) co_return co_await PassBack();
+  must_try_again_ = waited == HeadWait::kUpstreamGone && CanTryAgain();
+  co_return must_try_again_ ? Outcome::kBroken : FailFor(waited);
 }
 
 // Closing the upstream's connection is how the other side learns of it.
-net::awaitable<void> Forwarding::GiveUp(HeadWait why) {
-  if (is_over_) co_return;
+void Forwarding::GiveUp(HeadWait why) {
+  if (is_over_) return;
   given_up_for_ = why;
   if (peer_.wire != nullptr) peer_.wire->Close();
-  Timer never(client_.strand(), Timer::time_point::max());
-  co_await never.async_wait(kAwait);
 }
 
-net::awaitable<void> Forwarding::WatchClient() {
-  while (client_buffer_.size() < limits_.pipelined_bytes) {
-    const auto space = client_buffer_.prepare(limits_.pipelined_bytes - client_buffer_.size());
-    const Wire::Moved moved = co_await client_.Read(space, Wire::kForever);
-    if (moved.error) co_return;
-    client_buffer_.commit(moved.count);
+void Forwarding::WatchClient() {
+  client_.Watch(client_buffer_, limits_.pipelined_bytes, [this] { GiveUp(HeadWait::kClientGone); });
+}
+
+void Forwarding::StartUpload() {
+  is_uploading_ = true;
+  net::co_spawn(client_.executor(), Upload(),
+                [this](const std::exception_ptr& error, bool is_client_there) {
+                  UploadEnded(!error && is_client_there);
+                });
+}
+
+void Forwarding::UploadEnded(bool is_client_there) {
+  is_uploading_ = false;
+  // A time in the past, not a cancel: it also ends a wait that has not begun yet.
+  if (upload_over_.has_value()) upload_over_->expires_at(Timer::time_point::min());
+  if (is_over_) return;
+  if (!is_client_there) return GiveUp(HeadWait::kClientGone);
+  // Now the upstream owes something.
+  if (!has_head_ && peer_.wire != nullptr) peer_.wire->LimitRead(HeadLimit());
+  WatchClient();
+}
+
+net::awaitable<void> Forwarding::AwaitUpload() {
+  if (!is_uploading_) co_return;
+  upload_over_.emplace(client_.executor(), Timer::time_point::max());
+  co_await upload_over_->async_wait(kAwait);
+}
+
+net::awaitable<void> Forwarding::StopUpload() {
+  if (!is_uploading_) co_return;
+  if (peer_.wire != nullptr) peer_.wire->Close();
+  client_.Interrupt();
+  co_await AwaitUpload();
+}
+
+void Forwarding::PrepareStart() {
+  start_ = RequestText();
+  if (!request_.has_body || request_.expects_continue) return;
+  const bool is_chunked = request_.head.is_chunked;
+  BodyReader& body = *request_.body;
+  for (;;) {
+    const std::optional<BodyReader::Got> got = body.TakeBuffered();
+    is_nonsense_ = got == BodyReader::Got::kRefused;
+    is_uploaded_ = got == BodyReader::Got::kEnd;
+    if (is_uploaded_ && is_chunked) start_ += kLastChunk;
+    // What is too long is left for Upload().
+    const std::string_view piece = body.data();
+    if (got != BodyReader::Got::kData || start_body_ + piece.size() > kShortBody) break;
+    if (is_chunked) start_ += ChunkPrefix(piece.size());
+    start_ += piece;
+    if (is_chunked) start_ += kChunkEnd;
+    start_body_ += piece.size();
   }
-  // It sends ahead more than is kept for it; its end will show when it is answered.
-  Timer never(client_.strand(), Timer::time_point::max());
-  co_await never.async_wait(kAwait);
+  request_.record.bytes_in = start_body_;
 }
 
-net::awaitable<void> Forwarding::AwaitUpload() { co_await upload_over_.async_wait(kAwait); }
-
-net::awaitable<bool> Forwarding::SendHead(bool may_reuse) {
-  const Strand strand = client_.strand();
-  const std::string text = RequestText();
-  const std::array<net::const_buffer, 1> pieces = {net::buffer(text)};
+net::awaitable<bool> Forwarding::SendStart(bool may_reuse) {
   peer_ = {};
   peer_buffer_.clear();
-  Upstream::Connected connected = co_await upstream_.Connect(strand, may_reuse);
+  Upstream::Connected connected =
+      co_await upstream_.Connect(client_.executor(), thread_, may_reuse);
   if (connected.is_full) {
     FailWith(503, "Every connection to the upstream is in use.");
     request_.response.headers.Add("Retry-After", "1");
@@ -259,8 +294,15 @@ net::awaitable<bool> Forwarding::SendHead(bool may_reuse) {
   peer_ = std::move(connected.lease);
   is_reused_ = connected.is_reused;
   // A failure shows again when the answer is read; on a reused one it leads to a new connection.
+  const std::array<net::const_buffer, 1> pieces = {net::buffer(start_)};
   [[maybe_unused]] const bool is_sent = co_await WriteUp(pieces);
   co_return true;
+}
+
+Wire::Limit Forwarding::HeadLimit() const {
+  const bool must_ask = request_.expects_continue && !request_.has_asked_for_body;
+  // While a body goes up the upstream owes nothing.
+  return is_uploading_ && !must_ask ? Wire::kForever : upstream_.options().response_timeout;
 }
 
 net::awaitable<Forwarding::HeadWait> Forwarding::ReadHead() {
@@ -269,15 +311,10 @@ net::awaitable<Forwarding::HeadWait> Forwarding::ReadHead() {
     const auto state = scanner.Scan(View(peer_buffer_));
     if (state == HeadScanner::State::kRefused) co_return HeadWait::kNonsense;
     if (state == HeadScanner::State::kComplete) break;
-    const auto space =
-        peer_buffer_.prepare(std::min(kPieceBytes, peer_buffer_.max_size() - peer_buffer_.size()));
-    // While a body goes up the upstream owes nothing; then RequestSide keeps the time.
-    const auto limit = request_.has_body ? Wire::kForever : upstream_.options().response_timeout;
-    const Wire::Moved moved = co_await peer_.wire->Read(space, limit);
+    const error_code error = co_await peer_.wire->Fill(peer_buffer_, kHeadPiece, HeadLimit());
     if (given_up_for_ != HeadWait::kHead) co_return given_up_for_;
-    if (moved.error == net::error::timed_out) co_return HeadWait::kTimeout;
-    if (moved.error) co_return HeadWait::kUpstreamGone;
-    peer_buffer_.commit(moved.count);
+    if (error == net::error::timed_out) co_return HeadWait::kTimeout;
+    if (error) co_return HeadWait::kUpstreamGone;
   }
   auto parsed =
       ParseResponseHead(View(peer_buffer_).substr(0, scanner.head_size()), request_.is_head);
@@ -290,10 +327,16 @@ net::awaitable<Forwarding::HeadWait> Forwarding::ReadHead() {
 net::awaitable<bool> Forwarding::Upload() {
   const bool is_chunked = request_.head.is_chunked;
   BodyReader& body = *request_.body;
-  bool is_taken = true;
-  while (is_taken) {
-    const BodyReader::Got got = co_await body.Next(limits_.read_timeout);
-    if (got == BodyReader::Got::kEnd) break;
+  bool has_piece = !body.data().empty();  // one that PrepareStart left
+  for (bool is_taken = true; is_taken && !is_over_; has_piece = false) {
+    const BodyReader::Got got =
+        has_piece ? BodyReader::Got::kData : co_await body.Next(limits_.read_timeout);
+    if (is_over_) break;
+    if (got == BodyReader::Got::kEnd) {
+      const std::array<net::const_buffer, 1> pieces = {net::buffer(kLastChunk)};
+      is_uploaded_ = !is_chunked || co_await WriteUp(pieces);
+      break;
+    }
     if (got != BodyReader::Got::kData) {
       if (got == BodyReader::Got::kTimeout) request_.record.status = 408;
       is_nonsense_ = got == BodyReader::Got::kRefused;
@@ -307,11 +350,6 @@ net::awaitable<bool> Forwarding::Upload() {
         is_chunked ? net::buffer(kChunkEnd) : net::const_buffer()};
     is_taken = co_await WriteUp(pieces);
   }
-  if (is_taken && is_chunked) {
-    const std::array<net::const_buffer, 1> pieces = {net::buffer(kLastChunk)};
-    is_taken = co_await WriteUp(pieces);
-  }
-  is_uploaded_ = is_taken;
   co_return true;
 }
 

@@ -7,7 +7,9 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,8 +23,13 @@ namespace zerocloud::server {
 class Forwarding {
  public:
   // What is referred to must outlive this; all of it belongs to one connection.
+  // `thread`: the number of the connection's, as Upstream counts them.
   Forwarding(Wire& client, beast::flat_buffer& client_buffer, Request& request,
-             const Limits& limits, Upstream& upstream, const std::atomic<bool>& is_draining);
+             const Limits& limits, Upstream& upstream, std::size_t thread,
+             const std::atomic<bool>& is_draining);
+  Forwarding(const Forwarding&) = delete;
+  Forwarding& operator=(const Forwarding&) = delete;
+  ~Forwarding();
 
   enum class Outcome : std::uint8_t {
     kAnswered,  // and the client's connection can go on, if it wants to
@@ -42,21 +49,29 @@ class Forwarding {
   [[nodiscard]] std::string ResponseText(bool keep_alive, bool is_chunked) const;
   Outcome FailWith(int status, std::string_view sentence);
   Outcome FailFor(HeadWait why);
-  // Connects (or reuses), sends the head. False: request_.response says why not.
-  net::awaitable<bool> SendHead(bool may_reuse);
+  // The bytes to send first: the head and, if it has come with it and is short, the body.
+  void PrepareStart();
+  // Connects (or reuses), and sends that. False: request_.response says why not.
+  net::awaitable<bool> SendStart(bool may_reuse);
   [[nodiscard]] bool CanTryAgain() const;
-  // Both run at once and end together: the answer's side decides when.
+  // Everything up to the end of the answer, while the upload goes on beside it.
   net::awaitable<Outcome> AnswerSide();
-  net::awaitable<void> RequestSide();
   net::awaitable<HeadWait> ReadHead();
-  // Passes the request body up. False: the client is gone.
+  // What may be waited for until the upstream sends more of its head.
+  [[nodiscard]] Wire::Limit HeadLimit() const;
+  // Passes the rest of the request body up, beside the answer's side.
+  void StartUpload();
+  // Returns whether the client is still there.
   net::awaitable<bool> Upload();
-  // Ends the exchange for that reason, unless it has ended.
-  net::awaitable<void> GiveUp(HeadWait why);
-  // Returns when the client has closed its end; what it sends ahead is kept.
-  net::awaitable<void> WatchClient();
+  void UploadEnded(bool is_client_there);
   // Until the upload is over, however it ends.
   net::awaitable<void> AwaitUpload();
+  // Ends it.
+  net::awaitable<void> StopUpload();
+  // Ends the exchange for that reason, unless it has ended.
+  void GiveUp(HeadWait why);
+  // Ends the exchange if the client closes its end; what it sends ahead is kept.
+  void WatchClient();
   // Whether the client has sent all of its request, and whether the upstream has got it.
   [[nodiscard]] bool HasWholeRequest() const;
   [[nodiscard]] bool HasPassedRequest() const;
@@ -67,24 +82,25 @@ class Forwarding {
   net::awaitable<bool> WriteDown(std::span<const net::const_buffer> pieces);
   net::awaitable<Outcome> PassBack();
   net::awaitable<bool> PassBodyBack(std::string head, bool is_chunked);
-  // Wakes whoever waits for `timer`, now or later.
-  static void Wake(Timer& timer);
 
   Wire& client_;
   beast::flat_buffer& client_buffer_;
   Request& request_;
   const Limits& limits_;
   Upstream& upstream_;
+  const std::size_t thread_;
   const std::atomic<bool>& is_draining_;
 
   Upstream::Lease peer_;
   beast::flat_buffer peer_buffer_;
   ResponseHeadParts answer_;  // the head read last
   std::unique_ptr<BodyReader> answer_body_;
-  Timer upload_may_begin_;
-  Timer upload_over_;
-  bool is_reused_ = false;
+  std::string start_;
+  std::uint64_t start_body_ = 0;      // bytes of the body in it
+  std::optional<Timer> upload_over_;  // while somebody waits for that
+  bool is_uploading_ = false;
   bool is_uploaded_ = false;
+  bool is_reused_ = false;
   bool must_try_again_ = false;
   bool is_over_ = false;                     // the answer's side has ended
   bool has_head_ = false;                    // of the final answer

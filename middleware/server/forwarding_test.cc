@@ -82,6 +82,7 @@ class ForwardingTest : public ::testing::Test {
   void StartWith(Settings settings) {
     Options options;
     options.address.clear();
+    options.threads = threads_;
     options.settings = std::move(settings);
     auto server = Server::Start(std::move(options), handler_);
     ASSERT_TRUE(server.has_value()) << server.error().message;
@@ -95,6 +96,8 @@ class ForwardingTest : public ::testing::Test {
     return RawClient(UniqueFd(ends[1]));
   }
 
+  // Connections to the upstream are kept by the thread that opened them.
+  std::size_t threads_ = 1;
   ForwardEverything handler_;
   std::unique_ptr<Server> front_;
 };
@@ -216,6 +219,39 @@ TEST_F(ForwardingTest, KeepsConnectionsAndReplacesThoseThatDied) {
     client.Send("GET / HTTP/1.1\r\n\r\n");
     EXPECT_EQ(client.ReadOrEmpty().body, expected);
   }
+}
+
+// All that was sent of such a request is still at hand.
+TEST_F(ForwardingTest, SendsARequestWithAShortBodyAgain) {
+  ScriptedUpstream upstream(2, [](RawClient& peer, int connection) {
+    const auto put = [&peer] {
+      EXPECT_THAT(ReadHead(peer), StartsWith("PUT /o "));
+      EXPECT_EQ(peer.Take(3), "abc");
+    };
+    put();
+    peer.Send("HTTP/1.1 201 Created\r\nContent-Length: 1\r\n\r\n" + std::to_string(connection));
+    if (connection == 0) put();  // and closes
+  });
+  StartFront(upstream.port());
+  RawClient client = Connect();
+  for (const char* expected : {"0", "1"}) {
+    client.Send("PUT /o HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc");
+    EXPECT_EQ(client.ReadOrEmpty().body, expected);
+  }
+}
+
+TEST_F(ForwardingTest, NeverSendsAgainWhatMeansSomethingElseTheSecondTime) {
+  ScriptedUpstream upstream(1, [](RawClient& peer, int) {
+    ReadHead(peer);
+    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    EXPECT_THAT(ReadHead(peer), StartsWith("POST "));  // and closes
+  });
+  StartFront(upstream.port());
+  RawClient client = Connect();
+  client.Send("GET / HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(client.ReadOrEmpty().status, 200);
+  client.Send("POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_EQ(client.ReadOrEmpty().status, 502);
 }
 
 TEST_F(ForwardingTest, AnswersHeadRequestsWithoutABody) {
@@ -408,6 +444,25 @@ TEST_F(ForwardingTest, SendsHeadsBeforeTheirBodiesComeAndHoldsNoMoreThanAPiece) 
   EXPECT_LT(sent, 50'000'000U);
 }
 
+TEST_F(ForwardingTest, TakesNoMoreOfAnUploadThanTheUpstreamTakes) {
+  std::size_t sent = 0;
+  {
+    std::promise<void> is_enough;
+    ScriptedUpstream upstream(1, [&is_enough](RawClient& peer, int) {
+      ReadHead(peer);
+      is_enough.get_future().wait();  // and reads no more
+    });
+    StartFront(upstream.port());
+    RawClient client = Connect();
+    client.Send("PUT /o HTTP/1.1\r\nContent-Length: 1000000000\r\n\r\n");
+    client.DoNotWaitLong();
+    const std::string piece(100'000, 'x');
+    while (sent < 1'000'000'000 && client.Send(piece)) sent += piece.size();
+    is_enough.set_value();
+  }
+  EXPECT_LT(sent, 50'000'000U);
+}
+
 TEST_F(ForwardingTest, RefusesAnswersThatTwoReadersCouldFrameDifferently) {
   const std::vector<std::string> answers = {
       "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
@@ -523,6 +578,27 @@ TEST_F(ForwardingTest, WaitsForAConnectionWhenAllAreTaken) {
   may_answer.set_value();
   EXPECT_EQ(first.ReadOrEmpty().body, "a");
   EXPECT_EQ(second.ReadOrEmpty().body, "b");
+}
+
+// Each thread keeps its own; here the second connection of a client is on the other thread.
+TEST_F(ForwardingTest, ClosesIdleConnectionsOfOtherThreadsRatherThanExceedItsLimit) {
+  threads_ = 2;
+  ScriptedUpstream upstream(2, [](RawClient& peer, int connection) {
+    ReadHead(peer);
+    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n" + std::to_string(connection));
+    peer.ReadAll();  // the second is not accepted before the first has ended
+  });
+  Settings settings;
+  settings.upstream = UpstreamOptions{.endpoints = {{.host = "127.0.0.1", .port = upstream.port()}},
+                                      .connections = 1};
+  StartWith(settings);
+  RawClient first = Connect();
+  first.Send("GET / HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(first.ReadOrEmpty().body, "0");
+  RawClient second = Connect();
+  second.Send("GET / HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(second.ReadOrEmpty().body, "1");
+  front_.reset();
 }
 
 TEST_F(ForwardingTest, AnswersThatAllConnectionsAreTaken) {

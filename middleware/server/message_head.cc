@@ -1,7 +1,6 @@
 #include "middleware/server/message_head.h"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include "middleware/http/text.h"
@@ -159,11 +158,11 @@ std::variant<ResponseHeadParts, HeadObjection> ParseResponseHead(std::string_vie
                               (line->starts_with("HTTP/1.1 ") || line->starts_with("HTTP/1.0 ")) &&
                               (line->size() == 12 || (*line)[12] == ' ');
   if (!is_status_line) return Objection("The answer does not begin with an HTTP/1 status line.");
-  const std::string_view digits = line->substr(9, 3);
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + 3, parts.status);
-  if (error != std::errc() || end != digits.data() + 3 || parts.status < 100) {
+  const std::optional<std::uint64_t> status = http::ParseNumber(line->substr(9, 3));
+  if (!status.has_value() || *status < 100) {
     return Objection("The answer's status is not a number from 100 to 999.");
   }
+  parts.status = static_cast<int>(*status);
   const bool is_http_10 = line->starts_with("HTTP/1.0");
   if (line->size() > 13) parts.reason = line->substr(13);
   if (!IsFieldValue(parts.reason)) return Objection("The answer's reason holds CR or NUL.");

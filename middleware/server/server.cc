@@ -1,6 +1,7 @@
 #include "middleware/server/server.h"
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
@@ -17,15 +18,59 @@
 namespace zerocloud::server {
 
 using Tcp = net::ip::tcp;
-using Acceptor = net::basic_socket_acceptor<Tcp, Strand>;
+using Acceptor = net::basic_socket_acceptor<Tcp, Executor>;
+using WorkGuard = net::executor_work_guard<net::io_context::executor_type>;
 using boost::system::error_code;
+
+// Where connections run. Handlers that answer from local files may block, so the threads share one
+// context and each connection has a strand. Where requests go to an upstream nothing blocks: each
+// thread has a context of its own, and a connection stays on its thread with those to the upstream.
+class Threads {
+ public:
+  Threads(std::size_t count, bool is_shared) : is_shared_(is_shared), count_(count) {
+    for (std::size_t i = 0; i < (is_shared ? 1 : count); ++i) {
+      contexts_.push_back(
+          std::make_unique<net::io_context>(is_shared ? static_cast<int>(count) : 1));
+      guards_.push_back(net::make_work_guard(*contexts_.back()));
+    }
+  }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+  ~Threads() { Stop(); }
+
+  void Start() {
+    for (std::size_t i = 0; i < count_; ++i) {
+      threads_.emplace_back([context = contexts_[i % contexts_.size()].get()] { context->run(); });
+    }
+  }
+  void Stop() {
+    for (const auto& context : contexts_) context->stop();
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+  }
+
+  // How many executors there are besides strands.
+  [[nodiscard]] std::size_t size() const { return contexts_.size(); }
+  // For a new connection, on that one of them.
+  [[nodiscard]] Executor At(std::size_t index) {
+    if (is_shared_) return net::make_strand(*contexts_[index]);
+    return contexts_[index]->get_executor();
+  }
+
+ private:
+  const bool is_shared_;
+  const std::size_t count_;
+  std::vector<std::unique_ptr<net::io_context>> contexts_;
+  std::vector<WorkGuard> guards_;
+  std::vector<std::thread> threads_;
+};
 
 struct Server::State {
   State(Options given, http::Handler& handler)
       : options(std::move(given)),
-        work(net::make_work_guard(context)),
-        accept_strand(net::make_strand(context)),
-        acceptor(accept_strand) {
+        threads(std::max<std::size_t>(1, options.threads), !options.settings.upstream.has_value()),
+        accept_executor(threads.At(0)),
+        acceptor(accept_executor) {
     service.handler = &handler;
     service.on_request = options.on_request;
   }
@@ -33,28 +78,30 @@ struct Server::State {
   Result<void> Change(Settings settings);
   Result<void> Listen();
   net::awaitable<void> AcceptLoop();
-  void Serve(Socket socket, std::string remote_address);
+  void Serve(Socket socket, std::size_t thread, std::string remote_address);
   void Forget(std::uint64_t id);
   std::vector<std::shared_ptr<Connection>> Connections();
 
   Options options;
+  Threads threads;
   Service service;
   std::optional<UpstreamOptions> upstream_options;  // those in force; only Change() uses it
-  net::io_context context;
-  net::executor_work_guard<net::io_context::executor_type> work;
-  Strand accept_strand;
+  Executor accept_executor;
   Acceptor acceptor;
   std::uint16_t port = 0;
+  std::atomic<std::size_t> next_thread = 0;
 
   std::mutex mutex;
   std::condition_variable all_gone;
   std::map<std::uint64_t, std::weak_ptr<Connection>> connections;  // under mutex
   std::uint64_t next_id = 0;                                       // under mutex
   bool is_stopped = false;                                         // under mutex
-  std::vector<std::thread> threads;
 };
 
 Result<void> Server::State::Change(Settings settings) {
+  if (settings.upstream.has_value() != options.settings.upstream.has_value()) {
+    return Fail(ErrorCode::kConflict, "Whether there is an upstream changes only with a restart.");
+  }
   auto live = std::make_shared<LiveSettings>();
   live->limits = settings.limits;
   live->expects_proxy_header = settings.expects_proxy_header;
@@ -74,7 +121,7 @@ Result<void> Server::State::Change(Settings settings) {
       if (!created.has_value()) return Fail(created);
       tls = std::move(*created);
     }
-    live->upstream = std::make_shared<Upstream>(*settings.upstream, std::move(tls));
+    live->upstream = std::make_shared<Upstream>(*settings.upstream, std::move(tls), threads.size());
   }
   upstream_options = std::move(settings.upstream);
   service.Set(std::move(live));
@@ -107,12 +154,12 @@ Result<void> Server::State::Listen() {
 
 net::awaitable<void> Server::State::AcceptLoop() {
   for (;;) {
-    const Strand strand = net::make_strand(context);
-    auto [ec, peer] = co_await acceptor.async_accept(strand, kAwait);
+    const std::size_t thread = next_thread++ % threads.size();
+    auto [ec, peer] = co_await acceptor.async_accept(threads.At(thread), kAwait);
     if (ec == net::error::operation_aborted || !acceptor.is_open()) co_return;
     if (ec) {
       // Out of descriptors or memory: wait for connections to end instead of spinning.
-      Timer pause(accept_strand, std::chrono::milliseconds(50));
+      Timer pause(accept_executor, std::chrono::milliseconds(50));
       co_await pause.async_wait(kAwait);
       continue;
     }
@@ -120,11 +167,11 @@ net::awaitable<void> Server::State::AcceptLoop() {
     ignored = peer.set_option(Tcp::no_delay(true), ignored);
     const Tcp::endpoint remote = peer.remote_endpoint(ignored);
     Socket socket(std::move(peer));
-    Serve(std::move(socket), remote.address().to_string());
+    Serve(std::move(socket), thread, remote.address().to_string());
   }
 }
 
-void Server::State::Serve(Socket socket, std::string remote_address) {
+void Server::State::Serve(Socket socket, std::size_t thread, std::string remote_address) {
   std::shared_ptr<Connection> connection;
   std::uint64_t id = 0;
   {
@@ -139,15 +186,16 @@ void Server::State::Serve(Socket socket, std::string remote_address) {
       return;
     }
     id = next_id++;
-    const Strand strand = socket.get_executor();
+    const Executor executor = socket.get_executor();
     connection =
-        std::make_shared<Connection>(std::move(socket), service, std::move(remote_address));
+        std::make_shared<Connection>(std::move(socket), thread, service, std::move(remote_address));
     connections.emplace(id, connection);
     net::co_spawn(
-        strand, [connection] { return connection->Run(); },
+        executor, [connection] { return connection->Run(); },
         [this, connection, id](const std::exception_ptr&) mutable {
           // An exception (no memory) ends this connection only. Its last owner goes first, so that
           // Stop() returns after it was destroyed.
+          connection->Close();
           connection.reset();
           Forget(id);
         });
@@ -179,20 +227,16 @@ Result<std::unique_ptr<Server>> Server::Start(Options options, http::Handler& ha
     const Result<void> listening = state->Listen();
     if (!listening.has_value()) return Fail(listening);
     State* raw = state.get();
-    net::co_spawn(state->accept_strand, [raw] { return raw->AcceptLoop(); }, net::detached);
+    net::co_spawn(state->accept_executor, [raw] { return raw->AcceptLoop(); }, net::detached);
   }
-  const std::size_t count = std::max<std::size_t>(1, state->options.threads);
-  for (std::size_t i = 0; i < count; ++i) {
-    state->threads.emplace_back([context = &state->context] { context->run(); });
-  }
+  state->threads.Start();
   return std::unique_ptr<Server>(new Server(std::move(state)));
 }
 
 Server::~Server() {
   Stop(std::chrono::milliseconds(0));
-  state_->work.reset();
-  state_->context.stop();
-  for (std::thread& thread : state_->threads) thread.join();
+  state_->service.Set(nullptr);  // with the upstream's connections, while their threads live
+  state_->threads.Stop();
 }
 
 std::uint16_t Server::port() const { return state_->port; }
@@ -205,12 +249,13 @@ std::size_t Server::connection_count() const {
 Result<void> Server::Change(Settings settings) { return state_->Change(std::move(settings)); }
 
 void Server::Adopt(UniqueFd connection) {
-  Socket socket(net::make_strand(state_->context));
+  const std::size_t thread = state_->next_thread++ % state_->threads.size();
+  Socket socket(state_->threads.At(thread));
   error_code ec;
   ec = socket.assign(net::generic::stream_protocol(AF_UNIX, 0), connection.get(), ec);
   if (ec) return;
   [[maybe_unused]] const int now_the_sockets = connection.Release();
-  state_->Serve(std::move(socket), "");
+  state_->Serve(std::move(socket), thread, "");
 }
 
 void Server::Stop(std::chrono::milliseconds grace) {
@@ -219,7 +264,7 @@ void Server::Stop(std::chrono::milliseconds grace) {
     if (std::exchange(state_->is_stopped, true)) return;
   }
   state_->service.is_draining = true;
-  net::post(state_->accept_strand, [state = state_.get()] {
+  net::post(state_->accept_executor, [state = state_.get()] {
     error_code ignored;
     ignored = state->acceptor.close(ignored);
   });

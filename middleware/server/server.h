@@ -1,10 +1,11 @@
 // Server: HTTP/1.1 over stream sockets, in front of one Handler. It owns listening, connections,
 // framing, limits, deadlines and transaction ids; meaning is the handler's (http/message.h).
 //
-// Threads: the server runs its own pool. A connection is one coroutine on one strand, so its
-// handler calls come one after another, but from any thread of the pool; they may block on local
-// files. Errors: what a peer does ends its connection, never the server. Malformed requests get a
-// 4xx with a sentence and the connection closes.
+// Threads: the server runs its own pool. A connection is one coroutine, so its handler calls come
+// one after another. Without an upstream they come from any thread of the pool, and may block on
+// local files; with one a connection stays on its thread, with others, and only what is read from
+// local files for it (results of jobs) holds them up. Errors: what a peer does ends its connection,
+// never the server. Malformed requests get a 4xx with a sentence and the connection closes.
 #pragma once
 
 #include <chrono>
@@ -112,7 +113,7 @@ class Server {
   void Adopt(UniqueFd connection);
 
   // Takes effect for connections and requests that begin from now on. An error leaves all as it
-  // was.
+  // was; whether there is an upstream cannot change.
   Result<void> Change(Settings settings);
 
   // Accepts no more, closes idle connections, lets requests under way end for at most `grace`, then

@@ -4,27 +4,41 @@
 
 #include <array>
 #include <cstdint>
-#include <cstdio>
 #include <ctime>
 
 namespace zerocloud::server {
 
-std::string NewTransId(std::string_view extra) {
-  std::array<unsigned char, 11> random{};
-  // Ids need to differ, not to be secret: a failing source (never seen after boot) leaves the time.
-  [[maybe_unused]] const auto got = ::getrandom(random.data(), random.size(), 0);
+namespace {
 
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string id = "tx";
-  for (const unsigned char byte : random) {
-    id.push_back(kDigits[byte >> 4U]);
-    id.push_back(kDigits[byte & 15U]);
+// From the host's random source, some hundred bytes at a time.
+std::uint64_t Random() {
+  thread_local std::array<std::uint64_t, 64> numbers{};
+  thread_local std::size_t used = numbers.size();
+  if (used == numbers.size()) {
+    // Ids need to differ, not to be secret: a failing source (never seen after boot) leaves the
+    // time.
+    [[maybe_unused]] const auto got = ::getrandom(numbers.data(), sizeof(numbers), 0);
+    used = 0;
   }
-  id.resize(2 + 21);
-  std::array<char, 24> time{};
-  const int length = std::snprintf(time.data(), time.size(), "-%010llx",
-                                   static_cast<unsigned long long>(std::time(nullptr)));
-  id.append(time.data(), static_cast<std::size_t>(length));
+  return numbers[used++];
+}
+
+void AppendHex(std::string& out, std::uint64_t number, int digits) {
+  for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4) {
+    out.push_back("0123456789abcdef"[(number >> static_cast<unsigned>(shift)) & 15U]);
+  }
+}
+
+}  // namespace
+
+std::string NewTransId(std::string_view extra) {
+  std::string id;
+  id.reserve(40 + extra.size());
+  id = "tx";
+  AppendHex(id, Random(), 16);
+  AppendHex(id, Random(), 5);
+  id.push_back('-');
+  AppendHex(id, static_cast<std::uint64_t>(std::time(nullptr)), 10);
 
   if (!extra.empty()) id.push_back('-');
   for (const char c : extra.substr(0, 32)) {

@@ -34,18 +34,38 @@ Upstream::Lease& Upstream::Lease::operator=(Lease&& other) noexcept {
   wire = std::move(other.wire);
   owner_ = std::exchange(other.owner_, nullptr);
   endpoint_ = other.endpoint_;
+  thread_ = other.thread_;
   return *this;
 }
 
 void Upstream::Lease::Release() {
-  wire.reset();
+  if (wire != nullptr) std::exchange(wire, nullptr)->Close();
   if (owner_ != nullptr) std::exchange(owner_, nullptr)->GiveBack(endpoint_);
 }
 
-Upstream::Upstream(UpstreamOptions options, std::shared_ptr<TlsContext> tls)
-    : options_(std::move(options)), tls_(std::move(tls)), endpoints_(options_.endpoints.size()) {}
+Upstream::Upstream(UpstreamOptions options, std::shared_ptr<TlsContext> tls, std::size_t threads)
+    : options_(std::move(options)), tls_(std::move(tls)), endpoints_(options_.endpoints.size()) {
+  for (Endpoint& endpoint : endpoints_) endpoint.idle.resize(threads);
+}
+
+Upstream::~Upstream() {
+  for (Endpoint& endpoint : endpoints_) DropIdle(endpoint);
+}
 
 std::string Upstream::authority() const { return Authority(options_.endpoints.front()); }
+
+void Upstream::Discard(Idle idle) {
+  const Executor executor = idle.wire->executor();
+  net::post(executor, [wire = std::move(idle.wire)] { wire->Close(); });
+}
+
+void Upstream::DropIdle(Endpoint& endpoint) {
+  for (auto& kept : endpoint.idle) {
+    for (Idle& idle : kept) Discard(std::move(idle));
+    kept.clear();
+  }
+  endpoint.idle_count = 0;
+}
 
 void Upstream::GiveBack(std::size_t endpoint) {
   std::shared_ptr<Waiter> next;
@@ -56,34 +76,31 @@ void Upstream::GiveBack(std::size_t endpoint) {
     next = std::move(waiting_.front());
     waiting_.pop_front();
   }
-  net::post(next->strand, [next] { next->wake.expires_at(Clock::time_point::min()); });
+  net::post(next->executor, [next] { next->wake.expires_at(Clock::time_point::min()); });
 }
 
-bool Upstream::Reuse(Lease& lease, const Strand& strand) {
+bool Upstream::Reuse(Lease& lease) {
   const auto oldest = Clock::now() - options_.idle_timeout;
   for (;;) {
     Idle idle;
     {
       const std::lock_guard lock(mutex_);
-      auto& kept = endpoints_[lease.endpoint_].idle;
-      if (!kept.empty() && kept.back().since < oldest) kept.clear();  // the others are older
+      Endpoint& endpoint = endpoints_[lease.endpoint_];
+      auto& kept = endpoint.idle[lease.thread_];
       if (kept.empty()) return false;
       idle = std::move(kept.back());
       kept.pop_back();
+      --endpoint.idle_count;
     }
-    if (!IsQuiet(idle.socket.get())) continue;
-    Socket socket(strand);
-    error_code ec;
-    ec = socket.assign(net::generic::stream_protocol(Tcp::v4()), idle.socket.get(), ec);
-    if (ec) continue;
-    [[maybe_unused]] const int now_the_wires = idle.socket.Release();
-    lease.wire = std::make_unique<Wire>(std::move(socket), std::move(idle.tls));
-    return true;
+    if (idle.since >= oldest && IsQuiet(idle.wire->socket().native_handle())) {
+      lease.wire = std::move(idle.wire);
+      return true;
+    }
+    idle.wire->Close();
   }
 }
 
-std::optional<std::size_t> Upstream::Take(std::vector<bool>& tried,
-                                          const std::shared_ptr<Waiter>& waiter) {
+std::optional<std::size_t> Upstream::Take(std::vector<bool>& tried) {
   const auto now = Clock::now();
   const std::lock_guard lock(mutex_);
   const auto choose = [&](bool must_be_healthy) -> std::optional<std::size_t> {
@@ -99,40 +116,50 @@ std::optional<std::size_t> Upstream::Take(std::vector<bool>& tried,
     }
     return std::nullopt;
   };
-  if (const auto healthy = choose(true)) return healthy;
-  if (const auto any = choose(false)) return any;
-  const bool may_wait = std::ranges::find(tried, false) != tried.end();
-  if (may_wait) waiting_.push_back(waiter);
-  return std::nullopt;
+  const auto healthy = choose(true);
+  return healthy.has_value() ? healthy : choose(false);
 }
 
-net::awaitable<Upstream::Connected> Upstream::Connect(Strand strand, bool may_reuse) {
+net::awaitable<bool> Upstream::Wait(Executor executor, const std::vector<bool>& tried,
+                                    Clock::time_point deadline) {
+  const auto waiter = std::make_shared<Waiter>(
+      executor, std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()));
+  {
+    const std::lock_guard lock(mutex_);
+    // One that became free since Take() said no.
+    for (std::size_t i = 0; i < endpoints_.size(); ++i) {
+      if (!tried[i] && endpoints_[i].taken < options_.connections) co_return true;
+    }
+    waiting_.push_back(waiter);
+  }
+  co_await waiter->wake.async_wait(kAwait);
+  const std::lock_guard lock(mutex_);
+  std::erase(waiting_, waiter);
+  co_return Clock::now() < deadline;
+}
+
+net::awaitable<Upstream::Connected> Upstream::Connect(Executor executor, std::size_t thread,
+                                                      bool may_reuse) {
   Connected result;
   std::vector<bool> tried(endpoints_.size());
   const auto deadline = Clock::now() + options_.connect_timeout;
   for (;;) {
-    const auto waiter = std::make_shared<Waiter>(
-        strand, std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()));
-    const auto taken = Take(tried, waiter);
+    const auto taken = Take(tried);
     if (!taken.has_value()) {
       if (std::ranges::find(tried, false) == tried.end()) co_return result;  // all have failed
-      co_await waiter->wake.async_wait(kAwait);
-      {
-        const std::lock_guard lock(mutex_);
-        std::erase(waiting_, waiter);
-      }
-      result.is_full = Clock::now() >= deadline;
+      result.is_full = !co_await Wait(executor, tried, deadline);
       if (result.is_full) co_return result;
       continue;
     }
-    Lease lease(*this, *taken);
-    result.is_reused = may_reuse && Reuse(lease, strand);
+    Lease lease(*this, *taken, thread);
+    result.is_reused = may_reuse && Reuse(lease);
     if (result.is_reused) {
       result.lease = std::move(lease);
       co_return result;
     }
+    MakeRoom(*taken);
     result.endpoint = Authority(options_.endpoints[*taken]);
-    std::tie(result.error, lease.wire) = co_await Open(*taken, strand);
+    std::tie(result.error, lease.wire) = co_await Open(*taken, executor);
     const std::lock_guard lock(mutex_);
     if (!result.error) {
       endpoints_[*taken].left_out_until = {};
@@ -140,48 +167,62 @@ net::awaitable<Upstream::Connected> Upstream::Connect(Strand strand, bool may_re
       co_return result;
     }
     endpoints_[*taken].left_out_until = Clock::now() + options_.left_out_for;
-    endpoints_[*taken].idle.clear();
+    DropIdle(endpoints_[*taken]);
     if (Clock::now() >= deadline) break;
   }
   co_return result;
 }
 
-net::awaitable<Upstream::Opened> Upstream::Open(std::size_t endpoint, Strand strand) {
+void Upstream::MakeRoom(std::size_t endpoint) {
+  const std::lock_guard lock(mutex_);
+  Endpoint& full = endpoints_[endpoint];
+  for (auto& kept : full.idle) {
+    while (!kept.empty() && full.taken + full.idle_count > options_.connections) {
+      Discard(std::move(kept.front()));
+      kept.erase(kept.begin());
+      --full.idle_count;
+    }
+  }
+}
+
+net::awaitable<Upstream::Opened> Upstream::Open(std::size_t endpoint, Executor executor) {
   const UpstreamEndpoint& to = options_.endpoints[endpoint];
-  net::ip::basic_resolver<Tcp, Strand> resolver(strand);
+  Tcp::resolver resolver(executor);
   // getaddrinfo has its own timeouts; a numeric host is answered without asking anybody.
   const auto [resolve_error, addresses] =
       co_await resolver.async_resolve(to.host, std::to_string(to.port), kAwait);
   error_code error = resolve_error;
   if (error) co_return Opened{error, nullptr};
   for (const auto& entry : addresses) {
-    auto wire = std::make_unique<Wire>(strand);
+    auto wire = std::make_shared<Wire>(executor);
     const net::generic::stream_protocol::endpoint address(entry.endpoint());
     error = co_await wire->Connect(address, options_.connect_timeout);
-    if (error) continue;
-    error_code ignored;
-    ignored = wire->socket().set_option(Tcp::no_delay(true), ignored);
-    if (to.is_tls) {
-      error = co_await wire->Handshake(tls_->NewClientSession(to.host), options_.connect_timeout);
+    if (!error) {
+      error_code ignored;
+      ignored = wire->socket().set_option(Tcp::no_delay(true), ignored);
+      if (to.is_tls) {
+        error = co_await wire->Handshake(tls_->NewClientSession(to.host), options_.connect_timeout);
+      }
+      if (!error) co_return Opened{error, std::move(wire)};
     }
-    if (!error) co_return Opened{error, std::move(wire)};
+    wire->Close();
   }
   co_return Opened{error, nullptr};
 }
 
 void Upstream::Keep(Lease lease) {
-  error_code ec;
-  SslSession tls = lease.wire->ReleaseTls();
-  Socket socket = lease.wire->ReleaseSocket();
-  UniqueFd fd(socket.release(ec));
-  if (ec || !fd.is_open()) return;
-  {
-    const std::lock_guard lock(mutex_);
-    auto& idle = endpoints_[lease.endpoint_].idle;
-    if (idle.size() < options_.idle_connections) {
-      idle.push_back({std::move(fd), std::move(tls), Clock::now()});
-    }
+  const auto oldest = Clock::now() - options_.idle_timeout;
+  const std::lock_guard lock(mutex_);
+  Endpoint& endpoint = endpoints_[lease.endpoint_];
+  auto& kept = endpoint.idle[lease.thread_];
+  while (!kept.empty() && kept.front().since < oldest) {
+    Discard(std::move(kept.front()));
+    kept.erase(kept.begin());
+    --endpoint.idle_count;
   }
+  if (endpoint.idle_count >= options_.idle_connections) return;
+  kept.push_back({std::move(lease.wire), Clock::now()});
+  ++endpoint.idle_count;
 }
 
 }  // namespace zerocloud::server

@@ -2,8 +2,9 @@
 // the server folder.
 //
 // Connections go to the endpoints in turn; one that could not be reached is left out for a while,
-// unless none is left. Idle connections are kept and used again, the most recent first. At most so
-// many connections are open to an endpoint; who finds all of them taken waits for its turn.
+// unless none is left. Idle connections are kept and used again, the most recent first, by the
+// thread that opened them. At most so many connections are open to an endpoint; who finds all of
+// them taken waits for its turn.
 #pragma once
 
 #include <chrono>
@@ -16,7 +17,6 @@
 #include <utility>
 #include <vector>
 
-#include "channels/base/unique_fd.h"
 #include "middleware/server/asio.h"
 #include "middleware/server/server.h"
 #include "middleware/server/tls.h"
@@ -26,8 +26,12 @@ namespace zerocloud::server {
 
 class Upstream {
  public:
-  // `tls` is used for the endpoints that want it; null if none does. Both outlive this.
-  Upstream(UpstreamOptions options, std::shared_ptr<TlsContext> tls);
+  // `tls` is used for the endpoints that want it; null if none does. `threads`: how many share
+  // this, each with an executor of its own, which outlives this.
+  Upstream(UpstreamOptions options, std::shared_ptr<TlsContext> tls, std::size_t threads);
+  Upstream(const Upstream&) = delete;
+  Upstream& operator=(const Upstream&) = delete;
+  ~Upstream();
 
   [[nodiscard]] const UpstreamOptions& options() const { return options_; }
   // "host:port" of the first endpoint, for requests that came without Host.
@@ -37,23 +41,26 @@ class Upstream {
   class Lease {
    public:
     Lease() = default;
-    Lease(Upstream& owner, std::size_t endpoint) : owner_(&owner), endpoint_(endpoint) {}
+    Lease(Upstream& owner, std::size_t endpoint, std::size_t thread)
+        : owner_(&owner), endpoint_(endpoint), thread_(thread) {}
     Lease(Lease&& other) noexcept
         : wire(std::move(other.wire)),
           owner_(std::exchange(other.owner_, nullptr)),
-          endpoint_(other.endpoint_) {}
+          endpoint_(other.endpoint_),
+          thread_(other.thread_) {}
     Lease& operator=(Lease&& other) noexcept;
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
     ~Lease() { Release(); }
 
-    std::unique_ptr<Wire> wire;
+    std::shared_ptr<Wire> wire;  // closed with the lease
 
    private:
     friend class Upstream;
     void Release();
     Upstream* owner_ = nullptr;
     std::size_t endpoint_ = 0;
+    std::size_t thread_ = 0;
   };
 
   struct Connected {
@@ -63,38 +70,47 @@ class Upstream {
     bool is_reused = false;           // it was idle, and looked alive a moment ago
     bool is_full = false;             // no connection became free in time
   };
-  net::awaitable<Connected> Connect(Strand strand, bool may_reuse);
+  // `thread`: whose executor that is, a number below `threads`.
+  net::awaitable<Connected> Connect(Executor executor, std::size_t thread, bool may_reuse);
   // Keeps it for the next request: the whole response was read and nothing more is expected.
   void Keep(Lease lease);
 
  private:
   using Clock = std::chrono::steady_clock;
   struct Idle {
-    UniqueFd socket;
-    SslSession tls;
+    std::shared_ptr<Wire> wire;
     Clock::time_point since;
   };
   struct Endpoint {
-    std::vector<Idle> idle;  // the most recent last
-    std::size_t taken = 0;   // leases
+    std::vector<std::vector<Idle>> idle;  // of each thread, the most recent last
+    std::size_t idle_count = 0;
+    std::size_t taken = 0;  // leases
     Clock::time_point left_out_until;
   };
-  // Somebody who waits for a place. `wake` is used on its strand only.
+  // Somebody who waits for a place. `wake` is used on its executor only.
   struct Waiter {
-    explicit Waiter(const Strand& on, std::chrono::milliseconds limit)
-        : strand(on), wake(on, limit) {}
-    Strand strand;
+    explicit Waiter(const Executor& on, std::chrono::milliseconds limit)
+        : executor(on), wake(on, limit) {}
+    Executor executor;
     Timer wake;
   };
 
-  // The next endpoint with a free place, which is then taken; those left out only if `any`. None:
-  // `waiter` is told when a place becomes free.
-  std::optional<std::size_t> Take(std::vector<bool>& tried, const std::shared_ptr<Waiter>& waiter);
-  // An idle connection of the lease's endpoint.
-  bool Reuse(Lease& lease, const Strand& strand);
+  // The next endpoint with a free place, which is then taken; those left out only if `any`.
+  std::optional<std::size_t> Take(std::vector<bool>& tried);
+  // Waits for a free place at an endpoint not tried; false: none came in time.
+  net::awaitable<bool> Wait(Executor executor, const std::vector<bool>& tried,
+                            Clock::time_point deadline);
+  // An idle connection of the lease's endpoint and thread.
+  bool Reuse(Lease& lease);
+  // Makes room for a new connection beside the idle ones of other threads.
+  void MakeRoom(std::size_t endpoint);
   void GiveBack(std::size_t endpoint);
-  using Opened = std::pair<boost::system::error_code, std::unique_ptr<Wire>>;
-  net::awaitable<Opened> Open(std::size_t endpoint, Strand strand);
+  // Closed where it lives.
+  static void Discard(Idle idle);
+  // Under mutex_.
+  static void DropIdle(Endpoint& endpoint);
+  using Opened = std::pair<boost::system::error_code, std::shared_ptr<Wire>>;
+  net::awaitable<Opened> Open(std::size_t endpoint, Executor executor);
 
   const UpstreamOptions options_;
   const std::shared_ptr<TlsContext> tls_;

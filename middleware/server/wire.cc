@@ -2,8 +2,11 @@
 
 #include <openssl/err.h>
 
+#include <algorithm>
 #include <array>
+#include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
+#include <utility>
 
 namespace zerocloud::server {
 namespace {
@@ -11,10 +14,11 @@ namespace {
 using boost::system::error_code;
 
 constexpr std::size_t kCipherBytes = std::size_t{64} * 1024;
-
-error_code Plain(const error_code& ec) {
-  return ec == beast::error::timeout ? error_code(net::error::timed_out) : ec;
-}
+// So many reads or writes that need not wait follow each other before another connection has its
+// turn.
+constexpr int kAtOnce = 16;
+// A request's head seldom has more.
+constexpr std::size_t kAheadBytes = 4096;
 
 // A peer that breaks TLS has broken the connection.
 error_code TlsFailure() {
@@ -22,44 +26,208 @@ error_code TlsFailure() {
   return net::error::connection_aborted;
 }
 
+// An end without close_notify could have been forged: it is never an orderly one.
+error_code TlsEnd(const error_code& error) {
+  return error == net::error::eof ? error_code(net::error::connection_aborted) : error;
+}
+
 }  // namespace
 
-void Wire::SetLimit(std::chrono::milliseconds limit) {
-  if (limit == kForever) {
-    stream_.expires_never();
-  } else {
-    stream_.expires_after(limit);
-  }
+Wire::Wire(Socket socket) : socket_(std::move(socket)), timer_(socket_.get_executor()) {
+  error_code ignored;
+  ignored = socket_.non_blocking(true, ignored);
+}
+
+Wire::Wire(const Executor& executor) : socket_(executor), timer_(executor) {}
+
+void Wire::SetDeadline(Clock::time_point& deadline, Limit limit) {
+  deadline = limit == kForever ? Clock::time_point::max() : Clock::now() + limit;
+  if (deadline < rings_at_) SetTimer(deadline);
+}
+
+void Wire::SetTimer(Clock::time_point when) {
+  rings_at_ = when;
+  timer_.expires_at(when);
+  timer_.async_wait([self = shared_from_this()](const error_code& error) {
+    if (!error) self->Ring();
+  });
+}
+
+void Wire::Ring() {
+  rings_at_ = Clock::time_point::max();
+  const auto next = std::min(read_deadline_, write_deadline_);
+  if (next == Clock::time_point::max() || !socket_.is_open()) return;
+  if (next > Clock::now()) return SetTimer(next);
+  is_timed_out_ = true;
+  Close();
+}
+
+error_code Wire::Told(const error_code& error) const {
+  return error && is_timed_out_ ? error_code(net::error::timed_out) : error;
+}
+
+void Wire::Close() {
+  error_code ignored;
+  ignored = socket_.close(ignored);
+  timer_.cancel();
 }
 
 void Wire::ShutdownSend() {
   error_code ignored;
-  ignored = stream_.socket().shutdown(net::socket_base::shutdown_send, ignored);
+  ignored = socket_.shutdown(net::socket_base::shutdown_send, ignored);
 }
 
 net::awaitable<error_code> Wire::Connect(net::generic::stream_protocol::endpoint endpoint,
-                                         std::chrono::milliseconds limit) {
-  SetLimit(limit);
-  const auto [ec] = co_await stream_.async_connect(endpoint, kAwait);
-  co_return Plain(ec);
+                                         Limit limit) {
+  SetDeadline(write_deadline_, limit);
+  const auto [error] = co_await socket_.async_connect(endpoint, kAwait);
+  write_deadline_ = Clock::time_point::max();
+  error_code ignored;
+  if (!error) ignored = socket_.non_blocking(true, ignored);
+  co_return Told(error);
 }
 
-net::awaitable<Wire::Moved> Wire::Read(net::mutable_buffer space, std::chrono::milliseconds limit) {
+net::awaitable<Wire::Moved> Wire::Read(net::mutable_buffer space, Limit limit) {
   if (tls_ != nullptr) co_return co_await ReadTls(space, limit);
-  SetLimit(limit);
-  const auto [ec, count] = co_await stream_.async_read_some(space, kAwait);
-  co_return Moved{Plain(ec), count};
+  if (was_full_ && ++reads_at_once_ < kAtOnce) {
+    error_code error;
+    const std::size_t count = socket_.read_some(space, error);
+    was_full_ = count == space.size();
+    if (error != net::error::would_block) co_return Moved{error, count};
+  }
+  reads_at_once_ = 0;
+  SetDeadline(read_deadline_, limit);
+  const auto [error, count] = co_await socket_.async_read_some(space, kAwait);
+  read_deadline_ = Clock::time_point::max();
+  was_full_ = count == space.size();
+  co_return Moved{Told(error), count};
 }
 
-net::awaitable<error_code> Wire::Write(std::span<const net::const_buffer> pieces,
-                                       std::chrono::milliseconds limit) {
-  if (tls_ != nullptr) co_return co_await WriteTls(pieces, limit);
-  SetLimit(limit);
-  const auto [ec, count] = co_await net::async_write(stream_, pieces, kAwait);
-  co_return Plain(ec);
+net::awaitable<error_code> Wire::Fill(beast::flat_buffer& buffer, std::size_t at_most,
+                                      Limit limit) {
+  if (is_reading_ahead_) {
+    SetDeadline(read_deadline_, limit);
+    const auto [error] = co_await net::async_initiate<decltype(kAwait), void(error_code)>(
+        [this](auto handler) { waiter_.emplace(std::move(handler)); }, kAwait);
+    read_deadline_ = Clock::time_point::max();
+    co_return Told(error);
+  }
+  if (ahead_error_) co_return Told(ahead_error_);
+  const auto space = buffer.prepare(std::min(at_most, buffer.max_size() - buffer.size()));
+  const Moved moved = co_await Read(space, limit);
+  if (!moved.error) buffer.commit(moved.count);
+  co_return moved.error;
 }
 
-net::awaitable<error_code> Wire::Handshake(SslSession tls, std::chrono::milliseconds limit,
+void Wire::Watch(beast::flat_buffer& buffer, std::size_t at_most, std::function<void()> gone) {
+  ahead_ = &buffer;
+  ahead_bytes_ = at_most;
+  gone_ = std::move(gone);
+  if (ahead_error_) {
+    net::post(executor(), [self = shared_from_this()] { self->EndAhead(self->ahead_error_); });
+  } else if (!is_reading_ahead_) {
+    ReadAhead();
+  }
+}
+
+void Wire::ReadAhead() {
+  if (ahead_->size() >= ahead_bytes_) return;
+  const std::size_t room = ahead_bytes_ - ahead_->size();
+  if (tls_ != nullptr) {
+    Moved moved;
+    while (
+        ahead_->size() < ahead_bytes_ &&
+        TakePlain(ahead_->prepare(std::min(kAheadBytes, ahead_bytes_ - ahead_->size())), moved)) {
+      ahead_->commit(moved.count);
+    }
+    if (moved.error) {
+      net::post(executor(),
+                [self = shared_from_this(), error = moved.error] { self->EndAhead(error); });
+      return;
+    }
+  }
+  ahead_space_.resize(kAheadBytes);
+  is_reading_ahead_ = true;
+  socket_.async_read_some(net::buffer(ahead_space_.data(), std::min(kAheadBytes, room)),
+                          [self = shared_from_this()](const error_code& error, std::size_t count) {
+                            self->GotAhead(error, count);
+                          });
+}
+
+void Wire::GotAhead(const error_code& error, std::size_t count) {
+  is_reading_ahead_ = false;
+  if (std::exchange(is_interrupted_, false) && socket_.is_open()) {
+    WakeWaiter(net::error::operation_aborted);
+    if (error) return;  // else there are bytes, too
+  }
+  error_code end = error;
+  if (!error && tls_ != nullptr) {
+    const int taken =
+        BIO_write(SSL_get_rbio(tls_.get()), ahead_space_.data(), static_cast<int>(count));
+    if (taken != static_cast<int>(count)) end = TlsFailure();
+  } else if (!error) {
+    net::buffer_copy(ahead_->prepare(count), net::buffer(ahead_space_));
+    ahead_->commit(count);
+  }
+  if (end) return EndAhead(tls_ != nullptr ? TlsEnd(end) : end);
+  if (waiter_.has_value()) return WakeWaiter(error_code());
+  ReadAhead();
+}
+
+void Wire::WakeWaiter(const error_code& error) {
+  if (!waiter_.has_value()) return;
+  auto waiter = std::move(*waiter_);
+  waiter_.reset();
+  std::move(waiter)(error);
+}
+
+void Wire::EndAhead(const error_code& error) {
+  ahead_error_ = error;
+  WakeWaiter(error);
+  if (gone_) std::exchange(gone_, nullptr)();
+}
+
+void Wire::Interrupt() {
+  is_interrupted_ = is_reading_ahead_;
+  error_code ignored;
+  ignored = socket_.cancel(ignored);
+}
+
+net::awaitable<error_code> Wire::Write(std::span<const net::const_buffer> pieces, Limit limit) {
+  return tls_ != nullptr ? WriteTls(pieces, limit) : WritePlain(pieces, limit);
+}
+
+net::awaitable<error_code> Wire::WritePlain(std::span<const net::const_buffer> pieces,
+                                            Limit limit) {
+  std::array<net::const_buffer, kMaxPieces> rest{};
+  std::ranges::copy(pieces.first(std::min(pieces.size(), kMaxPieces)), rest.begin());
+  if (++writes_at_once_ < kAtOnce) {
+    error_code error;
+    std::size_t count = socket_.write_some(rest, error);
+    if (error && error != net::error::would_block) co_return error;
+    std::size_t left = 0;
+    for (net::const_buffer& piece : rest) {
+      const std::size_t taken = std::min(count, piece.size());
+      piece += taken;
+      count -= taken;
+      left += piece.size();
+    }
+    if (left == 0) co_return error_code();
+  }
+  writes_at_once_ = 0;
+  for (net::const_buffer& piece : rest) {
+    while (piece.size() > 0) {
+      SetDeadline(write_deadline_, limit);
+      const auto [error, count] = co_await socket_.async_write_some(piece, kAwait);
+      write_deadline_ = Clock::time_point::max();
+      if (error) co_return Told(error);
+      piece += count;
+    }
+  }
+  co_return error_code();
+}
+
+net::awaitable<error_code> Wire::Handshake(SslSession tls, Limit limit,
                                            std::string_view already_read) {
   if (tls == nullptr) co_return net::error::no_memory;
   tls_ = std::move(tls);
@@ -80,16 +248,17 @@ net::awaitable<error_code> Wire::Handshake(SslSession tls, std::chrono::millisec
   }
 }
 
-net::awaitable<error_code> Wire::Feed(std::chrono::milliseconds limit) {
+net::awaitable<error_code> Wire::Feed(Limit limit) {
   cipher_in_.resize(kCipherBytes);
-  SetLimit(limit);
-  const auto [ec, count] = co_await stream_.async_read_some(net::buffer(cipher_in_), kAwait);
-  if (ec) co_return Plain(ec);
+  SetDeadline(read_deadline_, limit);
+  const auto [error, count] = co_await socket_.async_read_some(net::buffer(cipher_in_), kAwait);
+  read_deadline_ = Clock::time_point::max();
+  if (error) co_return Told(error);
   const int taken = BIO_write(SSL_get_rbio(tls_.get()), cipher_in_.data(), static_cast<int>(count));
   co_return taken == static_cast<int>(count) ? error_code() : TlsFailure();
 }
 
-net::awaitable<error_code> Wire::Flush(std::chrono::milliseconds limit) {
+net::awaitable<error_code> Wire::Flush(Limit limit) {
   BIO* out = SSL_get_wbio(tls_.get());
   // Whoever is writing takes these bytes, too.
   if (is_flushing_) co_return error_code();
@@ -99,36 +268,41 @@ net::awaitable<error_code> Wire::Flush(std::chrono::milliseconds limit) {
     cipher_out_.resize(kCipherBytes);
     const int count = BIO_read(out, cipher_out_.data(), static_cast<int>(cipher_out_.size()));
     if (count <= 0) break;
-    const net::const_buffer piece(cipher_out_.data(), static_cast<std::size_t>(count));
-    SetLimit(limit);
-    const auto [ec, sent] = co_await net::async_write(stream_, piece, kAwait);
-    result = Plain(ec);
+    const std::array<net::const_buffer, 1> piece = {
+        net::const_buffer(cipher_out_.data(), static_cast<std::size_t>(count))};
+    result = co_await WritePlain(piece, limit);
   }
   is_flushing_ = false;
   co_return result;
 }
 
-net::awaitable<Wire::Moved> Wire::ReadTls(net::mutable_buffer space,
-                                          std::chrono::milliseconds limit) {
+bool Wire::TakePlain(net::mutable_buffer space, Moved& moved) {
+  ERR_clear_error();
+  const int done = SSL_read_ex(tls_.get(), space.data(), space.size(), &moved.count);
+  if (done == 1) return true;
+  moved.count = 0;
+  const int why = SSL_get_error(tls_.get(), done);
+  if (why == SSL_ERROR_ZERO_RETURN) {
+    moved.error = net::error::eof;
+  } else if (why != SSL_ERROR_WANT_READ) {
+    moved.error = TlsFailure();
+  }
+  return false;
+}
+
+net::awaitable<Wire::Moved> Wire::ReadTls(net::mutable_buffer space, Limit limit) {
   for (;;) {
-    ERR_clear_error();
-    std::size_t count = 0;
-    const int done = SSL_read_ex(tls_.get(), space.data(), space.size(), &count);
-    if (done == 1) co_return Moved{{}, count};
-    const int why = SSL_get_error(tls_.get(), done);
-    if (why == SSL_ERROR_ZERO_RETURN) co_return Moved{net::error::eof, 0};
-    if (why != SSL_ERROR_WANT_READ) co_return Moved{TlsFailure(), 0};
+    Moved moved;
+    if (TakePlain(space, moved) || moved.error) co_return moved;
     // TLS 1.3 may owe the peer a message of its own, such as new keys.
     const error_code sent = co_await Flush(limit);
     if (sent) co_return Moved{sent, 0};
     const error_code fed = co_await Feed(limit);
-    // An end without close_notify could have been forged: it is never an orderly one.
-    if (fed) co_return Moved{fed == net::error::eof ? net::error::connection_aborted : fed, 0};
+    if (fed) co_return Moved{TlsEnd(fed), 0};
   }
 }
 
-net::awaitable<error_code> Wire::WriteTls(std::span<const net::const_buffer> pieces,
-                                          std::chrono::milliseconds limit) {
+net::awaitable<error_code> Wire::WriteTls(std::span<const net::const_buffer> pieces, Limit limit) {
   for (const net::const_buffer& piece : pieces) {
     if (piece.size() == 0) continue;
     ERR_clear_error();

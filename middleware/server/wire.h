@@ -1,16 +1,20 @@
 // Wire: one connection as a stream of bytes, plain or under TLS. Internal to the server folder:
-// includes Asio, Beast and OpenSSL.
+// includes Asio and OpenSSL.
 //
-// One strand. At most one Read and one Write at a time; the two may overlap. Every wait has its
-// limit; a wire whose wait ran out is closed.
+// One executor. At most one Read and one Write at a time; the two may overlap. Every wait has its
+// limit; a wire whose wait ran out is closed. Owned by shared_ptr, since what is under way when it
+// is closed ends a little later: whoever is done with a wire closes it.
 #pragma once
 
 #include <openssl/ssl.h>
 
+#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
 #include <chrono>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -24,53 +28,100 @@ struct SslDeleter {
 };
 using SslSession = std::unique_ptr<SSL, SslDeleter>;
 
-class Wire {
+class Wire : public std::enable_shared_from_this<Wire> {
  public:
-  // `tls`: a session over memory buffers (NewTlsSession), or null: plain. One that is not shaken
-  // yet is by Handshake().
-  explicit Wire(Socket socket, SslSession tls = nullptr)
-      : stream_(std::move(socket)), tls_(std::move(tls)) {}
+  using Limit = std::chrono::milliseconds;
+
+  explicit Wire(Socket socket);
   // For one that is to be connected.
-  explicit Wire(const Strand& strand) : stream_(strand) {}
+  explicit Wire(const Executor& executor);
 
   struct Moved {
     boost::system::error_code error;  // net::error::timed_out; net::error::eof at an orderly end
     std::size_t count = 0;            // > 0 of a read without error
   };
   net::awaitable<boost::system::error_code> Connect(
-      net::generic::stream_protocol::endpoint endpoint, std::chrono::milliseconds limit);
+      net::generic::stream_protocol::endpoint endpoint, Limit limit);
   // Turns a plain wire into one under TLS. `already_read`: bytes of the peer that came before.
-  net::awaitable<boost::system::error_code> Handshake(SslSession tls,
-                                                      std::chrono::milliseconds limit,
+  net::awaitable<boost::system::error_code> Handshake(SslSession tls, Limit limit,
                                                       std::string_view already_read = {});
   // kForever: no limit.
-  static constexpr std::chrono::milliseconds kForever = std::chrono::milliseconds::max();
-  net::awaitable<Moved> Read(net::mutable_buffer space, std::chrono::milliseconds limit);
-  // All of it. `limit` is for each piece that the peer takes.
+  static constexpr Limit kForever = Limit::max();
+  // Not while the wire reads ahead; Fill goes on with that.
+  net::awaitable<Moved> Read(net::mutable_buffer space, Limit limit);
+  // Some more bytes at the end of `buffer`, at most `at_most`.
+  net::awaitable<boost::system::error_code> Fill(beast::flat_buffer& buffer, std::size_t at_most,
+                                                 Limit limit);
+  // All of it, at most kMaxPieces. `limit` is for each piece that the peer takes.
+  static constexpr std::size_t kMaxPieces = 4;
   net::awaitable<boost::system::error_code> Write(std::span<const net::const_buffer> pieces,
-                                                  std::chrono::milliseconds limit);
+                                                  Limit limit);
+  // Another limit for the read that is under way, from now on.
+  void LimitRead(Limit limit) { SetDeadline(read_deadline_, limit); }
 
-  void Close() { stream_.close(); }
+  // Reads ahead into `buffer` until it holds `at_most` bytes, and calls `gone` on the executor,
+  // once, when the peer has closed its end or broken the connection. (Behind a buffer that is full
+  // the end is not seen.) Unwatch: `gone` is not called any more; the read goes on, and the next
+  // Watch or Fill, into the same buffer, takes it over. What was in the buffer may move when more
+  // comes.
+  void Watch(beast::flat_buffer& buffer, std::size_t at_most, std::function<void()> gone);
+  void Unwatch() { gone_ = nullptr; }
+  // Ends a Read or Fill under way, with operation_aborted. The wire stays good.
+  void Interrupt();
+
+  void Close();
   void ShutdownSend();
-  [[nodiscard]] bool is_tls() const { return tls_ != nullptr; }
-  [[nodiscard]] Socket& socket() { return stream_.socket(); }
-  [[nodiscard]] Strand strand() { return stream_.get_executor(); }
-
-  // The end of this wire, without closing: what Upstream keeps of an idle one.
-  Socket ReleaseSocket() { return stream_.release_socket(); }
-  SslSession ReleaseTls() { return std::move(tls_); }
+  [[nodiscard]] Socket& socket() { return socket_; }
+  [[nodiscard]] Executor executor() { return socket_.get_executor(); }
 
  private:
-  void SetLimit(std::chrono::milliseconds limit);
-  // Bytes that OpenSSL wants sent. Only one writer at a time may do that.
-  net::awaitable<boost::system::error_code> Flush(std::chrono::milliseconds limit);
-  // Reads ciphertext for OpenSSL.
-  net::awaitable<boost::system::error_code> Feed(std::chrono::milliseconds limit);
-  net::awaitable<Moved> ReadTls(net::mutable_buffer space, std::chrono::milliseconds limit);
-  net::awaitable<boost::system::error_code> WriteTls(std::span<const net::const_buffer> pieces,
-                                                     std::chrono::milliseconds limit);
+  using Clock = std::chrono::steady_clock;
 
-  Stream stream_;
+  // One timer for both deadlines. It is set anew only when it would ring too late; when it rings
+  // too early it is set for the rest.
+  void SetDeadline(Clock::time_point& deadline, Limit limit);
+  void SetTimer(Clock::time_point when);
+  void Ring();
+  // That error, or that the time ran out.
+  [[nodiscard]] boost::system::error_code Told(const boost::system::error_code& error) const;
+  void ReadAhead();
+  void GotAhead(const boost::system::error_code& error, std::size_t count);
+  // Lets a Fill go on that waits for the read ahead.
+  void WakeWaiter(const boost::system::error_code& error);
+  void EndAhead(const boost::system::error_code& error);
+  // What OpenSSL has of the plain text now. False, `error` clear: it needs more of the peer.
+  bool TakePlain(net::mutable_buffer space, Moved& moved);
+  // Bytes that OpenSSL wants sent. Only one writer at a time may do that.
+  net::awaitable<boost::system::error_code> Flush(Limit limit);
+  // Reads ciphertext for OpenSSL.
+  net::awaitable<boost::system::error_code> Feed(Limit limit);
+  net::awaitable<Moved> ReadTls(net::mutable_buffer space, Limit limit);
+  net::awaitable<boost::system::error_code> WriteTls(std::span<const net::const_buffer> pieces,
+                                                     Limit limit);
+  net::awaitable<boost::system::error_code> WritePlain(std::span<const net::const_buffer> pieces,
+                                                       Limit limit);
+
+  Socket socket_;
+  Timer timer_;
+  Clock::time_point read_deadline_ = Clock::time_point::max();
+  Clock::time_point write_deadline_ = Clock::time_point::max();
+  Clock::time_point rings_at_ = Clock::time_point::max();
+  bool is_timed_out_ = false;
+
+  bool was_full_ = false;  // the last read took all that there was room for: more is there
+  int reads_at_once_ = 0;  // without giving others their turn
+  int writes_at_once_ = 0;
+
+  // Reading ahead.
+  beast::flat_buffer* ahead_ = nullptr;
+  std::size_t ahead_bytes_ = 0;  // at most
+  std::vector<char> ahead_space_;
+  bool is_reading_ahead_ = false;
+  bool is_interrupted_ = false;
+  boost::system::error_code ahead_error_;  // how it ended
+  std::function<void()> gone_;
+  std::optional<net::any_completion_handler<void(boost::system::error_code)>> waiter_;
+
   SslSession tls_;
   bool is_flushing_ = false;
   std::vector<char> cipher_in_;

@@ -56,8 +56,8 @@ std::optional<Timestamp> Timestamp::ParseIso(std::string_view text) {
     return std::nullopt;
   }
   const std::int64_t days = std::chrono::sys_days(date).time_since_epoch().count();
-  const std::int64_t seconds =
-      days * 86400 + number(11, 2) * 3600 + number(14, 2) * 60 + number(17, 2);
+  const std::int64_t seconds = days * 86400 + std::int64_t{number(11, 2)} * 3600 +
+                               std::int64_t{number(14, 2)} * 60 + number(17, 2);
   if (seconds < 0) return std::nullopt;
   return Timestamp{seconds * 100'000 + number(20, 6) / 10};
 }

@@ -41,8 +41,9 @@ Result<Metadata> ReadMetadata(int file) {
     const std::string name = i == 0 ? kMetadataName : fmt::format("{}{}", kMetadataName, i);
     Result<std::optional<std::string>> piece = ReadAttribute(file, name);
     if (!piece) return Fail(piece);
-    if (!*piece) break;
-    pickle += **piece;
+    const std::optional<std::string>& value = *piece;
+    if (!value) break;
+    pickle += *value;
     if (pickle.size() > kMaxPickleBytes) break;  // which is then refused
   }
   if (pickle.empty()) {

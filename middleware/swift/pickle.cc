@@ -87,7 +87,7 @@ class Machine {
   }
 
  private:
-  std::unexpected<Error> Refuse(std::string_view why) const {
+  [[nodiscard]] std::unexpected<Error> Refuse(std::string_view why) const {
     return Fail(ErrorCode::kInvalid, fmt::format("metadata is no pickle that Swift writes: {} "
                                                  "(offset {}, opcode 0x{:02x})",
                                                  why, at_, opcode_));

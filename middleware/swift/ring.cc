@@ -147,14 +147,16 @@ Result<Ring> Ring::Parse(std::string unpacked) {
   }
   Result<RingJson> json = ParseJson(bytes.substr(kHeadBytes, json_size));
   if (!json) return Fail(json);
-  if (!json->part_shift || *json->part_shift < kMinPartShift || *json->part_shift > 32) {
+  const std::uint64_t part_shift = json->part_shift.value_or(0);
+  const std::uint64_t replicas = json->replicas.value_or(0);
+  if (part_shift < kMinPartShift || part_shift > 32) {
     return FailRing(fmt::format("part_shift is not from {} to 32", kMinPartShift));
   }
-  if (!json->replicas || *json->replicas == 0 || *json->replicas > kMaxRingReplicas) {
+  if (replicas == 0 || replicas > kMaxRingReplicas) {
     return FailRing(fmt::format("replica_count is not from 1 to {}", kMaxRingReplicas));
   }
   Ring ring;
-  ring.part_shift_ = static_cast<unsigned>(*json->part_shift);
+  ring.part_shift_ = static_cast<unsigned>(part_shift);
   // Old rings do not say; they were written in the order of their machine.
   if (json->byte_order == "big") ring.order_ = std::endian::big;
   if (json->byte_order == "little") ring.order_ = std::endian::little;
@@ -163,12 +165,12 @@ Result<Ring> Ring::Parse(std::string unpacked) {
   const std::size_t row = std::size_t{2} << (32 - ring.part_shift_);
   const std::size_t start = kHeadBytes + json_size;
   const std::size_t table = bytes.size() - start;
-  const std::size_t whole = (*json->replicas - 1) * row;
+  const std::size_t whole = (replicas - 1) * row;
   if (table <= whole || table > whole + row || table % 2 != 0) {
     return FailRing(
-        fmt::format("{} bytes of table for {} replicas of {} bytes", table, *json->replicas, row));
+        fmt::format("{} bytes of table for {} replicas of {} bytes", table, replicas, row));
   }
-  for (std::size_t i = 0; i < *json->replicas; ++i) ring.rows_.push_back(start + i * row);
+  for (std::size_t i = 0; i < replicas; ++i) ring.rows_.push_back(start + i * row);
   ring.bytes_ = std::move(unpacked);
   return ring;
 }

@@ -60,7 +60,9 @@ server::Options ServerOptions(const config::Config& config, const config::Endpoi
   server::Options options;
   options.address = endpoint.host;
   options.port = endpoint.port;
-  options.threads = section.threads;
+  const std::size_t processors = std::max(1U, std::thread::hardware_concurrency());
+  const std::size_t enough = config.upstream.empty() ? processors + 2 : processors;
+  options.threads = section.threads != 0 ? section.threads : enough;
   if (config.log == "requests") {
     options.on_request = [](const server::RequestRecord& record) {
       LogRequest(STDERR_FILENO, record);
@@ -123,6 +125,8 @@ node::EngineConfig EngineOptions(const config::Config& config) {
   options.programs = section.programs;
   options.spool_directory = section.spool_directory;
   options.spool_bytes = section.spool_bytes;
+  options.wants_own_namespaces = section.own_namespaces != 0;
+  options.control_groups = section.control_groups;
   options.limits = config.jobs;
   return options;
 }

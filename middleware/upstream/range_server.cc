@@ -134,7 +134,7 @@ class RangeServer::Served {
       const std::uint64_t from = page * kPage;
       const std::uint64_t size = std::min(size_, stop * kPage) - from;
       std::uint64_t taken = 0;
-      const Result<void> fetched =
+      Result<void> fetched =
           fetch_(from, size, [&](std::span<const std::byte> bytes) -> Result<void> {
             if (bytes.size() > size - taken) {
               return Fail(ErrorCode::kUnavailable, "the upstream sent more bytes than asked for");

@@ -29,7 +29,7 @@ inline constexpr AllowedCall kZygoteCalls[] = {
     {SYS_recvmsg, "a request and the session's descriptors; in a session: is the host there?"},
     {SYS_sendmsg, "the process id of the session, or an errno"},
     {SYS_clone, "the session; it becomes a child of the host, not of the zygote"},
-    {SYS_wait4, "the first process of the process id namespace: is it there, has it ended?"},
+    {SYS_wait4, "the end of the first process of the process id namespace"},
 };
 
 inline constexpr AllowedCall kSetUpCalls[] = {

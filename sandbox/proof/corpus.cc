@@ -127,6 +127,20 @@ std::vector<bool> FindStarts(const Bytes& code) {
   return starts;
 }
 
+std::uint64_t CountNew(const Bytes& old, const std::vector<bool>& old_starts, const Bytes& code,
+                       const std::vector<bool>& starts) {
+  std::uint64_t count = 0;
+  bool is_new = false;  // the instruction at hand, as far as it was seen
+  for (std::size_t at = 0; at < code.size(); ++at) {
+    if (starts[at]) {
+      count += is_new ? 1 : 0;
+      is_new = false;
+    }
+    is_new |= code[at] != old[at] || starts[at] != old_starts[at];
+  }
+  return count + (is_new ? 1 : 0);
+}
+
 Corpus::Corpus(const std::vector<std::string>& paths) {
   for (const std::string& path : paths) {
     texts_.push_back(ReadText(path));

@@ -18,6 +18,10 @@ Bytes ReadText(const std::string& path);
 // Where instructions start, by our own decoder: a flag for each byte.
 std::vector<bool> FindStarts(const Bytes& code);
 
+// How many instructions of `code` are not in `old` with the same bytes at the same place.
+std::uint64_t CountNew(const Bytes& old, const std::vector<bool>& old_starts, const Bytes& code,
+                       const std::vector<bool>& starts);
+
 class Corpus {
  public:
   // Ends the process if a file has no text.

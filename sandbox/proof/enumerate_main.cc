@@ -3,7 +3,9 @@
 // safe. Whether it is accepted must not depend on the screen (screen.h). No EVEX, XOP, 3DNow!, REX2
 // or irregular prefix may be accepted at all.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <array>
+#include <bitset>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -29,11 +31,24 @@ using Bytes = std::vector<unsigned char>;
 
 constexpr std::uint64_t kAddress = 0x400000;
 constexpr std::uint32_t kNoScreen = 1u << 31;
+constexpr std::size_t kBatch = 64;
 
 struct Options {
   bool is_full = false;
+  std::string part;  // only these; all if empty
   std::uint64_t stride = 1, first = 0;
 };
+
+// A bundle that is filled with NOPs from `begin` on: few of them, as each has to be verified.
+using Bundle = std::array<unsigned char, kBundleSize>;
+Bundle FilledFrom(std::size_t begin) {
+  static const Bytes longest = {0x66, 0x0F, 0x1F, 0x84, 0, 0, 0, 0, 0};
+  Bundle code{};
+  for (; begin + longest.size() <= code.size(); begin += longest.size())
+    std::ranges::copy(longest, code.begin() + static_cast<std::ptrdiff_t>(begin));
+  for (; begin < code.size(); ++begin) code[begin] = 0x90;
+  return code;
+}
 
 // What follows an opcode: ModRM, and SIB if there is one.
 std::vector<Bytes> MakeTails(bool is_full) {
@@ -57,12 +72,16 @@ std::vector<Bytes> MakeTails(bool is_full) {
 class Enumeration {
  public:
   explicit Enumeration(const Options& options)
-      : options_(options), tails_(MakeTails(options.is_full)) {}
+      : options_(options), tails_(MakeTails(options.is_full)) {
+    for (std::size_t length = 0; length < filled_.size(); ++length)
+      filled_[length] = FilledFrom(length);
+  }
 
   void Run() {
-    TryLegacy();
-    TryVex();
-    TryForbidden();
+    if (options_.part.empty() || options_.part == "legacy") TryLegacy();
+    if (options_.part.empty() || options_.part == "vex") TryVex();
+    if (options_.part.empty() || options_.part == "forbidden") TryForbidden();
+    Flush();
   }
 
   [[nodiscard]] bool Report() const {
@@ -191,46 +210,93 @@ class Enumeration {
           // Where an escape or prefix follows, it is another of these, or a legal instruction.
           if (map.empty() && !verifier::kDecoder.is_opcode[0][opcode]) continue;
           const bool is_nop = map == Bytes{0x0F} && opcode == 0x1F;
-          for (const Bytes& tail : tails_) Try(head, tail, !is_nop);
+          TryTails(head, !is_nop);
         }
       }
     }
   }
 
   void TryTails(const Bytes& head, bool is_forbidden) {
-    for (const Bytes& tail : tails_) Try(head, tail, is_forbidden);
+    const std::uint64_t behind = (count_ + options_.stride - options_.first) % options_.stride;
+    for (std::size_t k = (options_.stride - behind) % options_.stride; k < tails_.size();
+         k += options_.stride)
+      TryOne(head, tails_[k], is_forbidden);
+    count_ += tails_.size();
   }
 
   void Try(const Bytes& head, const Bytes& tail, bool is_forbidden) {
-    if (count_++ % options_.stride != options_.first) return;
+    if (count_++ % options_.stride == options_.first) TryOne(head, tail, is_forbidden);
+  }
+
+  void TryOne(const Bytes& head, const Bytes& tail, bool is_forbidden) {
     ++tried_;
-    // The instruction, zeros for what it has of displacement and immediate, and one-byte NOPs. A
-    // window of its own for the decoder, which tells where the NOPs begin.
-    std::array<unsigned char, kBundleSize> code{};
-    std::memcpy(code.data(), head.data(), head.size());
-    std::memcpy(code.data() + head.size(), tail.data(), tail.size());
+    // The instruction, zeros for what it has of displacement and immediate, and NOPs.
+    std::array<unsigned char, verifier::kDecodeWindow> window{};
+    std::ranges::copy(head, window.begin());
+    std::ranges::copy(tail, window.begin() + static_cast<std::ptrdiff_t>(head.size()));
     verifier::Instruction i;
-    if (!verifier::Decode(code.data(), i)) return;
-    std::memset(code.data() + i.length, 0x90, code.size() - i.length);
-    const bool is_accepted = IsAccepted(code, 0);
-    if (is_accepted != IsAccepted(code, kNoScreen)) Complain(code, "depends on the screen");
-    if (!is_accepted) return;
+    if (!verifier::Decode(window.data(), i)) return;
+    const Bundle& filled = filled_[i.length];
+    std::ranges::copy(std::span(filled).subspan(i.length), window.begin() + i.length);
+    std::ranges::copy(window, batch_.begin() + static_cast<std::ptrdiff_t>(batched_ * kBundleSize));
+    lengths_[batched_] = i.length;
+    are_forbidden_[batched_] = is_forbidden;
+    if (++batched_ == kBatch) Flush();
+  }
+
+  // Many at once: a region has its price.
+  void Flush() {
+    const std::bitset<kBatch> accepted = FindAccepted(0), without_screen = FindAccepted(kNoScreen);
+    for (std::size_t k = 0; k < batched_; ++k) {
+      const std::span<const unsigned char> code =
+          std::span(batch_).subspan(k * kBundleSize, kBundleSize);
+      if (accepted[k] != without_screen[k]) Complain(code, "depends on the screen");
+      if (accepted[k]) CheckAccepted(code, lengths_[k], are_forbidden_[k]);
+    }
+    batched_ = 0;
+  }
+
+  void CheckAccepted(std::span<const unsigned char> code, std::size_t length, bool is_forbidden) {
     ++accepted_;
     if (is_forbidden) return Complain(code, "may not be accepted");
-    const std::size_t zydis = DecodeLength(std::as_bytes(std::span(code)));
-    if (zydis != i.length) return Complain(code, "Zydis: " + std::to_string(zydis) + " bytes");
-    std::string unsafe = llvm_.FindUnsafe(code.data(), i.length, kAddress);
+    const std::size_t zydis = DecodeLength(std::as_bytes(code));
+    if (zydis != length) return Complain(code, "Zydis: " + std::to_string(zydis) + " bytes");
+    std::string unsafe = llvm_.FindUnsafe(code.data(), length, kAddress);
     if (!unsafe.empty()) return Complain(code, "LLVM: " + unsafe);
-    unsafe = FindUnsafe(std::as_bytes(std::span(code)), kAddress);
+    unsafe = FindUnsafe(std::as_bytes(code), kAddress);
     if (!unsafe.empty()) Complain(code, "Zydis: " + unsafe);
   }
 
-  static bool IsAccepted(std::span<const unsigned char> code, std::uint32_t weakened) {
+  // Which bundles of the batch have no violation.
+  std::bitset<kBatch> FindAccepted(std::uint32_t weakened) {
     verifier::weakened_rules = weakened;
-    std::uint32_t scratch[verifier::ScratchWords(kBundleSize)];
-    verifier::Violation first;
     constexpr unsigned kLevel = 3;
-    return verifier::IsAcceptable({code.data(), code.size(), kAddress, kLevel}, scratch, first);
+    const verifier::Code code = {batch_.data(), batched_ * kBundleSize, kAddress, kLevel};
+    std::bitset<kBatch> accepted;
+    accepted.set();
+    const verifier::Sink sink = {[](void* context, verifier::Violation violation) {
+                                   auto& set = *static_cast<std::bitset<kBatch>*>(context);
+                                   set.reset(violation.offset / kBundleSize);
+                                   return true;
+                                 },
+                                 &accepted};
+    std::uint32_t scratch[verifier::ScratchWords(kBatch * kBundleSize)];
+    if (!verifier::CheckRegion(code, sink)) return {};
+    verifier::CheckBundles(code, 0, batched_, scratch, sink);
+    // Each bundle for itself: branches may not lead to others.
+    for (std::size_t k = 0; k < batched_; ++k) {
+      const verifier::Code own = {batch_.data() + k * kBundleSize, kBundleSize, kAddress, kLevel};
+      bool is_fine = true;
+      const verifier::Sink own_sink = {[](void* context, verifier::Violation) {
+                                         *static_cast<bool*>(context) = false;
+                                         return false;
+                                       },
+                                       &is_fine};
+      verifier::CheckBranches(own, 0, 1, scratch + verifier::ScratchWords(k * kBundleSize),
+                              own_sink);
+      if (!is_fine) accepted.reset(k);
+    }
+    return accepted;
   }
 
   void Complain(std::span<const unsigned char> code, const std::string& what) {
@@ -244,6 +310,11 @@ class Enumeration {
 
   const Options options_;
   const std::vector<Bytes> tails_;
+  std::array<Bundle, verifier::kMaxInstructionLength + 1> filled_;
+  std::array<unsigned char, kBatch * kBundleSize> batch_{};
+  std::array<std::size_t, kBatch> lengths_{};
+  std::array<bool, kBatch> are_forbidden_{};
+  std::size_t batched_ = 0;
   LlvmOracle llvm_;
   std::uint64_t count_ = 0, tried_ = 0, accepted_ = 0, wrong_ = 0;
 };
@@ -253,6 +324,8 @@ int Main(int argc, char** argv) {
   Options options;
   app.add_flag("--full", options.is_full,
                "All of REX, VEX and SIB, not only the kinds that differ");
+  app.add_option("--part", options.part, "Only the legacy maps, VEX, or what is forbidden")
+      ->check(CLI::IsMember({"legacy", "vex", "forbidden"}));
   app.add_option("--stride", options.stride, "Only every so manieth one")
       ->check(CLI::PositiveNumber);
   app.add_option("--first", options.first, "Of each stride, this one");
@@ -261,6 +334,7 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
+  options.first %= options.stride;
   const auto begin = std::chrono::steady_clock::now();
   Enumeration enumeration(options);
   enumeration.Run();

@@ -23,12 +23,14 @@ class Proof {
 
   void Run() {
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(options_.seconds);
-    while (!progress_.is_caught && progress_.instructions < options_.instructions &&
+    while (!progress_.is_caught && progress_.changed < options_.instructions &&
            std::chrono::steady_clock::now() < end) {
       const Bytes snippet = corpus_.PickSnippet(random_);
+      const std::vector<bool> starts = FindStarts(snippet);
       // A snippet that is not accepted as it stands would only waste mutants.
       if (!IsAccepted(snippet)) continue;
-      for (unsigned k = 0; k < kMutantsPerSnippet && !progress_.is_caught; ++k) TryMutant(snippet);
+      for (unsigned k = 0; k < kMutantsPerSnippet && !progress_.is_caught; ++k)
+        TryMutant(snippet, starts);
     }
   }
 
@@ -40,16 +42,19 @@ class Proof {
                                   first);
   }
 
-  void TryMutant(const Bytes& snippet) {
+  void TryMutant(const Bytes& snippet, const std::vector<bool>& snippet_starts) {
     code_ = snippet;
     Mutate(code_, random_, touched_);
     const std::vector<bool> starts = FindStarts(code_);
     const auto count = static_cast<std::uint64_t>(std::ranges::count(starts, true));
     ++progress_.programs;
     progress_.instructions += count;
+    const std::uint64_t changed = CountNew(snippet, snippet_starts, code_, starts);
+    progress_.changed += changed;
     if (!IsAccepted(code_)) return;
     ++progress_.accepted;
     progress_.accepted_instructions += count;
+    progress_.accepted_changed += changed;
     progress_.code_size = code_.size();
     std::memcpy(progress_.code, code_.data(), code_.size());
     if (options_.asks_oracles) {

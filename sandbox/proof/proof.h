@@ -14,7 +14,7 @@ namespace zerocloud::proof {
 struct ProofOptions {
   std::uint64_t seed = 1;
   unsigned seconds = 60;
-  std::uint64_t instructions = ~std::uint64_t{0};  // stop when so many have been tried
+  std::uint64_t instructions = ~std::uint64_t{0};  // stop when so many changed ones were tried
   bool asks_oracles = true;
   std::vector<std::string> programs;
 };
@@ -23,8 +23,10 @@ struct ProofOptions {
 struct Progress {
   std::uint64_t programs;               // mutated ones
   std::uint64_t instructions;           // in them
+  std::uint64_t changed;                // of these: other than in the program before
   std::uint64_t accepted;               // of the programs
   std::uint64_t accepted_instructions;  // in those
+  std::uint64_t accepted_changed;       // of these
   std::uint64_t executed;               // runs
   std::uint64_t stepped, faults, traps, timeouts;
   bool is_caught;

@@ -89,7 +89,8 @@ int Main(int argc, char** argv) {
       ->required();
   app.add_option("--seed", options.seed, "Of the random numbers")->capture_default_str();
   app.add_option("--seconds", options.seconds, "At most so long")->capture_default_str();
-  app.add_option("--instructions", options.instructions, "Until so many have been tried");
+  app.add_option("--instructions", options.instructions,
+                 "Until so many mutated ones have been tried");
 #ifdef ZEROCLOUD_WEAKENED_VERIFIER
   std::vector<std::string> weakened;
   app.add_option("--weaken", weakened, "Rules to switch off")->required();
@@ -118,12 +119,13 @@ int Main(int argc, char** argv) {
   const std::chrono::duration<double> time = std::chrono::steady_clock::now() - begin;
   const auto number = [](std::uint64_t value) { return static_cast<unsigned long long>(value); };
   std::printf(
-      "seed %llu: tried %llu programs of %llu instructions, accepted %llu of %llu, executed %llu"
-      " (%llu stepped; %llu ended with a fault, %llu with a trap, %llu by time), %.1f s\n",
+      "seed %llu: tried %llu programs of %llu instructions, %llu of them mutated; accepted %llu of"
+      " %llu, %llu mutated; executed %llu (%llu stepped; %llu ended with a fault, %llu with a trap,"
+      " %llu by time); %.1f s\n",
       number(options.seed), number(progress.programs), number(progress.instructions),
-      number(progress.accepted), number(progress.accepted_instructions), number(progress.executed),
-      number(progress.stepped), number(progress.faults), number(progress.traps),
-      number(progress.timeouts), time.count());
+      number(progress.changed), number(progress.accepted), number(progress.accepted_instructions),
+      number(progress.accepted_changed), number(progress.executed), number(progress.stepped),
+      number(progress.faults), number(progress.traps), number(progress.timeouts), time.count());
 #ifdef ZEROCLOUD_WEAKENED_VERIFIER
   std::printf("%s\n", is_caught ? progress.finding : "no escape, though a rule is missing");
   return is_caught ? kClean : kCaught;

@@ -185,6 +185,29 @@ TEST(AddressSpace, ManifestTellsTheGuestAboutItsChannels) {
                "/dev/input");
 }
 
+TEST(AddressSpace, AnImageIsPagesOfItsFileAndThenZeros) {
+  using loader::Protection;
+  loader::ImageLayout layout;
+  layout.segments = {{0x400000, 0x3000, 0, 0x3000, Protection::kReadExecute},
+                     {0x403000, 0x1000, 0x3000, 0x1000, Protection::kRead},
+                     {0x404000, 0x5000, 0x4000, 0x2000, Protection::kReadWrite},
+                     {0x409000, 0x1000, 0x6000, 0, Protection::kReadWrite}};
+  const std::vector<Region> regions = ImageRegions(layout);
+  ASSERT_EQ(regions.size(), 5U) << "a segment without bytes in the file is zeros only";
+  const auto expect = [&](std::size_t k, std::uint64_t address, std::uint64_t size,
+                          std::uint32_t access, RegionSource source) {
+    EXPECT_EQ(regions[k].address, address) << k;
+    EXPECT_EQ(regions[k].size, size) << k;
+    EXPECT_EQ(regions[k].access, access) << k;
+    EXPECT_EQ(regions[k].source, source) << k;
+  };
+  expect(0, 0x400000, 0x3000, kRead | kExecute, RegionSource::kImage);
+  expect(1, 0x403000, 0x1000, kRead, RegionSource::kImage);
+  expect(2, 0x404000, 0x2000, kRead | kWrite, RegionSource::kImage);
+  expect(3, 0x406000, 0x3000, kRead | kWrite, RegionSource::kZero);
+  expect(4, 0x409000, 0x1000, kRead | kWrite, RegionSource::kZero);
+}
+
 TEST(AddressSpace, RefusesChannelsThatDoNotFitTheManifestPages) {
   const std::vector<ChannelFacts> many(5000, {std::string(1000, 'x'), {}});
   const auto space = LayOut(SmallImage(), 64 * kMiB, many);

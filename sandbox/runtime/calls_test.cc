@@ -135,6 +135,23 @@ TEST_F(CallsTest, RandomChannelReadsBackWhatItWrote) {
   EXPECT_EQ(Bytes(kHeap, 10), "0123XY6789");
 }
 
+// The gate is not in it, and is not readable here: a digest that took it would fault.
+TEST_F(CallsTest, ExitDigestsTheMemoryThatTheGuestCanRead) {
+  block_.wants_memory_digest = 1;
+  std::memcpy(Host(kHeap), "something", 9);
+  channels::Sha1 expected;
+  Sha1Init(expected);
+  for (const Region& region : regions_) {
+    if (region.source == RegionSource::kGate) continue;
+    Sha1Update(expected, Host(region.address), region.size);
+  }
+  Call(ZVM_CALL_EXIT, 0);
+  char want[channels::kDigestHexSize], got[channels::kDigestHexSize];
+  Sha1FinalHex(expected, want);
+  Sha1FinalHex(block_.memory_digest, got);
+  EXPECT_EQ(std::string(got, sizeof got), std::string(want, sizeof want));
+}
+
 TEST_F(CallsTest, UnknownHandlesAreInvalid) {
   for (const std::int64_t handle :
        {std::int64_t{-1}, std::int64_t{3}, std::int64_t{0xffff}, INT64_MIN + 3}) {

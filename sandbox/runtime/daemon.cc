@@ -24,7 +24,6 @@
 #include <vector>
 
 #include "sandbox/runtime/daemon_protocol.h"
-#include "sandbox/runtime/run_manifest.h"
 
 namespace zerocloud::runtime {
 namespace {
@@ -92,13 +91,13 @@ Result<std::string> ReceiveManifest(int client) {
   return reader.manifest();
 }
 
-void Answer(int client, const std::shared_ptr<const Snapshot>& snapshot,
+void Answer(int client, const std::shared_ptr<const Snapshot>& snapshot, const RunOptions& options,
             const ReportRenderer& render) {
   SetPatience(client);
   const auto manifest = ReceiveManifest(client);
   RunReport report;
   if (manifest) {
-    report = ContinueManifest(*manifest, snapshot);
+    report = ContinueManifest(*manifest, snapshot, options);
   } else {
     report.status = HostStatus::kManifest;
     report.state = "daemon: " + manifest.error().message;
@@ -205,7 +204,7 @@ void DaemonRun::LeaveTerminal() {
   CloseInherited();
 }
 
-int DaemonRun::Finish(int exit_code, const ReportRenderer& render) {
+int DaemonRun::Finish(int exit_code, const RunOptions& options, const ReportRenderer& render) {
   if (!parent_.is_open()) return exit_code;
   sigset_t ending;
   sigemptyset(&ending);
@@ -219,13 +218,13 @@ int DaemonRun::Finish(int exit_code, const ReportRenderer& render) {
   const ssize_t told = ::write(parent_.get(), &exit_code, sizeof exit_code);
   parent_.Reset();
   if (snapshot_ == nullptr || told != sizeof exit_code) return exit_code;
-  const int result = Serve(render);
+  const int result = Serve(options, render);
   if (IsOurs()) ::unlink(socket_path_.c_str());
   // Not through destructors: threads with sessions are still there. These die with the process.
   ::_exit(result);
 }
 
-int DaemonRun::Serve(const ReportRenderer& render) {
+int DaemonRun::Serve(const RunOptions& options, const ReportRenderer& render) {
   sigset_t ending;
   sigemptyset(&ending);
   sigaddset(&ending, SIGTERM);
@@ -253,8 +252,9 @@ int DaemonRun::Serve(const ReportRenderer& render) {
       continue;
     }
     try {
-      std::thread([client = std::move(client), snapshot = snapshot_, &render, give_back]() mutable {
-        Answer(client.get(), snapshot, render);
+      std::thread([client = std::move(client), snapshot = snapshot_, &options, &render,
+                   give_back]() mutable {
+        Answer(client.get(), snapshot, options, render);
         client.Reset();
         give_back();
       }).detach();

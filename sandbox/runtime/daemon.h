@@ -19,6 +19,7 @@
 #include "channels/base/result.h"
 #include "channels/base/unique_fd.h"
 #include "sandbox/runtime/report.h"
+#include "sandbox/runtime/run_manifest.h"
 
 namespace zerocloud::runtime {
 
@@ -44,13 +45,13 @@ class DaemonRun {
   void Listen(RunReport& report);
 
   // After the report was written: tells the waiting parent `exit_code`. If there is a snapshot to
-  // serve, does so until SIGTERM. Returns what to exit with.
-  int Finish(int exit_code, const ReportRenderer& render);
+  // serve, does so until SIGTERM, each session with `options`. Returns what to exit with.
+  int Finish(int exit_code, const RunOptions& options, const ReportRenderer& render);
 
  private:
   Result<void> Bind();
   void LeaveTerminal();
-  int Serve(const ReportRenderer& render);
+  int Serve(const RunOptions& options, const ReportRenderer& render);
   // Whether the socket's path still names the socket that was bound.
   [[nodiscard]] bool IsOurs() const;
 

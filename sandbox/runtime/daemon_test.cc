@@ -77,7 +77,8 @@ class DaemonTest : public ::testing::Test {
   }
 
   // Runs `zerovm` until it exits; what it printed.
-  std::string RunZerovm(const std::string& manifest, int* exit_code = nullptr) const {
+  std::string RunZerovm(const std::string& manifest, int* exit_code = nullptr,
+                        std::string option = "") const {
     std::ofstream(Path("manifest")) << manifest;
     std::array<int, 2> ends{};
     EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
@@ -87,7 +88,8 @@ class DaemonTest : public ::testing::Test {
     ::posix_spawn_file_actions_init(&actions);
     ::posix_spawn_file_actions_adddup2(&actions, write_end.get(), STDOUT_FILENO);
     std::string program = ZEROCLOUD_ZEROVM, path = Path("manifest");
-    char* const argv[] = {program.data(), path.data(), nullptr};
+    char* const argv[] = {program.data(), path.data(), option.empty() ? nullptr : option.data(),
+                          nullptr};
     pid_t pid = -1;
     EXPECT_EQ(::posix_spawn(&pid, program.c_str(), &actions, nullptr, argv, environ), 0);
     ::posix_spawn_file_actions_destroy(&actions);
@@ -100,9 +102,9 @@ class DaemonTest : public ::testing::Test {
   }
 
   // Becomes a daemon, and finds its process by its socket.
-  void StartDaemon(const std::string& guest = "fork") {
+  void StartDaemon(const std::string& guest = "fork", const std::string& option = "") {
     int exit_code = -1;
-    const std::string report = RunZerovm(Manifest("first", "", guest), &exit_code);
+    const std::string report = RunZerovm(Manifest("first", "", guest), &exit_code, option);
     ASSERT_EQ(exit_code, 0) << report;
     ASSERT_EQ(Line(report, 2), "1") << report;
     const UniqueFd client = Connect();
@@ -166,6 +168,36 @@ TEST_F(DaemonTest, TextBeforeTheForkIsTheFirstSessionsAndTextAfterTheOthers) {
     EXPECT_EQ(Content(std::string(name) + ".err"), std::string(14, '\0') + "after");
   }
   EXPECT_EQ(Content("first.err"), "before fork!!\n") << "nobody touches it any more";
+}
+
+// The limits that the program was started with are those of every session.
+TEST_F(DaemonTest, SessionsHaveTheLimitsOfTheProgram) {
+  StartDaemon("fork_spin", "--cpu-limit=100");
+  const std::string report = Ask(Frame(Manifest("endless")));
+  EXPECT_THAT(Line(report, 6), HasSubstr("more processor time than its limit of 100000 us"));
+}
+
+TEST_F(DaemonTest, SessionsHaveTheMemoryLimitOfTheProgram) {
+  StartDaemon("fork_spin", "--memory-limit=4000000");
+  const std::string report = Ask(Frame(Manifest("large", "m")));
+  EXPECT_THAT(Line(report, 6), HasSubstr("more memory than its limit of 4000000 bytes"));
+}
+
+// What is typed at the terminal that the daemon was started from ends neither its zygote nor the
+// sessions of it.
+TEST_F(DaemonTest, ZygoteHasLeftTheTerminal) {
+  StartDaemon();
+  int count = 0;
+  for (const auto& task :
+       std::filesystem::directory_iterator("/proc/" + std::to_string(daemon_) + "/task")) {
+    std::ifstream children(task.path() / "children");
+    for (pid_t child = -1; children >> child; ++count) {
+      EXPECT_NE(::getsid(child), ::getsid(0)) << child;
+      EXPECT_NE(::getpgid(child), ::getpgid(0)) << child;
+      EXPECT_NE(::getpgid(child), ::getpgid(daemon_)) << child;
+    }
+  }
+  if (count == 0) GTEST_SKIP() << "no zygote here";
 }
 
 TEST_F(DaemonTest, WithoutAJobForkReturnsAtOnce) {

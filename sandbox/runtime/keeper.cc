@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <string>
-#include <string_view>
 #include <thread>
 
 namespace zerocloud::runtime {
@@ -23,7 +23,8 @@ constexpr std::chrono::milliseconds kShortestSleep{1}, kLongestSleep{50};
 
 }  // namespace
 
-Result<std::shared_ptr<MemoryWatch>> MemoryWatch::Make(pid_t pid, int pidfd, std::uint64_t limit) {
+Result<std::shared_ptr<MemoryWatch>> MemoryWatch::Make(pid_t pid, int pidfd, std::uint64_t limit,
+                                                       std::uint64_t mapped_bytes) {
   auto watch = std::make_shared<MemoryWatch>();
   const std::string path = "/proc/" + std::to_string(pid) + "/statm";
   watch->statm_.Reset(open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -32,6 +33,7 @@ Result<std::shared_ptr<MemoryWatch>> MemoryWatch::Make(pid_t pid, int pidfd, std
     return FailErrno("cannot watch the memory of a session (" + path + ")");
   }
   watch->limit_ = limit;
+  watch->mapped_bytes_ = mapped_bytes;
   return watch;
 }
 
@@ -39,12 +41,17 @@ steady_clock::duration MemoryWatch::Look() {
   char text[128];
   const ssize_t size = pread(statm_.get(), text, sizeof text, 0);
   if (size <= 0) return kLongestSleep;  // it has ended, and nobody has let go yet
-  const std::string_view line(text, static_cast<std::size_t>(size));
-  const std::size_t second = std::min(line.find(' '), line.size() - 1) + 1;
-  std::uint64_t pages = 0;
-  std::from_chars(line.data() + second, line.data() + line.size(), pages);
+  // All pages, resident pages, and those among them that are of files.
+  std::array<std::uint64_t, 3> pages{};
+  const char* at = text;
+  for (std::uint64_t& count : pages) {
+    at = std::from_chars(at, text + size, count).ptr;
+    if (at != text + size) ++at;
+  }
   static const auto kPageBytes = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-  const std::uint64_t resident = pages * kPageBytes;
+  const std::uint64_t not_counted = std::min(pages[2] * kPageBytes, mapped_bytes_);
+  const std::uint64_t all = pages[1] * kPageBytes;
+  const std::uint64_t resident = all - std::min(all, not_counted);
   if (resident > limit_) {
     has_struck_ = true;
     syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);

@@ -27,8 +27,10 @@ namespace zerocloud::runtime {
 // One session whose memory is watched. Watching ends when its last owner lets go.
 class MemoryWatch {
  public:
-  // `pid` must be an unreaped child of this process, `pidfd` refer to it.
-  static Result<std::shared_ptr<MemoryWatch>> Make(pid_t pid, int pidfd, std::uint64_t limit);
+  // `pid` must be an unreaped child of this process, `pidfd` refer to it. Of the resident pages of
+  // files, `mapped_bytes` are not counted: they are of channels that were given to it mapped.
+  static Result<std::shared_ptr<MemoryWatch>> Make(pid_t pid, int pidfd, std::uint64_t limit,
+                                                   std::uint64_t mapped_bytes);
 
   // Looks, and kills the process if it uses more than `limit` bytes. Returns when to look again.
   std::chrono::steady_clock::duration Look();
@@ -37,7 +39,7 @@ class MemoryWatch {
  private:
   friend class Keeper;
   UniqueFd statm_, pidfd_;
-  std::uint64_t limit_ = 0;
+  std::uint64_t limit_ = 0, mapped_bytes_ = 0;
   std::atomic<bool> has_struck_ = false;
   std::chrono::steady_clock::time_point next_;  // the keeper's
 };

@@ -46,9 +46,10 @@ void EnterNamespaces(bool wants_pid_namespace, uint32_t& layers);
 void DenyWithLandlock(uint32_t& layers);
 // What is the same for every session.
 void SetCommonLimits(SessionBlock* block);
-// What would hinder the zygote: no process, no descriptor from `descriptor_limit` on; processor
-// time.
-void SetSessionLimits(SessionBlock* block, uint64_t descriptor_limit, uint32_t& layers);
+// What would hinder the zygote: no process, no descriptor from `descriptor_limit` on, no memory
+// that can be written beyond `data_limit` bytes, no longer files, processor time.
+void SetSessionLimits(SessionBlock* block, uint64_t descriptor_limit, uint64_t data_limit,
+                      uint32_t& layers);
 void InstallZygoteFilter(uint32_t& layers);
 void InstallRunningFilter(SessionBlock* block, uint32_t& layers);
 

@@ -36,12 +36,15 @@ namespace {
 // Hidden: found relative to rip, so that nothing needs a relocation that nobody would apply.
 #pragma GCC visibility push(hidden)
 extern "C" {
+extern const unsigned char __ehdr_start[], _end[];  // NOLINT(bugprone-reserved-identifier): lld's
 extern const unsigned char gate_page_code[], gate_page_code_end[];
 extern const unsigned char gate_entry[], gate_return_mask[], gate_return[], signal_restorer[];
 [[noreturn]] void enter_guest(uint64_t entry);
 [[noreturn]] void resume_guest();
 int64_t gate_dispatch(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 [[noreturn]] void launcher_main(const uint64_t* kernel_block);
+void* memcpy(void* __restrict to, const void* __restrict from, size_t size);
+void* memset(void* to, int value, size_t size);
 }
 #pragma GCC visibility pop
 
@@ -76,12 +79,32 @@ struct alignas(64) GateWords {
   }
 };
 
-GateWords gate_words;
-uint64_t thread_words[8];  // what %fs points at; code with a stack protector reads %fs:0x28
+// All that every session writes, in one page, which a clone of the zygote has to copy. The gate's
+// words come first: the processor looks at more of the last of them than there is, at where the
+// vector state would be that no session has yet.
+struct alignas(kPageSize) TrustedWords {
+  GateWords gate;
+  uint64_t thread[8];  // what %fs points at; code with a stack protector reads %fs:0x28
+  Calls* calls;        // made in launcher_main's frame, which never ends
+  uint64_t signal_stack_size;
+};
+
+TrustedWords trusted;
 alignas(16) unsigned char trusted_stack[kTrustedStackSize];
-Calls* calls;  // made in launcher_main's frame, which never ends
 
 void EndProcess() { Exit(0); }
+
+// The channel of the region that has `address`, or -1: a file that became shorter while it was
+// mapped is an input that failed, whoever touched it.
+int32_t FindMappedChannel(uint64_t address) {
+  for (const Region& region : trusted.calls->memory) {
+    if (region.source == RegionSource::kChannel && region.address <= address &&
+        address - region.address < region.size) {
+      return static_cast<int32_t>(region.image_offset);
+    }
+  }
+  return -1;
+}
 
 // Any fault: says whose it was and ends the process. So does the end of the processor time that the
 // session may use. On the alternate stack, never returns.
@@ -89,16 +112,22 @@ void HandleFault(int signal, siginfo_t* info, void* context) {
   const auto pc =
       static_cast<uint64_t>(static_cast<const ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP]);
   const bool is_gate_return = pc == Address(gate_return_mask) || pc == Address(gate_return);
-  SessionBlock& block = *calls->block;
+  SessionBlock& block = *trusted.calls->block;
   block.signal = signal;
   block.pc = is_gate_return ? ZVM_GATE_ADDRESS : pc;
   block.fault_address = signal == SIGSEGV || signal == SIGBUS ? Address(info->si_addr) : 0;
   if (signal == SIGPROF) {
-    EndSession(*calls, EndCause::kCpuLimit);
+    EndSession(*trusted.calls, EndCause::kCpuLimit);
+    Exit(0);
+  }
+  if (signal == SIGBUS && FindMappedChannel(block.fault_address) >= 0) {
+    block.channel = FindMappedChannel(block.fault_address);
+    block.host_errno = ESTALE;
+    EndSession(*trusted.calls, EndCause::kChannelIo);
     Exit(0);
   }
   const bool is_guest = pc < kGuestEnd || is_gate_return;
-  EndSession(*calls, is_guest ? EndCause::kFaulted : EndCause::kTrustedFault);
+  EndSession(*trusted.calls, is_guest ? EndCause::kFaulted : EndCause::kTrustedFault);
   Exit(0);
 }
 
@@ -181,12 +210,19 @@ void MapAnonymous(SessionBlock* block, const Region& region, const unsigned char
   Check(block, SetupStep::kMap, Sys(SYS_mprotect, region.address, region.size, final_protection));
 }
 
-void MapRegions(SessionBlock* block, int image) {
+// The same in every session, so that clones inherit it.
+void MapGate(SessionBlock* block) {
   constexpr unsigned char kHalt = 0xf4;
-  static unsigned char gate_page[kPageSize];
-  for (unsigned char& byte : gate_page) byte = kHalt;
-  for (size_t i = 0; gate_page_code + i < gate_page_code_end; ++i) gate_page[i] = gate_page_code[i];
+  const Region gate = {ZVM_GATE_ADDRESS, kPageSize, 0, kRead | kWrite, RegionSource::kGate};
+  MapAnonymous(block, gate, nullptr, 0);
+  auto* const page = PointerTo<unsigned char>(ZVM_GATE_ADDRESS);
+  memset(page, kHalt, kPageSize);
+  memcpy(page, gate_page_code, static_cast<size_t>(gate_page_code_end - gate_page_code));
+  Check(block, SetupStep::kMap,
+        Sys(SYS_mprotect, ZVM_GATE_ADDRESS, kPageSize, PROT_READ | PROT_EXEC));
+}
 
+void MapRegions(SessionBlock* block, int image) {
   const uint32_t count = block->region_count + block->run_count;
   for (uint32_t i = 0; i < count; ++i) {
     const Region& region =
@@ -213,8 +249,11 @@ void MapRegions(SessionBlock* block, int image) {
       case RegionSource::kManifest:
         MapAnonymous(block, region, block->manifest(), block->manifest_size);
         break;
-      case RegionSource::kGate:
-        MapAnonymous(block, region, gate_page, kPageSize);
+      case RegionSource::kGate:  // it is there
+        if (region.address != ZVM_GATE_ADDRESS || region.size != kPageSize ||
+            region.access != (kRead | kExecute)) {
+          FailSetup(block, SetupStep::kMap, -EINVAL);
+        }
         break;
       default:
         FailSetup(block, SetupStep::kMap, -EINVAL);
@@ -236,12 +275,12 @@ void PrepareGate(SessionBlock* block) {
   constexpr uint64_t kClearedComponents = 0xe7;  // x87, SSE, AVX, opmask, upper ZMM
   constexpr uint32_t kDefaultMxcsr = 0x1f80;
   constexpr size_t kMxcsrInXsaveArea = 24;
-  gate_words.At<uint64_t>(GATE_TARGET) = Address(gate_entry);
-  gate_words.At<uint64_t>(GATE_TRUSTED_RSP) = Address(trusted_stack) + kTrustedStackSize;
-  gate_words.At<uint32_t>(GATE_MXCSR) = kDefaultMxcsr;
-  gate_words.At<uint64_t>(GATE_XSTATE_MASK) = enabled_low & kClearedComponents;
-  gate_words.At<uint32_t>(GATE_XSTATE_AREA + kMxcsrInXsaveArea) = kDefaultMxcsr;
-  Check(block, SetupStep::kSegments, Sys(SYS_arch_prctl, kArchSetGs, Address(&gate_words)));
+  trusted.gate.At<uint64_t>(GATE_TARGET) = Address(gate_entry);
+  trusted.gate.At<uint64_t>(GATE_TRUSTED_RSP) = Address(trusted_stack) + kTrustedStackSize;
+  trusted.gate.At<uint32_t>(GATE_MXCSR) = kDefaultMxcsr;
+  trusted.gate.At<uint64_t>(GATE_XSTATE_MASK) = enabled_low & kClearedComponents;
+  trusted.gate.At<uint32_t>(GATE_XSTATE_AREA + kMxcsrInXsaveArea) = kDefaultMxcsr;
+  Check(block, SetupStep::kSegments, Sys(SYS_arch_prctl, kArchSetGs, Address(&trusted.gate)));
 }
 
 // The kernel's signal frame holds all vector state, so its size is the processor's.
@@ -259,6 +298,7 @@ void CatchFaults(SessionBlock* block, const uint64_t* kernel_block) {
   stack_t alternate = {};
   alternate.ss_sp = PointerTo<void>(static_cast<uint64_t>(stack));
   alternate.ss_size = stack_size;
+  trusted.signal_stack_size = stack_size;
   Check(block, SetupStep::kSignals, Sys(SYS_sigaltstack, Address(&alternate), 0));
 
   KernelSigaction action = {Address(reinterpret_cast<void*>(&HandleFault)),
@@ -290,7 +330,7 @@ void WaitForDebugger(SessionBlock* block) {
 // callers that never return and have none themselves.
 void NewCanary() {
   constexpr size_t kCanaryWord = 5;
-  if (IsError(Sys(SYS_getrandom, Address(&thread_words[kCanaryWord]), sizeof(uint64_t), 0))) {
+  if (IsError(Sys(SYS_getrandom, Address(&trusted.thread[kCanaryWord]), sizeof(uint64_t), 0))) {
     Exit(1);
   }
 }
@@ -334,6 +374,7 @@ SessionBlock* MapBlock(int descriptor, uint64_t size) {
 void PrepareProcess(SessionBlock* block, const uint64_t* kernel_block) {
   CheckPersonality(block);
   Reserve(block);
+  MapGate(block);
   CatchFaults(block, kernel_block);
   PrepareGate(block);
 }
@@ -357,18 +398,19 @@ void PrepareProcess(SessionBlock* block, const uint64_t* kernel_block) {
                GuestMemory(0, block->regions(), block->region_count),
                &EndProcess,
                block->wants_snapshot != 0 ? SnapshotOutput(block) : -1,
-               &gate_words.At<GuestRegisters>(GATE_GUEST_RBX),
+               &trusted.gate.At<GuestRegisters>(GATE_GUEST_RBX),
                block->regions(),
                block->region_capacity};
-  calls = &all;
-  SetSessionLimits(block, first_foreign, layers);
+  trusted.calls = &all;
+  const uint64_t own_data = static_cast<uint64_t>(_end - __ehdr_start) + trusted.signal_stack_size;
+  SetSessionLimits(block, first_foreign, block->data_limit + own_data, layers);
   const uint64_t entry = block->entry;
   block->layers = layers;
   WaitForDebugger(block);
   InstallRunningFilter(block, layers);
   block->phase = Phase::kRunning;
   if (block->resumes != 0) {
-    gate_words.At<GuestRegisters>(GATE_GUEST_RBX) = block->registers;
+    trusted.gate.At<GuestRegisters>(GATE_GUEST_RBX) = block->registers;
     resume_guest();
   }
   enter_guest(entry);
@@ -377,12 +419,12 @@ void PrepareProcess(SessionBlock* block, const uint64_t* kernel_block) {
 extern "C" {
 
 int64_t gate_dispatch(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
-  return Dispatch(*calls, number, a, b, c, d);
+  return Dispatch(*trusted.calls, number, a, b, c, d);
 }
 
 // The arguments are ours: the host gives them, never a user.
 [[gnu::no_stack_protector]] void launcher_main(const uint64_t* kernel_block) {
-  if (IsError(Sys(SYS_arch_prctl, kArchSetFs, Address(thread_words)))) Exit(1);
+  if (IsError(Sys(SYS_arch_prctl, kArchSetFs, Address(trusted.thread)))) Exit(1);
   NewCanary();
   char* const name = PointerTo<char>(kernel_block[1]);
 #ifdef ZEROCLOUD_TEST_WALL_SWITCHES

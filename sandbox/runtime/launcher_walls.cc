@@ -166,13 +166,21 @@ void SetCommonLimits(SessionBlock* block) {
   SetLimit(block, RLIMIT_CORE, 1);
   SetLimit(block, RLIMIT_MEMLOCK, 0);
   SetLimit(block, RLIMIT_MSGQUEUE, 0);
+  // Ours; guests have another. It must not grow into memory that nobody granted.
+  constexpr uint64_t kStackSize = 256 << 10;
+  SetLimit(block, RLIMIT_STACK, kStackSize);
 }
 
-void SetSessionLimits(SessionBlock* block, uint64_t descriptor_limit, uint32_t& layers) {
+void SetSessionLimits(SessionBlock* block, uint64_t descriptor_limit, uint64_t data_limit,
+                      uint32_t& layers) {
   if (!IsWanted(Layer::kResourceLimits)) return;
   SetLimit(block, RLIMIT_CPU, block->cpu_seconds);
   SetLimit(block, RLIMIT_NPROC, 0);
   SetLimit(block, RLIMIT_NOFILE, descriptor_limit);
+  // The running filter lets mprotect pass below 4 GiB, the guard's memory included: this keeps it
+  // from becoming more to write than the session has.
+  SetLimit(block, RLIMIT_DATA, data_limit);
+  SetLimit(block, RLIMIT_FSIZE, block->file_size_limit);
   if (block->cpu_limit_microseconds != 0) {
     constexpr uint64_t kMicro = 1000000;
     const itimerval once = {{0, 0},

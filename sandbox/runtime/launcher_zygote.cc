@@ -76,8 +76,10 @@ void Send(const Zygote& zygote, const void* bytes, size_t size) {
   Sys(SYS_close_range, pipe_end + 1, ~0U, 0);
   InstallRunningFilter(&no_block, layers);
   unsigned char byte;
-  while (Sys(SYS_read, pipe_end, Address(&byte), 1) == -EINTR) {
-  }
+  int64_t got;
+  do {
+    got = Sys(SYS_read, pipe_end, Address(&byte), 1);
+  } while (got > 0 || got == -EINTR);
   Exit(0);
 }
 
@@ -119,9 +121,11 @@ int32_t Start(const Zygote& zygote, const StartRequest& request) {
       CLONE_PARENT | SIGCHLD | (zygote.sessions_make_namespaces ? kNamespaceFlags : 0);
   const int64_t pid = Sys(SYS_clone, flags);
   if (pid == 0) BeSession(zygote, request);
-  // Without its first process the namespace takes no more, and the host needs another zygote.
+  // Without its first process the namespace takes no more, and the host needs another zygote. Its
+  // end of the pipe is closed by then; to be waited for it may take until the host has reaped all.
+  const unsigned char byte = 0;
   if (IsError(pid) && zygote.first_process != 0 &&
-      Sys(SYS_wait4, static_cast<uint64_t>(zygote.first_process), 0, WNOHANG) != 0) {
+      Sys(SYS_write, kLifelineDescriptor, Address(&byte), 1) == -EPIPE) {
     Exit(1);
   }
   return static_cast<int32_t>(pid);
@@ -154,6 +158,8 @@ bool IsHostGone() {
   zygote.name = name;
   zygote.sessions_make_namespaces = sessions_make_namespaces;
   Sys(SYS_close_range, kControlDescriptor + 1, ~0U, 0);
+  // What is typed at the host's terminal is for the host: it decides what becomes of its sessions.
+  Sys(SYS_setsid);
   LeaveRoot(nullptr, kNobody, zygote.layers);
   EnterNamespaces(!sessions_make_namespaces, zygote.layers);
   DropPrivileges(nullptr, zygote.layers);

@@ -2,14 +2,27 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <string>
 #include <string_view>
 
 #include "channels/channel_parse.h"
 #include "sandbox/runtime/manifest.h"
 
+namespace {
+
+// Few random bytes are a manifest; so what begins with a plus sign is more lines of a good one.
+constexpr std::string_view kGood =
+    "Version = 20130611\nProgram = a.zvm\nMemory = 67108864, 1\nTimeout = 30\n"
+    "Channel = /in, /dev/stdin, 0, 0, 32, 32, 0, 0\n"
+    "Channel = /out, /dev/stdout, 0, 1, 0, 0, 32, 32\n"
+    "Channel = /dev/null, /dev/stderr, 0, 0, 0, 0, 32, 32\n";
+
+}  // namespace
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const auto manifest = zerocloud::runtime::ParseManifest(
-      std::string_view(reinterpret_cast<const char*>(data), size));
+  std::string text(reinterpret_cast<const char*>(data), size);
+  if (text.starts_with('+')) text.replace(0, 1, kGood);
+  const auto manifest = zerocloud::runtime::ParseManifest(text);
   if (!manifest) {
     const auto& error = manifest.error();
     if (error.status == zerocloud::channels::HostStatus::kOk ||

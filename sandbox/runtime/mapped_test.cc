@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
@@ -58,9 +59,8 @@ class MappedTest : public ::testing::Test {
     return channel;
   }
 
-  // Runs the guest "mapped" on a channel.
-  static SessionReport Run(SessionChannel input) {
-    const UniqueFd program(::open(ZEROCLOUD_CHANNEL_GUESTS "mapped", O_RDONLY | O_CLOEXEC));
+  static SessionRequest RequestFor(const char* guest, SessionChannel input) {
+    const UniqueFd program(::open(guest, O_RDONLY | O_CLOEXEC));
     auto image = loader::Image::LoadFile(program.get());
     EXPECT_TRUE(image);
     SessionRequest request;
@@ -75,7 +75,12 @@ class MappedTest : public ::testing::Test {
       channel.is_stream = true;
     }
     request.channels.push_back(std::move(input));
-    auto session = Session::Start(std::move(request));
+    return request;
+  }
+
+  // Runs the guest "mapped" on a channel.
+  static SessionReport Run(SessionChannel input) {
+    auto session = Session::Start(RequestFor(ZEROCLOUD_CHANNEL_GUESTS "mapped", std::move(input)));
     if (session) return (*session)->Wait();
     SessionReport report;
     report.message = session.error().message;
@@ -105,6 +110,54 @@ TEST_F(MappedTest, GuestReadsAFileThatIsDeclaredImmutable) {
   const SessionReport report = Run(std::move(channel));
   EXPECT_EQ(report.cause, Cause::kExited) << report.message;
   EXPECT_EQ(report.exit_code, 0);
+}
+
+// A claim that was not true harms nobody but the session, whose report says what happened.
+TEST_F(MappedTest, FileThatBecomesShorterEndsTheSessionAsAFailedInput) {
+  for (const bool wants_zygote : {true, false}) {
+    SessionChannel input = Input(PlainFile(bytes_));
+    input.is_immutable = true;
+    SessionRequest request = RequestFor(ZEROCLOUD_CHANNEL_GUESTS "touch_mapped", std::move(input));
+    request.wants_zygote = wants_zygote;
+    std::array<int, 2> in{}, out{};
+    ASSERT_EQ(::pipe2(in.data(), O_CLOEXEC), 0);
+    ASSERT_EQ(::pipe2(out.data(), O_CLOEXEC), 0);
+    request.channels[0].file.Reset(in[0]);
+    request.channels[1].file.Reset(out[1]);
+    const UniqueFd say(in[1]), hear(out[0]);
+    auto session = Session::Start(std::move(request));
+    ASSERT_TRUE(session) << session.error().message;
+    char byte = 0;
+    ASSERT_EQ(::read(hear.get(), &byte, 1), 1) << "it does not run";
+    ASSERT_EQ(::truncate((directory_ + "/file").c_str(), 5000), 0);
+    ASSERT_EQ(::write(say.get(), &byte, 1), 1);
+    const SessionReport report = (*session)->Wait();
+    EXPECT_EQ(report.cause, Cause::kChannelIo) << report.message;
+    EXPECT_EQ(report.channel, 3);
+    EXPECT_THAT(report.message, HasSubstr("/dev/input became shorter"));
+  }
+}
+
+// Its pages are the file's, or of a copy that was counted against the memory size.
+TEST_F(MappedTest, MappedPagesAreNotCountedAgainstTheMemoryLimit) {
+  constexpr std::uint64_t kMiB = 1 << 20;
+  bytes_ = std::string(40 * kMiB, 'm');
+  for (const bool is_immutable : {true, false}) {
+    SessionChannel input = Input(PlainFile(bytes_));
+    input.spec.limits.get_size = 40 * kMiB;
+    input.is_immutable = is_immutable;
+    SessionRequest request = RequestFor(ZEROCLOUD_CHANNEL_GUESTS "touch_mapped", std::move(input));
+    request.memory_limit = 4 * kMiB;
+    request.channels[0].file.Reset(::memfd_create("in", MFD_CLOEXEC));
+    ASSERT_EQ(::write(request.channels[0].file.get(), "x", 1), 1);
+    ASSERT_EQ(::lseek(request.channels[0].file.get(), 0, SEEK_SET), 0);
+    auto session = Session::Start(std::move(request));
+    ASSERT_TRUE(session) << session.error().message;
+    const SessionReport report = (*session)->Wait();
+    EXPECT_EQ(report.cause, Cause::kExited) << report.message;
+    EXPECT_EQ(report.exit_code, 0);
+    if (report.peak_memory) EXPECT_GT(*report.peak_memory, 40 * kMiB) << "it did not touch them";
+  }
 }
 
 TEST_F(MappedTest, WhatMayChangeIsCopiedAndWhatCannotIsNot) {

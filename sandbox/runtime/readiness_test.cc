@@ -73,6 +73,20 @@ TEST(Readiness, EndsWithTheSessionAlsoWhileItWaits) {
   readiness->reset();  // would hang
 }
 
+TEST(Readiness, EndsAlsoWhileNobodyTakesItsAnswers) {
+  UniqueFd guest_end;
+  auto readiness = Readiness::Start({-1}, guest_end);
+  ASSERT_TRUE(readiness);
+  constexpr std::uint32_t kCount = ZVM_READINESS_MAX;
+  std::vector<std::int32_t> question(2 + kCount, 0);
+  question[0] = kCount;
+  const std::size_t size = question.size() * sizeof question[0];
+  // Until neither direction takes any more: the answers are twice as long as the questions.
+  while (::send(guest_end.get(), question.data(), size, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+  }
+  readiness->reset();  // would hang
+}
+
 TEST(Readiness, NonsenseEndsTheChannel) {
   for (const auto& [count, handle] : {std::pair{0U, 0}, std::pair{1U, 1}, std::pair{1U, -1},
                                       std::pair{~0U, 0}, std::pair{ZVM_READINESS_MAX + 1U, 0}}) {

@@ -212,6 +212,7 @@ HostResult<void> RunSession(Manifest& manifest, SessionRequest request,
   request.cpu_limit = options.cpu_limit;
   request.memory_limit = options.memory_limit;
   request.wants_own_namespaces = options.wants_own_namespaces;
+  request.control_groups = options.control_groups;
   request.wants_readiness = manifest.wants_readiness;
   const auto left =
       std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
@@ -277,7 +278,7 @@ HostResult<void> Run(const std::string& manifest_path, const RunOptions& options
 }
 
 HostResult<void> Continue(std::string_view text, std::shared_ptr<const Snapshot> snapshot,
-                          RunReport& report) {
+                          const RunOptions& options, RunReport& report) {
   auto manifest = ParseManifest(text);
   if (!manifest) return std::unexpected(std::move(manifest).error());
   report.warnings = std::move(manifest->warnings);
@@ -292,7 +293,9 @@ HostResult<void> Continue(std::string_view text, std::shared_ptr<const Snapshot>
   if (!checked) return std::unexpected(std::move(checked).error());
   SessionRequest request;
   request.snapshot = std::move(snapshot);
-  return RunSession(*manifest, std::move(request), std::move(*checked), {}, report);
+  RunOptions undebugged = options;  // nobody looks at what a daemon's sessions do
+  undebugged.on_stopped_for_debugger = nullptr;
+  return RunSession(*manifest, std::move(request), std::move(*checked), undebugged, report);
 }
 
 }  // namespace
@@ -306,10 +309,11 @@ RunReport RunManifest(const std::string& manifest_path, const RunOptions& option
   return report;
 }
 
-RunReport ContinueManifest(std::string_view text, std::shared_ptr<const Snapshot> snapshot) {
+RunReport ContinueManifest(std::string_view text, std::shared_ptr<const Snapshot> snapshot,
+                           const RunOptions& options) {
   RunReport report;
   report.validator = ValidatorState::kPassed;  // before the fork
-  if (const auto run = Continue(text, std::move(snapshot), report); !run) {
+  if (const auto run = Continue(text, std::move(snapshot), options, report); !run) {
     report.status = run.error().status;
     report.state = run.error().error.message;
   }

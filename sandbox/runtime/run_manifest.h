@@ -30,10 +30,11 @@ struct RunOptions {
   // Called when everything is accepted and the manifest has a Job, with its socket's path; nothing
   // is opened or started yet. Only with it does a fork of the guest leave a snapshot.
   std::function<Result<void>(const std::string& socket_path)> before_job;
-  // As in SessionRequest; 0: no limit.
+  // As in SessionRequest; 0 and empty: none.
   std::chrono::milliseconds cpu_limit{0};
   std::uint64_t memory_limit = 0;
   bool wants_own_namespaces = false;
+  std::string control_groups;
 };
 
 // Never fails: what goes wrong is in the report.
@@ -41,7 +42,8 @@ RunReport RunManifest(const std::string& manifest_path, const RunOptions& option
 
 // One session from the text of a manifest that goes on where a guest forked. Channels must be those
 // of the fork but for sources and digests; Program, Memory and Job must be there and are ignored.
-// Can be called by several threads at once.
-RunReport ContinueManifest(std::string_view text, std::shared_ptr<const Snapshot> snapshot);
+// `options` are those of the first session. Can be called by several threads at once.
+RunReport ContinueManifest(std::string_view text, std::shared_ptr<const Snapshot> snapshot,
+                           const RunOptions& options);
 
 }  // namespace zerocloud::runtime

@@ -117,7 +117,8 @@ struct SessionReport {
 
   std::uint32_t layers = 0;  // policy::Layer bits of the second wall that it had
   // Bytes resident at most, as exactly as the kernel counts: up to 31 pages per processor and kind
-  // of page are not told yet or told still. Not known of a session started without a zygote.
+  // of page are not told yet or told still; at least the pages that were touched, up to so many.
+  // Not known of a session started without a zygote.
   std::optional<std::uint64_t> peak_memory;
 };
 

@@ -18,7 +18,7 @@
 
 namespace zerocloud::runtime {
 
-inline constexpr uint32_t kSessionBlockVersion = 2;
+inline constexpr uint32_t kSessionBlockVersion = 3;
 
 // Descriptors of a session process that the host starts itself. 0 and 1 are closed before the guest
 // runs. Behind the channels come, where the block asks for them, the snapshot file that fork
@@ -153,6 +153,8 @@ struct SessionBlock {
   uint64_t cpu_limit_microseconds;  // by the host; 0: no other than cpu_seconds
   uint32_t layers;                  // by the launcher: policy::Layer bits of the second wall
   uint32_t reserved_2;
+  uint64_t data_limit;       // RLIMIT_DATA, besides what the launcher needs itself
+  uint64_t file_size_limit;  // RLIMIT_FSIZE
 
   Region* regions() { return reinterpret_cast<Region*>(this + 1); }
   Region* runs() { return regions() + region_capacity; }

@@ -2,6 +2,7 @@
 // left behind.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -12,7 +13,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <optional>
 #include <string>
 #include <thread>
@@ -129,6 +132,23 @@ TEST_F(Walls, SessionDoesNotStartWithoutRequiredLayers) {
   EXPECT_NE(session.error().message.find("pid_namespace"), std::string::npos);
 }
 
+// Whatever is in the way: no zygote, one whose sessions share, or a debugger, which wants none.
+TEST_F(Walls, SessionThatWantsNamespacesOfItsOwnHasThemOrDoesNotStart) {
+  const std::function<void(SessionRequest&)> obstacles[] = {
+      [](SessionRequest& request) { request.wants_zygote = false; },
+      [](SessionRequest& request) { request.zygote = Zygote::OfThisProcess(); },
+      [](SessionRequest& request) { request.waits_for_debugger = true; }};
+  for (const auto& obstacle : obstacles) {
+    SessionRequest request = RequestFor(Guest("use_memory"), "1");
+    request.wants_own_namespaces = true;
+    obstacle(request);
+    const auto session = Session::Start(std::move(request));
+    ASSERT_FALSE(session);
+    EXPECT_EQ(session.error().code, ErrorCode::kUnavailable);
+    EXPECT_NE(session.error().message.find("own_namespaces"), std::string::npos);
+  }
+}
+
 TEST_F(Walls, SessionCanHaveNamespacesOfItsOwn) {
   if ((Zygote::OfThisProcess()->layers() & kNamespaces) != kNamespaces) {
     GTEST_SKIP() << "this host refuses some namespace";
@@ -168,6 +188,54 @@ TEST_F(Walls, SessionCanHaveNamespacesOfItsOwn) {
   EXPECT_EQ((*shared)->Wait().exit_code, 8);
 }
 
+// A debugger weakens the second wall, and the report tells how.
+TEST_F(Walls, SessionForADebuggerSaysWhichLayersItLacks) {
+  SessionRequest request = RequestFor(Guest("use_memory"), "1");
+  request.waits_for_debugger = true;
+  auto session = Session::Start(std::move(request));
+  ASSERT_TRUE(session) << session.error().message;
+  (*session)->WaitUntilStopped();
+  ASSERT_EQ(kill((*session)->pid(), SIGCONT), 0);
+  const SessionReport report = (*session)->Wait();
+  EXPECT_EQ(report.cause, Cause::kExited) << report.message;
+  EXPECT_EQ(report.layers & (policy::kNotDumpable | policy::kSetUpFilter | policy::kEmptyRoot), 0U);
+  EXPECT_EQ(report.layers & kNamespaces, 0U);
+  EXPECT_EQ(report.layers & policy::kRunningFilter, policy::kRunningFilter);
+}
+
+// For whoever got past the calls: the kernel's own limits are those of the session.
+TEST_F(Walls, KernelKnowsTheLimitsOfTheSession) {
+  for (const bool wants_zygote : {true, false}) {
+    UniqueFd end;
+    SessionRequest request = WaitingRequest(Guest("wait"), end);
+    request.wants_zygote = wants_zygote;
+    request.memory_size = std::uint64_t{64} << 20;
+    request.cpu_limit = milliseconds(1500);
+    auto session = Session::Start(std::move(request));
+    ASSERT_TRUE(session) << session.error().message;
+    const std::string path = "/proc/" + std::to_string((*session)->pid()) + "/limits";
+    const auto limit = [&](const std::string& name) {
+      std::ifstream in(path);
+      std::string line;
+      while (std::getline(in, line) && !line.starts_with(name)) {
+      }
+      return line.size() > name.size() ? std::strtoull(line.c_str() + name.size(), nullptr, 10) : 0;
+    };
+    // It is set up while we look.
+    while (limit("Max file size") != 100000 && poll(nullptr, 0, 1) == 0) {
+    }
+    EXPECT_EQ(limit("Max cpu time"), 3U);
+    EXPECT_EQ(limit("Max stack size"), std::uint64_t{256} << 10);
+    EXPECT_GT(limit("Max data size"), std::uint64_t{60} << 20);
+    EXPECT_LT(limit("Max data size"), std::uint64_t{70} << 20);
+    EXPECT_EQ(limit("Max processes"), 0U);
+    EXPECT_EQ(limit("Max open files"), 5U);
+    EXPECT_EQ(limit("Max core file size"), 1U);
+    SayAndExpect(end.get(), 9);
+    EXPECT_EQ((*session)->Wait().exit_code, 9);
+  }
+}
+
 TEST_F(Walls, ProcessorTimeIsLimited) {
   for (const bool wants_zygote : {true, false}) {
     SessionRequest request = RequestFor(Guest("spin"), "");
@@ -199,6 +267,7 @@ TEST_F(Walls, PeakMemoryIsTheSessionsOwn) {
   const SessionReport none = RunSession(RequestFor(Guest("use_memory"), "1"));
   ASSERT_TRUE(none.peak_memory);
   EXPECT_LT(none.peak_memory.value_or(0), 2 * kMiB);
+  EXPECT_GT(none.peak_memory.value_or(0), 50000U) << "it has touched pages";
   const SessionReport report =
       RunSession(RequestFor(Guest("use_memory"), std::to_string(100 * kMiB)));
   ASSERT_TRUE(report.peak_memory);

@@ -350,6 +350,21 @@ TEST_F(Zerovm, StopsAtTheLimitOfProcessorTime) {
   EXPECT_THAT(run.output, HasSubstr(R"("cause":"cpu_limit")"));
 }
 
+TEST_F(Zerovm, StopsAtTheLimitOfResidentMemory) {
+  manifest_.program = Program("fork_spin");
+  manifest_.standard_in = Channel(Write("in", "memory"), "/dev/stdin, 0, 0, 9, 99, 0, 0");
+  const Outcome run = Start({"--report", "json", "--memory-limit", "4000000"});
+  EXPECT_THAT(run.output, HasSubstr(R"("cause":"memory_limit")"));
+}
+
+TEST_F(Zerovm, NamesWhatControlGroupsLack) {
+  manifest_.program = Program("copy");
+  manifest_.standard_in = Channel(Write("in", "text"), "/dev/stdin, 0, 0, 9, 99, 0, 0");
+  const Outcome run = Start({"--control-groups", directory_});
+  EXPECT_EQ(run.exit_code, 11);
+  EXPECT_THAT(run.lines[5], HasSubstr("hands on no controller memory"));
+}
+
 TEST_F(Zerovm, StopsAtTheTimeoutWhenNobodyOpensAFifo) {
   ASSERT_EQ(::mkfifo(Path("fifo").c_str(), 0600), 0);
   manifest_.standard_in = Channel(Path("fifo"), "/dev/stdin, 0, 0, 9, 99, 0, 0");

@@ -57,6 +57,8 @@ int Main(int argc, char** argv) {
       ->check(CLI::PositiveNumber);
   app.add_flag("--own-namespaces", options.wants_own_namespaces,
                "Namespaces that no other session shares, or an error");
+  app.add_option("--control-groups", options.control_groups,
+                 "A delegated directory of the cgroup file system; the session gets a group in it");
   app.add_flag("--debug", waits_for_debugger,
                "The session can be traced and stops before its first instruction for a debugger");
   app.add_flag("-s", skips_verification, "Refused: every program is verified");
@@ -93,7 +95,7 @@ int Main(int argc, char** argv) {
     fmt::print(stderr, "zerovm: cannot write the report to standard output\n");
     return static_cast<int>(HostStatus::kIo);
   }
-  return daemon.Finish(static_cast<int>(report.status), render);
+  return daemon.Finish(static_cast<int>(report.status), options, render);
 }
 
 }  // namespace

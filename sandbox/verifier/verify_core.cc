@@ -113,8 +113,7 @@ bool HasUselessPrefix(const OpcodeRow& row, const Instruction& i) {
   return i.has(kP67) && !has_memory && row.action != Action::kString;
 }
 
-// A way through some bundles, and the instruction before the one at hand if it is in the same
-// bundle.
+// A way through some bundles.
 struct Walk {
   const unsigned char* bytes;  // the bundles, and readable ones behind them: kDecodeWindow
   std::size_t offset;          // of them in the code
@@ -122,25 +121,28 @@ struct Walk {
   std::uint64_t address;       // of them for the guest
   std::uint32_t* scratch;      // the words of them
   std::size_t at = 0;
-  std::size_t previous = 0;
-  std::size_t previous_length = 0;
 
   [[nodiscard]] bool is_done() const { return at >= size; }
   [[nodiscard]] bool Fits(std::size_t length) const {
     return at % kBundleSize + length <= kBundleSize;
   }
-  void Mark(unsigned word) { scratch[at / kBundleSize * 2 + word] |= 1u << at % kBundleSize; }
-  void Advance(std::size_t length) {
-    previous = at;
-    previous_length = length;
-    at += length;
+  // As the start of an instruction that one may branch to, and of a direct branch.
+  void Mark(bool is_branch) {
+    std::uint32_t* const words = scratch + at / kBundleSize * 2;
+    words[0] |= 1u << at % kBundleSize;
+    words[1] |= (is_branch ? 1u : 0u) << at % kBundleSize;
   }
+  void Advance(std::size_t length) { at += length; }
   void SkipBundle() { at = (at / kBundleSize + 1) * kBundleSize; }
 
+  // True if the instruction before, in the same bundle, is these bytes. They are one instruction;
+  // so if they begin at the last start that is marked, nothing that is not marked comes after them.
   [[nodiscard]] bool Follows(const unsigned char* expected, std::size_t length) const {
-    if (previous_length != length || previous / kBundleSize != at / kBundleSize) return false;
+    const std::size_t in_bundle = at % kBundleSize;
+    if (in_bundle < length || scratch[at / kBundleSize * 2] >> (in_bundle - length) != 1)
+      return false;
     for (std::size_t k = 0; k < length; ++k) {
-      if (bytes[previous + k] != expected[k]) return false;
+      if (bytes[at - length + k] != expected[k]) return false;
     }
     return true;
   }
@@ -258,7 +260,7 @@ Opinion Check(const Code& code, const Walk& walk, const Instruction& i) {
 [[gnu::noinline]] bool Step(const Code& code, Walk& walk, const Sink* sink) {
   const unsigned nop_length = HasScreen() ? ScreenNop(walk.bytes + walk.at) : 0;
   if (nop_length != 0 && walk.Fits(nop_length)) {
-    walk.Mark(0);
+    walk.Mark(false);
     walk.Advance(nop_length);
     return true;
   }
@@ -285,8 +287,7 @@ Opinion Check(const Code& code, const Walk& walk, const Instruction& i) {
     walk.SkipBundle();
     return true;
   }
-  if (kind != Kind::kEndsPair) walk.Mark(0);
-  if (kind == Kind::kDirectBranch) walk.Mark(1);
+  if (kind != Kind::kEndsPair) walk.Mark(kind == Kind::kDirectBranch);
   walk.Advance(i.length);
   return true;
 }
@@ -296,8 +297,7 @@ bool Step(const Code& code, Walk& walk, const Sink* sink, unsigned length, bool 
   if (length == 0 || !walk.Fits(length)) [[unlikely]] {
     return Step(code, walk, sink);
   }
-  walk.Mark(0);
-  walk.scratch[walk.at / kBundleSize * 2 + 1] |= (is_branch ? 1u : 0u) << walk.at % kBundleSize;
+  walk.Mark(is_branch);
   walk.Advance(length);
   return true;
 }
@@ -311,18 +311,29 @@ bool Finish(const Code& code, Walk& walk, const Sink& sink) {
   return true;
 }
 
-// As long as nothing is wrong two walks at once: where an instruction ends, the processor learns
-// late, and has the other walk to go on with meanwhile. Then one after the other, so that
+// As long as nothing is wrong, all walks at once: where an instruction ends, the processor learns
+// late, and has the other walks to go on with meanwhile. Then one after the other, so that
 // violations are reported in order.
-bool Finish(const Code& code, Walk& a, Walk& b, const Sink& sink) {
-  while (HasScreen() && !a.is_done() && !b.is_done()) {
-    bool a_is_branch, b_is_branch;
-    const unsigned a_length = Screen(a.bytes + a.at, a_is_branch);
-    const unsigned b_length = Screen(b.bytes + b.at, b_is_branch);
-    if (!Step(code, a, nullptr, a_length, a_is_branch)) break;
-    if (!Step(code, b, nullptr, b_length, b_is_branch)) break;
+constexpr std::size_t kWalks = 3;
+bool Finish(const Code& code, Walk (&walks)[kWalks], const Sink& sink) {
+  const auto is_any_done = [&] {
+    for (const Walk& walk : walks) {
+      if (walk.is_done()) return true;
+    }
+    return false;
+  };
+  for (bool is_fine = HasScreen(); is_fine && !is_any_done();) {
+    unsigned lengths[kWalks];
+    bool are_branches[kWalks];
+    for (std::size_t k = 0; k < kWalks; ++k)
+      lengths[k] = Screen(walks[k].bytes + walks[k].at, are_branches[k]);
+    for (std::size_t k = 0; k < kWalks && is_fine; ++k)
+      is_fine = Step(code, walks[k], nullptr, lengths[k], are_branches[k]);
   }
-  return Finish(code, a, sink) && Finish(code, b, sink);
+  for (Walk& walk : walks) {
+    if (!Finish(code, walk, sink)) return false;
+  }
+  return true;
 }
 
 // Where the direct branch at `offset`, which has been verified and so has no prefix, goes to.
@@ -368,17 +379,20 @@ void CheckBundles(const Code& code, std::size_t first, std::size_t end, std::uin
   // The decoder may look one bundle ahead. Behind the end of the code it sees zeros.
   const std::size_t whole = code.size / kBundleSize;
   const std::size_t near_end = end == whole && end > first ? end - 1 : end;
-  const std::size_t middle = first + (near_end - first) / 2;
-  Walk a = walk(code.bytes + first * kBundleSize, first, middle);
-  Walk b = walk(code.bytes + middle * kBundleSize, middle, near_end);
-  if (!Finish(code, a, b, sink) || near_end == end) return;
+  Walk walks[kWalks];
+  for (std::size_t k = 0; k < kWalks; ++k) {
+    const std::size_t from = first + (near_end - first) * k / kWalks;
+    const std::size_t to = first + (near_end - first) * (k + 1) / kWalks;
+    walks[k] = walk(code.bytes + from * kBundleSize, from, to);
+  }
+  if (!Finish(code, walks, sink) || near_end == end) return;
 
   unsigned char last[2 * kBundleSize];
   const unsigned char* const bytes = code.bytes + near_end * kBundleSize;
   const std::size_t left = code.size - near_end * kBundleSize;
   for (std::size_t k = 0; k < sizeof last; ++k) last[k] = k < left ? bytes[k] : 0;
-  Walk c = walk(last, near_end, end);
-  Finish(code, c, sink);
+  Walk rest = walk(last, near_end, end);
+  Finish(code, rest, sink);
 }
 
 void CheckBranches(const Code& code, std::size_t first, std::size_t end,

@@ -1,5 +1,6 @@
 """Sessions that do nothing, other ways to start a program, and the verifier."""
 
+import json
 import pathlib
 import subprocess
 import sys
@@ -14,10 +15,12 @@ def session_section(smoke):
         (places.work / folder).mkdir(parents=True, exist_ok=True)
     output_of([places.bin / "zvm-cc", "-O2", "-o", places.work / "guest/noop", source])
     output_of([native_compiler(smoke), *NATIVE_FLAGS, "-o", places.work / "native/noop", source])
-    figures = google_benchmark("session_bench", [places.work / "guest/noop", places.work / "native/noop"],
-                               *((1, 0.05) if smoke else (9, 0.5)))
+    for guest in ("fork", "wait"):
+        output_of([places.bin / "zvm-cc", "-O2", "-o", places.work / f"guest/{guest}", HERE / f"programs/{guest}.c"])
+    figures = google_benchmark("session_bench", [places.work / "guest/noop", places.work / "native/noop",
+                                                 places.work / "guest/fork"], *((1, 0.05) if smoke else (9, 0.5)))
     names = {"session": "session", "own_namespaces": "session, namespaces of its own",
-             "alone": "session, without a zygote", "native": "vfork + exec, native", "again": "the same again (control)"}
+             "alone": "session, without a zygote", "snapshot": "session from a snapshot", "native": "vfork + exec, native", "again": "the same again (control)"}
     rows = []
     for name, title in names.items():
         one, two = figures[f"{name}/real_time"], figures[f"{name}/real_time/threads:2"]
@@ -27,12 +30,34 @@ def session_section(smoke):
 
 From `Session::Start` until the process is reaped and its report made, wall-clock time; `int main(void) {{ return 0; }}`,
 verified before. With both walls: cloned from the zygote of this process, with its namespaces; with namespaces made
-for each session; and started without a zygote, with fewer layers (threat-model.md). Against the same program built
+for each session; started without a zygote, with fewer layers (threat-model.md); and going on where a guest forked
+that does the same, with namespaces of the zygote. Against the same program built
 natively with musl, static. One thread, one session after the other; and two threads. Percentiles within a repetition, medians over the repetitions.
 
 {table(("", "p50, µs", "p99, µs", "per second", "p50, µs (2 threads)", "p99, µs (2)", "per second (2)",
         "p50 / native"), rows)}
+{idle_section(smoke)}
+
 {start_section(smoke)}"""
+
+
+def idle_section(smoke):
+    """Memory. Needs the guest that session_section has made."""
+    report = json.loads(output_of([places.bin / "idle_bench", places.work / "guest/wait", *(["20", "1"] if smoke else [])]))
+    kinds = {"AnonPages": "pages of its own: guest, launcher", "Shmem": "its block, shared with the host",
+             "PageTables": "page tables", "KernelStack": "the kernel's stack", "Slab": "the kernel's objects (slab)",
+             "Percpu": "the kernel's, for each processor"}
+    rows = [("all", f"{report['all'] / 1024:.1f}"), ("control: none started", f"{report['control'] / 1024:.1f}")]
+    rows += [(f"of it {title}", f"{report[kind] / 1024:.1f}") for kind, title in kinds.items()]
+    return f"""### Memory of an idle session
+
+{report["sessions"]} sessions alive at once, from the zygote, that wait for input from a pipe each. KiB for each: by how much
+less memory of the whole machine is free, counting what processors keep free for themselves and page cache of files as free,
+before they are started, while all wait, and when all are reaped; medians of rounds. So the kernel's memory is in
+it, and so is the noise of everything else that runs: the control is as long a round that starts none. The
+kinds are the kernel's own accounts (/proc/meminfo), some of which lag; what is in none of them are pipes and filters.
+
+{table(("", "KiB"), rows)}"""
 
 
 MANIFEST = """Version = 20130611
@@ -60,7 +85,6 @@ def descendants(pid):
 
 def memory_of_a_run():
     """MiB while a guest waits for input: (peak of zerovm, its memory that is not of files, all that it started)."""
-    output_of([places.bin / "zvm-cc", "-O2", "-o", places.work / "guest/wait", HERE / "programs/wait.c"])
     manifest = places.work / "wait.manifest"
     manifest.write_text(MANIFEST.format(places.work / "guest/wait", "/dev/stdin", "/dev/stderr"))
     zerovm = subprocess.Popen([places.bin / "zerovm", manifest], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
@@ -118,8 +142,15 @@ def verifier_section(smoke):
         first, again = figures[f"verify/{name}"], figures[f"again/{name}"]
         rows.append((name, f"{first['text_bytes'] / 1024:.0f}", f"{first['bytes_per_second'] / 2**20:.1f}",
                      f"{again['bytes_per_second'] / first['bytes_per_second']:.3f}"))
+    threads = {int(name.split("/")[1]): figure for name, figure in figures.items() if name.startswith("threads/")}
+    shared = [(count, f"{figure['bytes_per_second'] / 2**20:.1f}",
+               f"{figure['bytes_per_second'] / threads[1]['bytes_per_second']:.2f}") for count, figure in sorted(threads.items())]
     return f"""## Verification
 
 One thread, processor time, the text of a guest in memory. **Control** is the same measured again, over the first.
 
-{table(("program", "text, KiB", "MiB/s", "control"), rows)}"""
+{table(("program", "text, KiB", "MiB/s", "control"), rows)}
+
+The text of all of them, over and over up to {threads[1]['text_bytes'] / 2**20:.0f} MiB, wall time: bundles are divided among threads.
+
+{table(("threads", "MiB/s", "over one"), shared)}"""

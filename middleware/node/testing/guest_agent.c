@@ -6,6 +6,7 @@
  *   err TEXT writes TEXT to stderr                 name    writes argv[0] and a newline to stdout
  *   env NAME writes a variable and a newline to stdout
  *   put N T  writes T to /dev/output at offset N   flood   writes to stdout without end
+ *   fill N   touches N bytes of the heap
  *   exit N   fault   loop */
 #include <ctype.h>
 #include <stdio.h>
@@ -76,6 +77,11 @@ int main(int argc, char** argv) {
       fputs(next, stderr), ++i;
     } else if (strcmp(verb, "name") == 0) {
       puts(argv[0]), fflush(stdout);
+    } else if (strcmp(verb, "fill") == 0) {
+      const long size = atol(next);
+      volatile char* memory = malloc((size_t)size);
+      for (long at = 0; at < size; at += 4096) memory[at] = 1;
+      ++i;
     } else if (strcmp(verb, "env") == 0) {
       const char* value = getenv(next);
       puts(value != NULL ? value : "(none)"), fflush(stdout), ++i;

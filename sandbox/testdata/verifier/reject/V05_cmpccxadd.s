@@ -1,0 +1,4 @@
+# cmpoxadd %eax, %ecx, (%eax), which adds without LOCK but locks.
+# expect: V05 @0x0
+	.text
+	.byte 0x67, 0xc4, 0xe2, 0x71, 0xe0, 0x00

@@ -1,0 +1,4 @@
+# 0F 18 /4, a reserved hint NOP.
+# expect: V05 @0x0
+	.text
+	.byte 0x67, 0x0f, 0x18, 0x20

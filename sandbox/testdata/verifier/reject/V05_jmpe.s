@@ -1,0 +1,4 @@
+# 0F B8, jmpe on IA-64.
+# expect: V05 @0x0
+	.text
+	.byte 0x0f, 0xb8, 0xc0

@@ -1,0 +1,4 @@
+# ltr %ax.
+# expect: V05 @0x0
+	.text
+	.byte 0x0f, 0x00, 0xd8

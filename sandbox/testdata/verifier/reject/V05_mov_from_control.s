@@ -1,0 +1,4 @@
+# mov %cr4, %rax.
+# expect: V05 @0x0
+	.text
+	.byte 0x0f, 0x20, 0xe0

@@ -1,0 +1,4 @@
+# mov %rax, %dr7.
+# expect: V05 @0x0
+	.text
+	.byte 0x0f, 0x23, 0xf8

@@ -1,0 +1,4 @@
+# movsxd with 66.
+# expect: V05 @0x0
+	.text
+	.byte 0x66, 0x63, 0xc8

@@ -1,0 +1,4 @@
+# rdmsr.
+# expect: V05 @0x0
+	.text
+	.byte 0x0f, 0x32

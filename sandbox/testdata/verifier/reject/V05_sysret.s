@@ -1,0 +1,4 @@
+# sysretq.
+# expect: V05 @0x0
+	.text
+	.byte 0x48, 0x0f, 0x07

@@ -1,0 +1,4 @@
+# vmread %rax, %rcx.
+# expect: V05 @0x0
+	.text
+	.byte 0x0f, 0x78, 0xc1
