@@ -36,42 +36,62 @@ auto Invalid(std::string message) {
   return FailHost(HostStatus::kManifest, ErrorCode::kInvalid, std::move(message));
 }
 
-bool IsIpV4(std::string_view host) {
+std::optional<std::uint32_t> ParseIpV4(std::string_view host) {
   const auto parts = SplitTrimmed(host, '.');
-  return parts.size() == 4 && std::ranges::all_of(parts, [](std::string_view part) {
-           const bool is_decimal =
-               !part.empty() && part.size() <= 3 &&
-               std::ranges::all_of(part, [](char c) { return c >= '0' && c <= '9'; });
-           unsigned value = 0;
-           return is_decimal &&
-                  std::from_chars(part.data(), part.data() + part.size(), value).ec ==
-                      std::errc{} &&
-                  value <= 255;
-         });
+  if (parts.size() != 4) return std::nullopt;
+  std::uint32_t address = 0;
+  for (const std::string_view part : parts) {
+    const bool is_decimal = !part.empty() && part.size() <= 3 &&
+                            std::ranges::all_of(part, [](char c) { return c >= '0' && c <= '9'; });
+    std::uint32_t value = 0;
+    if (!is_decimal ||
+        std::from_chars(part.data(), part.data() + part.size(), value).ec != std::errc{} ||
+        value > 255) {
+      return std::nullopt;
+    }
+    address = address << 8 | value;
+  }
+  return address;
 }
 
-// "host:port" of tcp: a dotted address or a number, and a port, which may be left out.
-HostResult<SourceKind> ClassifyTcp(std::string_view source, std::string_view host_and_port) {
+// "host:port" of `source`: a dotted address or a number, and a port, which a node number may leave
+// out.
+HostResult<NetworkAddress> ParseHostAndPort(std::string_view source, std::string_view protocol,
+                                            std::string_view host_and_port) {
   const auto parts = SplitTrimmed(host_and_port, ':');
   if (parts.size() != 2) {
-    return Invalid(fmt::format("source '{}' is not of the form tcp:host:port", source));
+    return Invalid(fmt::format("'{}' is not of the form {}:host:port", source, protocol));
   }
-  if (!IsIpV4(parts[0])) {
-    const auto number = ParseInteger(parts[0]);
-    if (!number || *number < 1 || *number > UINT32_MAX) {
-      return Invalid(
-          fmt::format("source '{}': '{}' is neither a dotted IPv4 address nor a node number",
-                      source, parts[0]));
-    }
+  NetworkAddress address;
+  const auto ip = ParseIpV4(parts[0]);
+  const auto number = ParseInteger(parts[0]);
+  if (!ip && (!number || *number < 1 || *number > UINT32_MAX)) {
+    return Invalid(fmt::format("'{}': '{}' is neither a dotted IPv4 address nor a node number",
+                               source, parts[0]));
   }
   if (!parts[1].empty()) {
     const auto port = ParseInteger(parts[1]);
     if (!port || *port < 0 || *port > 65535) {
-      return Invalid(
-          fmt::format("source '{}': '{}' is not a port from 0 to 65535", source, parts[1]));
+      return Invalid(fmt::format("'{}': '{}' is not a port from 0 to 65535", source, parts[1]));
     }
+    address.port = static_cast<std::uint16_t>(*port);
   }
-  return SourceKind::kNetwork;
+  if (ip && address.port == 0) {
+    return Invalid(fmt::format("'{}' has no port; only a node number may go without", source));
+  }
+  if (address.port == 0) {
+    address.node = static_cast<std::uint32_t>(*number);
+  } else {
+    address.ip = ip ? *ip : static_cast<std::uint32_t>(*number);
+  }
+  return address;
+}
+
+// What stands before the first colon, in lower case, and what stands behind it.
+std::pair<std::string, std::string_view> SplitProtocol(std::string_view source) {
+  const std::size_t colon = source.find(':');
+  if (colon == std::string_view::npos) return {"", source};
+  return {ToLower(Trim(source.substr(0, colon))), source.substr(colon + 1)};
 }
 
 HostResult<void> ValidateChannel(const ChannelSpec& spec) {
@@ -82,13 +102,18 @@ HostResult<void> ValidateChannel(const ChannelSpec& spec) {
                     spec.alias.substr(0, 32), kMaxAliasSize));
   }
   const ChannelLimits& limits = spec.limits;
-  if (std::min({limits.gets, limits.get_size, limits.puts, limits.put_size}) < 0) {
-    return Invalid(fmt::format("{} has a negative limit", spec.alias));
+  const std::pair<const char*, std::int64_t> named[] = {{"gets", limits.gets},
+                                                        {"get_size", limits.get_size},
+                                                        {"puts", limits.puts},
+                                                        {"put_size", limits.put_size}};
+  for (const auto& [name, value] : named) {
+    if (value < 0) return Invalid(fmt::format("{}: {} {} is negative", spec.alias, name, value));
   }
   if (!spec.is_readable() && !spec.is_writable()) {
     return FailHost(HostStatus::kUsage, ErrorCode::kInvalid,
-                    fmt::format("{} is neither readable (gets and get_size) nor writable (puts and "
-                                "put_size): make one pair positive",
+                    fmt::format("{}: gets, get_size, puts, put_size: the channel is neither "
+                                "readable (gets and get_size) nor writable (puts and put_size): "
+                                "make one pair positive",
                                 spec.alias));
   }
   return {};
@@ -136,8 +161,16 @@ HostResult<SourceKind> ClassifySource(std::string_view source) {
   if (colon == std::string_view::npos) {
     return Invalid(fmt::format("source '{}' is not an absolute path", source));
   }
-  const std::string protocol = ToLower(Trim(source.substr(0, colon)));
-  if (protocol == "tcp") return ClassifyTcp(source, source.substr(colon + 1));
+  const auto [protocol, rest] = SplitProtocol(source);
+  if (protocol == "tcp") {
+    const auto address = ParseHostAndPort(source, protocol, rest);
+    if (!address) {
+      HostError error = address.error();
+      error.error.message = "source " + error.error.message;
+      return std::unexpected(std::move(error));
+    }
+    return SourceKind::kNetwork;
+  }
   constexpr std::array<std::string_view, 5> kOtherProtocols = {"udp", "ipc", "inproc", "pgm",
                                                                "epgm"};
   if (std::ranges::find(kOtherProtocols, protocol) != kOtherProtocols.end()) {
@@ -146,6 +179,19 @@ HostResult<SourceKind> ClassifySource(std::string_view source) {
   }
   return Invalid(
       fmt::format("source '{}' is neither an absolute path nor of the form tcp:host:port", source));
+}
+
+HostResult<NetworkAddress> ParseNetworkSource(std::string_view source) {
+  const auto [protocol, rest] = SplitProtocol(source);
+  if (protocol == "tcp") return ParseHostAndPort(source, protocol, rest);
+  return Invalid(fmt::format("'{}' is not of the form tcp:host:port", source));
+}
+
+HostResult<NetworkAddress> ParseNameServer(std::string_view value) {
+  const auto [protocol, rest] = SplitProtocol(value);
+  const auto address = ParseHostAndPort(value, "udp", rest);
+  if (protocol == "udp" && address && address->port != 0) return address;
+  return Invalid(fmt::format("'{}' is not of the form udp:ip:port", value));
 }
 
 HostResult<ChannelSpec> ParseChannel(std::string_view value) {

@@ -38,6 +38,18 @@ enum class SourceKind : std::uint8_t {
 // not have, a host name, a port out of range.
 HostResult<SourceKind> ClassifySource(std::string_view source);
 
+// Where a network source is: by address and port, or by node number, to be asked of a name server.
+struct NetworkAddress {
+  std::uint32_t ip = 0;  // host byte order; 0 with a node number
+  std::uint16_t port = 0;
+  std::uint32_t node = 0;
+  friend bool operator==(const NetworkAddress&, const NetworkAddress&) = default;
+};
+// "tcp:a.b.c.d:port", "tcp:number:port" (the address as one number), "tcp:node:" or "tcp:node:0".
+HostResult<NetworkAddress> ParseNetworkSource(std::string_view source);
+// The same of a name server: "udp:a.b.c.d:port".
+HostResult<NetworkAddress> ParseNameServer(std::string_view value);
+
 // "uri[;uri...], alias, type, etag, gets, get_size, puts, put_size". The message names the field.
 HostResult<ChannelSpec> ParseChannel(std::string_view value);
 

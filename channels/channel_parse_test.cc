@@ -67,9 +67,9 @@ TEST(ChannelParse, RefusesWithTheFieldAndTheStatus) {
       {"/a, x, 0, 0, 1y, 1, 0, 0", HostStatus::kManifest, "x: gets '1y' is not a 64-bit integer"},
       {"/a, x, 0, 0, 1, , 0, 0", HostStatus::kManifest, "x: get_size '' is not"},
       {"/a, x, 0, 0, 1, 1, 0, 9223372036854775808", HostStatus::kManifest, "put_size '9223"},
-      {"/a, x, 0, 0, 1, 1, -1, 0", HostStatus::kManifest, "x has a negative limit"},
-      {"/a, x, 0, 0, 0, 0, 0, 0", HostStatus::kUsage, "x is neither readable"},
-      {"/a, x, 0, 0, 1, 0, 0, 1", HostStatus::kUsage, "x is neither readable"},
+      {"/a, x, 0, 0, 1, 1, -1, 0", HostStatus::kManifest, "x: puts -1 is negative"},
+      {"/a, x, 0, 0, 0, 0, 0, 0", HostStatus::kUsage, "put_size: the channel is neither readable"},
+      {"/a, x, 0, 0, 1, 0, 0, 1", HostStatus::kUsage, "put_size: the channel is neither readable"},
   };
   for (const BadLine& line : kLines) {
     const auto spec = ParseChannel(line.value);
@@ -148,6 +148,21 @@ TEST(ChannelParse, HandlesAreStandardChannelsFirstThenByteOrder) {
   for (const ChannelSpec& channel : channels) aliases.push_back(channel.alias);
   EXPECT_THAT(aliases, ElementsAre("/dev/stdin", "/dev/stdout", "/dev/stderr", "/dev/B", "/dev/a",
                                    "/dev/b", "/dev/\xc3\xa9"));
+}
+
+TEST(ChannelParse, NetworkAddressesAreHostsOrNodes) {
+  EXPECT_EQ(ParseNetworkSource("tcp:127.0.0.1:8080"),
+            (NetworkAddress{.ip = 0x7f000001, .port = 8080}));
+  EXPECT_EQ(ParseNetworkSource("TCP:0x7f000001:80"),
+            (NetworkAddress{.ip = 0x7f000001, .port = 80}));
+  EXPECT_EQ(ParseNetworkSource("tcp:3:"), (NetworkAddress{.node = 3}));
+  EXPECT_EQ(ParseNetworkSource("tcp:3:0"), (NetworkAddress{.node = 3}));
+  EXPECT_FALSE(ParseNetworkSource("tcp:1.2.3.4:").has_value());
+  EXPECT_FALSE(ParseNetworkSource("tcp:0:80").has_value());
+  EXPECT_FALSE(ParseNetworkSource("/dev/null").has_value());
+  EXPECT_EQ(ParseNameServer("udp:1.2.3.4:5"), (NetworkAddress{.ip = 0x01020304, .port = 5}));
+  EXPECT_FALSE(ParseNameServer("tcp:1.2.3.4:5").has_value());
+  EXPECT_FALSE(ParseNameServer("udp:7:").has_value());
 }
 
 }  // namespace

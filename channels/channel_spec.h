@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -18,7 +19,8 @@ struct ChannelSpec {
   std::string alias;                 // what the guest sees: "/dev/stdin"
   AccessType type = AccessType::kSequentialBoth;
   bool wants_digest = false;
-  ChannelLimits limits;
+  ChannelLimits limits = {};
+  std::size_t line = 0;  // of the manifest, from 1, for messages; 0: from no manifest
 
   [[nodiscard]] bool is_readable() const { return limits.gets > 0 && limits.get_size > 0; }
   [[nodiscard]] bool is_writable() const { return limits.puts > 0 && limits.put_size > 0; }

@@ -25,6 +25,7 @@ enum class HostStatus : std::uint8_t {
   kManifest = 14,
   kUsage = 22,
   kTooManyChannels = 23,
+  kStream = 32,
   kUnsupported = 93,
 };
 
@@ -42,7 +43,7 @@ inline constexpr HostStatusRow kHostStatuses[] = {
      "the host could not read or write; an empty manifest; a special file as program"},
     {HostStatus::kRejected, "rejected", "the program is no guest program or fails verification"},
     {HostStatus::kUnavailable, "unavailable",
-     "the host is out of processes, memory or descriptors"},
+     "the host is out of processes, memory or descriptors; no name server or address"},
     {HostStatus::kMemory, "memory",
      "the manifest's Memory is out of range or too small for the program"},
     {HostStatus::kDenied, "denied", "no permission to open a file for writing"},
@@ -50,6 +51,7 @@ inline constexpr HostStatusRow kHostStatuses[] = {
     {HostStatus::kUsage, "usage",
      "wrong command line, or a channel that is neither readable nor writable"},
     {HostStatus::kTooManyChannels, "too_many_channels", "more channels than a session may have"},
+    {HostStatus::kStream, "stream", "a network stream was cut off or had a wrong digest"},
     {HostStatus::kUnsupported, "unsupported", "a channel source of a kind that cannot be used"},
 };
 

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -68,6 +69,13 @@ std::string_view KindName(mode_t mode) {
   }
 }
 
+// A pipe that has no name. Its other end, once gone, does not come back.
+bool IsAnonymousPipe(int fd) {
+  constexpr decltype(statfs::f_type) kPipeFileSystem = 0x50495045;
+  struct statfs status{};
+  return ::fstatfs(fd, &status) == 0 && status.f_type == kPipeFileSystem;
+}
+
 HostResult<void> CheckKind(const ChannelSpec& spec, const std::string& what, mode_t mode) {
   const bool is_stream = S_ISFIFO(mode) || S_ISCHR(mode);
   if (!is_stream && !S_ISREG(mode)) {
@@ -93,20 +101,23 @@ HostResult<void> CheckKind(const ChannelSpec& spec, const std::string& what, mod
 }
 
 // The output does not exist: holds the directory that it will be made in.
-HostResult<CheckedChannel> CheckMissingOutput(const ChannelSpec& spec, const std::string& what) {
-  const std::string& path = spec.sources.front();
+HostResult<CheckedSource> CheckMissingOutput(const ChannelSpec& spec, const std::string& path,
+                                             const std::string& what) {
   const std::size_t slash = path.rfind('/');
-  CheckedChannel checked;
+  CheckedSource checked;
   checked.label = what;
   checked.name = path.substr(slash + 1);
   checked.flags = (spec.is_readable() ? O_RDWR : O_WRONLY) | O_CREAT | O_EXCL;
+  if (auto kind = CheckKind(spec, what, S_IFREG); !kind) {
+    return std::unexpected(std::move(kind).error());
+  }
   if (checked.name.empty() || checked.name == "." || checked.name == "..") {
     return FailOpen(HostStatus::kMissing, what, ENOENT);
   }
   checked.directory = OpenAt(AT_FDCWD, path.substr(0, slash + 1).c_str(), O_PATH | O_DIRECTORY);
   if (!checked.directory.is_open()) {
     const int host_errno = errno;
-    return FailOpen(OpenStatus(true, host_errno), what, host_errno);
+    return FailOpen(OpenStatus(true, host_errno), "cannot create " + what, host_errno);
   }
   if (::faccessat(checked.directory.get(), ".", W_OK | X_OK, AT_EACCESS) != 0) {
     const int host_errno = errno;
@@ -115,31 +126,34 @@ HostResult<CheckedChannel> CheckMissingOutput(const ChannelSpec& spec, const std
   return checked;
 }
 
-HostResult<CheckedChannel> CheckChannel(const ChannelSpec& spec) {
-  if (spec.sources.size() != 1) {
+// A stream of the network goes one way, from its start to its end.
+HostResult<CheckedSource> CheckNetworkSource(const ChannelSpec& spec, const std::string& what) {
+  if ((spec.is_readable() && spec.is_writable()) || (spec.is_readable() && spec.has_random_get()) ||
+      (spec.is_writable() && spec.has_random_put())) {
     return FailHost(
-        HostStatus::kUnsupported, ErrorCode::kInvalid,
-        fmt::format("{} has {} sources; several sources for one channel are not supported "
-                    "yet: name one",
-                    spec.alias, spec.sources.size()));
+        HostStatus::kManifest, ErrorCode::kInvalid,
+        fmt::format("type {}: {} can be read or written but not both, and only sequentially "
+                    "(type 0)",
+                    static_cast<int>(spec.type), what));
   }
-  const std::string& path = spec.sources.front();
+  CheckedSource source;
+  source.label = what;
+  source.open.is_stream = true;
+  return source;
+}
+
+HostResult<CheckedSource> CheckSource(const ChannelSpec& spec, const std::string& path) {
   const auto kind = ClassifySource(path);
   if (!kind) return std::unexpected(kind.error());
-  if (*kind == SourceKind::kNetwork) {
-    return FailHost(
-        HostStatus::kUnsupported, ErrorCode::kInvalid,
-        fmt::format("{}: network sources ('{}') are not supported yet: use a file or FIFO",
-                    spec.alias, path));
-  }
+  const std::string what = fmt::format("{} ({})", spec.alias, path);
+  if (*kind == SourceKind::kNetwork) return CheckNetworkSource(spec, what);
 
   const bool is_output = spec.is_writable();
-  const std::string what = fmt::format("{} ({})", spec.alias, path);
   const UniqueFd held = OpenAt(AT_FDCWD, path.c_str(), O_PATH);
   if (!held.is_open()) {
     const int host_errno = errno;
-    if (is_output && host_errno == ENOENT) return CheckMissingOutput(spec, what);
-    return FailOpen(OpenStatus(is_output, host_errno), "cannot open " + what, host_errno);
+    if (is_output && host_errno == ENOENT) return CheckMissingOutput(spec, path, what);
+    return FailOpen(OpenStatus(is_output, host_errno), "source: cannot open " + what, host_errno);
   }
   struct stat status{};
   if (::fstat(held.get(), &status) != 0) return FailOpen(HostStatus::kIo, what, errno);
@@ -148,59 +162,149 @@ HostResult<CheckedChannel> CheckChannel(const ChannelSpec& spec) {
   }
 
   int flags = O_RDONLY;
-  if (is_output) flags = spec.is_readable() || S_ISFIFO(status.st_mode) ? O_RDWR : O_WRONLY;
-  CheckedChannel result;
-  result.label = what;
+  if (is_output) {
+    const bool needs_reader = S_ISFIFO(status.st_mode) && !IsAnonymousPipe(held.get());
+    flags = spec.is_readable() || needs_reader ? O_RDWR : O_WRONLY;
+  }
+  CheckedSource source;
+  source.label = what;
   const std::string held_path = fmt::format("/proc/self/fd/{}", held.get());
-  result.open.file = OpenAt(AT_FDCWD, held_path.c_str(), flags | O_NONBLOCK);
-  if (!result.open.file.is_open()) {
+  source.open.file = OpenAt(AT_FDCWD, held_path.c_str(), flags | O_NONBLOCK);
+  if (!source.open.file.is_open()) {
     const int host_errno = errno;
-    return FailOpen(OpenStatus(is_output, host_errno), "cannot open " + what, host_errno);
+    return FailOpen(OpenStatus(is_output, host_errno), "source: cannot open " + what, host_errno);
   }
   // Every descriptor flag but these two belongs to the open itself, so 0 means blocking.
-  if (::fcntl(result.open.file.get(), F_SETFL, 0) != 0)
+  if (::fcntl(source.open.file.get(), F_SETFL, 0) != 0)
     return FailOpen(HostStatus::kIo, what, errno);
-  result.open.is_stream = !S_ISREG(status.st_mode);
-  result.must_truncate = is_output && !spec.is_readable() && !result.open.is_stream;
-  if (!result.open.is_stream && spec.is_readable()) {
-    result.open.size = static_cast<std::uint64_t>(status.st_size);
+  source.open.is_stream = !S_ISREG(status.st_mode);
+  source.must_truncate = is_output && !spec.is_readable() && !source.open.is_stream;
+  if (!source.open.is_stream && spec.is_readable()) {
+    source.size = static_cast<std::uint64_t>(status.st_size);
   }
-  return result;
+  return source;
 }
 
-// Refuses one regular file behind two channels of which one writes.
+// The length of a channel whose sources are all regular files: that of its one source, or one that
+// two of them have. Where they are also written, all must have it.
+HostResult<std::uint64_t> AgreedSize(const ChannelSpec& spec,
+                                     const std::vector<CheckedSource>& sources) {
+  const auto sharing = [&sources](std::uint64_t size) {
+    return static_cast<std::size_t>(std::ranges::count(sources, size, &CheckedSource::size));
+  };
+  const std::size_t needed =
+      spec.is_writable() ? sources.size() : std::min<std::size_t>(sources.size(), 2);
+  for (const CheckedSource& source : sources) {
+    if (sharing(source.size) >= needed) return source.size;
+  }
+  return FailHost(HostStatus::kIo, ErrorCode::kInvalid,
+                  fmt::format("failed to read {}: {} of its {} sources have one length", spec.alias,
+                              spec.is_writable() ? "not all" : "no two", sources.size()));
+}
+
+HostResult<CheckedChannel> CheckChannel(const ChannelSpec& spec) {
+  CheckedChannel channel;
+  for (const std::string& path : spec.sources) {
+    auto source = CheckSource(spec, path);
+    if (!source) return std::unexpected(std::move(source).error());
+    channel.is_stream = channel.is_stream || source->open.is_stream;
+    channel.sources.push_back(std::move(*source));
+  }
+  if (channel.sources.empty() || channel.sources.size() > kMaxSources) {
+    return FailHost(HostStatus::kManifest, ErrorCode::kInvalid,
+                    fmt::format("{} has {} sources; it needs one and may have {}", spec.alias,
+                                channel.sources.size(), kMaxSources));
+  }
+  if (channel.is_stream) return channel;
+  const auto size = AgreedSize(spec, channel.sources);
+  if (!size) return std::unexpected(size.error());
+  channel.size = *size;
+  if (spec.is_writable() && channel.size == 0) channel.extended_size = spec.limits.put_size;
+  return channel;
+}
+
+// Refuses one regular file behind two sources of which one is written.
 HostResult<void> CheckSharedFiles(std::span<const ChannelSpec> specs,
                                   std::span<const CheckedChannel> checked) {
-  std::map<std::pair<dev_t, ino_t>, std::size_t> seen;  // file -> index of its first channel
+  struct First {
+    bool is_written;
+    const std::string* label;
+  };
+  std::map<std::pair<dev_t, ino_t>, First> seen;
   for (std::size_t i = 0; i < specs.size(); ++i) {
-    if (!checked[i].open.file.is_open() || checked[i].open.is_stream) continue;
-    struct stat status{};
-    if (::fstat(checked[i].open.file.get(), &status) != 0) {
-      return FailOpen(HostStatus::kIo, checked[i].label, errno);
-    }
-    const auto [other, is_new] = seen.try_emplace({status.st_dev, status.st_ino}, i);
-    if (is_new) continue;
-    if (specs[i].is_writable() || specs[other->second].is_writable()) {
+    for (const CheckedSource& source : checked[i].sources) {
+      if (!source.open.file.is_open() || source.open.is_stream) continue;
+      struct stat status{};
+      if (::fstat(source.open.file.get(), &status) != 0) {
+        return FailOpen(HostStatus::kIo, source.label, errno);
+      }
+      const auto [other, is_new] = seen.try_emplace({status.st_dev, status.st_ino},
+                                                    First{specs[i].is_writable(), &source.label});
+      if (is_new || (!specs[i].is_writable() && !other->second.is_written)) continue;
       return FailHost(
           HostStatus::kManifest, ErrorCode::kInvalid,
-          fmt::format("{} and {} are the same file, and one of them is written: give each "
-                      "its own",
-                      checked[other->second].label, checked[i].label));
+          fmt::format("{}source: {} and {} are the same file, and one of them is written: give "
+                      "each its own",
+                      checked[i].where, *other->second.label, source.label));
     }
   }
   return {};
 }
 
-void RemoveCreated(std::span<const CheckedChannel> created) {
-  for (const CheckedChannel& channel : created) {
-    if (channel.directory.is_open()) ::unlinkat(channel.directory.get(), channel.name.c_str(), 0);
+void RemoveCreated(std::span<const CheckedChannel> channels) {
+  for (const CheckedChannel& channel : channels) {
+    for (const CheckedSource& source : channel.sources) {
+      if (!source.directory.is_open() || !source.open.file.is_open()) continue;
+      ::unlinkat(source.directory.get(), source.name.c_str(), 0);
+    }
   }
 }
 
-bool IsFifoToRead(const OpenedChannel& channel) {
+HostResult<void> CreateOutputs(std::span<CheckedChannel> channels) {
+  for (CheckedChannel& channel : channels) {
+    for (CheckedSource& source : channel.sources) {
+      if (!source.directory.is_open()) continue;
+      // O_EXCL: a second channel with the same new file, a link to nothing, or somebody else's file
+      // that has appeared since, is an error and not an overwritten file.
+      source.open.file = OpenAt(source.directory.get(), source.name.c_str(), source.flags);
+      if (source.open.file.is_open()) continue;
+      const int host_errno = errno;
+      return FailOpen(OpenStatus(true, host_errno),
+                      fmt::format("{}source: cannot create {}", channel.where, source.label),
+                      host_errno);
+    }
+  }
+  return {};
+}
+
+HostResult<void> SizeOutputs(std::span<const CheckedChannel> channels, bool extends) {
+  for (const CheckedChannel& channel : channels) {
+    for (const CheckedSource& source : channel.sources) {
+      if (source.open.is_stream) continue;
+      if (source.must_truncate && ::ftruncate(source.open.file.get(), 0) != 0) {
+        return FailOpen(HostStatus::kIo,
+                        fmt::format("{}cannot truncate {}", channel.where, source.label), errno);
+      }
+      if (!extends || channel.extended_size == 0) continue;
+      // A limit may be longer than any file: then there is nothing to extend to.
+      if (::ftruncate(source.open.file.get(), channel.extended_size) != 0 && errno != EFBIG &&
+          errno != EINVAL) {
+        return FailOpen(HostStatus::kIo,
+                        fmt::format("{}put_size: cannot extend {} to {} bytes", channel.where,
+                                    source.label, channel.extended_size),
+                        errno);
+      }
+    }
+  }
+  return {};
+}
+
+bool IsFifoToRead(const OpenedSource& source) {
   struct stat status{};
-  return channel.is_stream && ::fstat(channel.file.get(), &status) == 0 &&
-         S_ISFIFO(status.st_mode) && (::fcntl(channel.file.get(), F_GETFL) & O_ACCMODE) == O_RDONLY;
+  return source.is_stream && source.file.is_open() && ::fstat(source.file.get(), &status) == 0 &&
+         S_ISFIFO(status.st_mode) &&
+         (::fcntl(source.file.get(), F_GETFL) & O_ACCMODE) == O_RDONLY &&
+         !IsAnonymousPipe(source.file.get());
 }
 
 // Until one of `fds` is ready. false: the deadline passed.
@@ -218,7 +322,7 @@ bool PollUntil(std::span<pollfd> fds, std::chrono::steady_clock::time_point dead
 // poll() tells of data and of a writer that has gone, but not of one that is there and has not
 // written yet: only a blocking open() waits for that. It stands in a thread, and is released by a
 // writer of our own when there is no more need to wait.
-HostResult<void> WaitForWriter(const OpenedChannel& fifo,
+HostResult<void> WaitForWriter(const OpenedSource& fifo,
                                std::chrono::steady_clock::time_point deadline) {
   const std::string path = fmt::format("/proc/self/fd/{}", fifo.file.get());
   const UniqueFd opened(::eventfd(0, EFD_CLOEXEC));
@@ -253,8 +357,10 @@ HostResult<void> WaitForWriter(const OpenedChannel& fifo,
 HostResult<void> WaitForWriters(std::span<const OpenedChannel> opened,
                                 std::chrono::steady_clock::time_point deadline) {
   for (const OpenedChannel& channel : opened) {
-    if (!IsFifoToRead(channel)) continue;
-    if (auto waited = WaitForWriter(channel, deadline); !waited) return waited;
+    for (const OpenedSource& source : channel.sources) {
+      if (!IsFifoToRead(source)) continue;
+      if (auto waited = WaitForWriter(source, deadline); !waited) return waited;
+    }
   }
   return {};
 }
@@ -263,8 +369,14 @@ HostResult<std::vector<CheckedChannel>> CheckChannels(std::span<const ChannelSpe
   std::vector<CheckedChannel> checked;
   checked.reserve(specs.size());
   for (const ChannelSpec& spec : specs) {
+    const std::string where = spec.line > 0 ? fmt::format("MANIFEST {}: Channel: ", spec.line) : "";
     auto channel = CheckChannel(spec);
-    if (!channel) return std::unexpected(std::move(channel).error());
+    if (!channel) {
+      HostError error = std::move(channel).error();
+      error.error.message = where + error.error.message;
+      return std::unexpected(std::move(error));
+    }
+    channel->where = where;
     checked.push_back(std::move(*channel));
   }
   if (auto shared = CheckSharedFiles(specs, checked); !shared) {
@@ -273,30 +385,22 @@ HostResult<std::vector<CheckedChannel>> CheckChannels(std::span<const ChannelSpe
   return checked;
 }
 
-HostResult<std::vector<OpenedChannel>> OpenChannels(std::vector<CheckedChannel> checked) {
-  for (std::size_t i = 0; i < checked.size(); ++i) {
-    CheckedChannel& channel = checked[i];
-    if (!channel.directory.is_open()) continue;
-    // O_EXCL: a second channel with the same new file, a link to nothing, or somebody else's file
-    // that has appeared since, is an error and not an overwritten file.
-    channel.open.file = OpenAt(channel.directory.get(), channel.name.c_str(), channel.flags);
-    if (!channel.open.file.is_open()) {
-      const int host_errno = errno;
-      RemoveCreated(std::span(checked).first(i));
-      return FailOpen(OpenStatus(true, host_errno), "cannot create " + channel.label, host_errno);
-    }
-  }
-  for (const CheckedChannel& channel : checked) {
-    if (!channel.must_truncate) continue;
-    if (::ftruncate(channel.open.file.get(), 0) != 0) {
-      const int host_errno = errno;
-      RemoveCreated(checked);
-      return FailOpen(HostStatus::kIo, "cannot truncate " + channel.label, host_errno);
-    }
+HostResult<std::vector<OpenedChannel>> OpenChannels(std::vector<CheckedChannel> checked,
+                                                    bool extends) {
+  HostResult<void> made = CreateOutputs(checked);
+  if (made) made = SizeOutputs(checked, extends);
+  if (!made) {
+    RemoveCreated(checked);
+    return std::unexpected(std::move(made).error());
   }
   std::vector<OpenedChannel> opened;
   opened.reserve(checked.size());
-  for (CheckedChannel& channel : checked) opened.push_back(std::move(channel.open));
+  for (CheckedChannel& channel : checked) {
+    OpenedChannel& result = opened.emplace_back();
+    result.size = channel.size;
+    result.is_stream = channel.is_stream;
+    for (CheckedSource& source : channel.sources) result.sources.push_back(std::move(source.open));
+  }
   return opened;
 }
 

@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -60,7 +61,9 @@ class OpenChannel : public testing::Test {
     const auto opened = Open(specs);
     return opened ? HostStatus::kOk : opened.error().status;
   }
-  static int FlagsOf(const OpenedChannel& channel) { return ::fcntl(channel.file.get(), F_GETFL); }
+  static int FlagsOf(const OpenedChannel& channel) {
+    return ::fcntl(channel.sources.front().file.get(), F_GETFL);
+  }
 
   std::string directory_;
 };
@@ -72,7 +75,7 @@ TEST_F(OpenChannel, ReadsARegularFile) {
   EXPECT_EQ(channel.size, 5U);
   EXPECT_FALSE(channel.is_stream);
   EXPECT_EQ(FlagsOf(channel) & (O_ACCMODE | O_NONBLOCK), O_RDONLY);
-  EXPECT_EQ(::fcntl(channel.file.get(), F_GETFD), FD_CLOEXEC);
+  EXPECT_EQ(::fcntl(channel.sources.front().file.get(), F_GETFD), FD_CLOEXEC);
 }
 
 TEST_F(OpenChannel, CreatesAnOutputForItsOwnerAlone) {
@@ -150,9 +153,9 @@ TEST_F(OpenChannel, DoesNotWaitForThePeerOfAFifo) {
   EXPECT_EQ(FlagsOf(reader->front()) & (O_ACCMODE | O_NONBLOCK), O_RDONLY);
   const auto writer = Open({Spec(Path("fifo"), kWriteOnly, AccessType::kSequentialBoth)});
   ASSERT_TRUE(writer.has_value()) << writer.error().error.message;
-  EXPECT_EQ(::write(writer->front().file.get(), "x", 1), 1);
+  EXPECT_EQ(::write(writer->front().sources.front().file.get(), "x", 1), 1);
   char byte = 0;
-  EXPECT_EQ(::read(reader->front().file.get(), &byte, 1), 1);
+  EXPECT_EQ(::read(reader->front().sources.front().file.get(), &byte, 1), 1);
   EXPECT_EQ(byte, 'x');
 }
 
@@ -177,8 +180,8 @@ TEST_F(OpenChannel, KeepsWhatAWriterLeftBehind) {
   std::ofstream(Path("fifo")) << "gone";
   EXPECT_TRUE(WaitForWriters(*reader, steady_clock::now() + std::chrono::seconds(30)).has_value());
   char buffer[8];
-  EXPECT_EQ(::read(reader->front().file.get(), buffer, sizeof buffer), 4);
-  EXPECT_EQ(::read(reader->front().file.get(), buffer, sizeof buffer), 0);
+  EXPECT_EQ(::read(reader->front().sources.front().file.get(), buffer, sizeof buffer), 4);
+  EXPECT_EQ(::read(reader->front().sources.front().file.get(), buffer, sizeof buffer), 0);
 }
 
 TEST_F(OpenChannel, StopsWaitingForAWriterAtTheDeadline) {
@@ -190,7 +193,7 @@ TEST_F(OpenChannel, StopsWaitingForAWriterAtTheDeadline) {
   EXPECT_EQ(waited.error().status, HostStatus::kInterrupted);
 }
 
-TEST_F(OpenChannel, RefusesDirectoriesSocketsAndNetworkSources) {
+TEST_F(OpenChannel, RefusesDirectoriesAndSockets) {
   const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   ASSERT_GE(listener, 0);
   sockaddr_un address{};
@@ -204,10 +207,82 @@ TEST_F(OpenChannel, RefusesDirectoriesSocketsAndNetworkSources) {
   ::close(listener);
   EXPECT_EQ(StatusOf({Spec(directory_, kReadOnly)}), HostStatus::kUnsupported);
   EXPECT_EQ(StatusOf({Spec(directory_, kWriteOnly)}), HostStatus::kUnsupported);
-  EXPECT_EQ(StatusOf({Spec("tcp:1:2", kReadOnly)}), HostStatus::kUnsupported);
-  ChannelSpec two = Spec("/dev/null", kReadOnly);
-  two.sources.emplace_back("/dev/null");
-  EXPECT_EQ(StatusOf({two}), HostStatus::kUnsupported);
+}
+
+TEST_F(OpenChannel, LeavesNetworkSourcesToTheNetwork) {
+  const auto opened = Open({Spec("tcp:1:2", kReadOnly, AccessType::kSequentialBoth)});
+  ASSERT_TRUE(opened.has_value()) << opened.error().error.message;
+  EXPECT_TRUE(opened->front().is_stream);
+  EXPECT_FALSE(opened->front().sources.front().file.is_open());
+  EXPECT_EQ(StatusOf({Spec("tcp:1:2", kReadWrite, AccessType::kSequentialBoth)}),
+            HostStatus::kManifest);
+  EXPECT_EQ(StatusOf({Spec("tcp:1:2", kReadOnly)}), HostStatus::kManifest);
+  EXPECT_EQ(StatusOf({Spec("tcp:1:2", kWriteOnly, AccessType::kSequentialGetRandomPut)}),
+            HostStatus::kManifest);
+}
+
+TEST_F(OpenChannel, TakesTheLengthThatTwoSourcesHave) {
+  ChannelSpec three = Spec(MakeFile("a", "long text"), kReadOnly);
+  three.sources.push_back(MakeFile("b", "text"));
+  three.sources.push_back(MakeFile("c", "text"));
+  const auto opened = Open({three});
+  ASSERT_TRUE(opened.has_value()) << opened.error().error.message;
+  EXPECT_EQ(opened->front().size, 4U);
+  EXPECT_EQ(opened->front().sources.size(), 3U);
+  three.sources.pop_back();
+  EXPECT_EQ(StatusOf({three}), HostStatus::kIo);
+  three.sources[1] = "/dev/zero";
+  const auto mixed = Open({three});
+  ASSERT_TRUE(mixed.has_value()) << mixed.error().error.message;
+  EXPECT_TRUE(mixed->front().is_stream);
+  EXPECT_EQ(mixed->front().size, 0U);
+}
+
+TEST_F(OpenChannel, CreatesEverySourceOfAnOutputOrNone) {
+  ChannelSpec two = Spec(Path("a"), kWriteOnly);
+  two.sources.push_back(Path("b"));
+  EXPECT_EQ(StatusOf({two}), HostStatus::kOk);
+  EXPECT_TRUE(std::filesystem::exists(Path("a")));
+  EXPECT_TRUE(std::filesystem::exists(Path("b")));
+  two.sources = {Path("c"), Path("c")};
+  EXPECT_NE(StatusOf({two}), HostStatus::kOk);
+  EXPECT_FALSE(std::filesystem::exists(Path("c")));
+  two.sources = {Path("a"), Path("a")};
+  EXPECT_EQ(StatusOf({two}), HostStatus::kManifest);
+}
+
+TEST_F(OpenChannel, ExtendsEmptyOutputsWhenAskedTo) {
+  MakeFile("log", "old");
+  std::vector specs = {Spec(Path("out"), {0, 0, 1, 5000}), Spec(Path("huge"), {0, 0, 1, INT64_MAX}),
+                       Spec(Path("log"), {1, 1, 1, 5000}, AccessType::kRandomGetSequentialPut)};
+  auto checked = CheckChannels(specs);
+  ASSERT_TRUE(checked.has_value()) << checked.error().error.message;
+  const auto opened = OpenChannels(std::move(*checked), true);
+  ASSERT_TRUE(opened.has_value()) << opened.error().error.message;
+  EXPECT_EQ(std::filesystem::file_size(Path("out")), 5000U);
+  EXPECT_EQ(std::filesystem::file_size(Path("log")), 3U);
+}
+
+TEST_F(OpenChannel, DoesNotWaitForTheWriterOfAPipeThatHasNone) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const UniqueFd read_end(ends[0]);
+  ::close(ends[1]);
+  const auto reader = Open({Spec("/proc/self/fd/" + std::to_string(read_end.get()), kReadOnly,
+                                 AccessType::kSequentialBoth)});
+  ASSERT_TRUE(reader.has_value()) << reader.error().error.message;
+  EXPECT_TRUE(WaitForWriters(*reader, steady_clock::now() + std::chrono::hours(1)).has_value());
+  char byte = 0;
+  EXPECT_EQ(::read(reader->front().sources.front().file.get(), &byte, 1), 0);
+}
+
+TEST_F(OpenChannel, NamesTheLineOfTheManifest) {
+  ChannelSpec spec = Spec(Path("none"), kReadOnly);
+  spec.line = 7;
+  const auto opened = Open({spec});
+  ASSERT_FALSE(opened.has_value());
+  EXPECT_THAT(opened.error().error.message,
+              testing::StartsWith("MANIFEST 7: Channel: source: cannot open /dev/x ("));
 }
 
 TEST_F(OpenChannel, RefusesReadWriteWhereItHasNoMeaning) {

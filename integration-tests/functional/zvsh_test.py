@@ -290,6 +290,21 @@ class Images(ZvshTest):
         self.assertEqual(self.read("zvsh.log"), "zvm: mounted /dev/1.data.tar on /d: 1 entries\n")
 
 
+class Trace(ZvshTest):
+    def test_shows_stages_and_calls(self):
+        self.zvsh("--zvm-trace", TOOLS, "echo", "words")
+        trace = self.read("zvsh.trace.log")
+        for line in trace.splitlines():
+            self.assertRegex(line, r"^\d+\.\d{6} \[\d+\.\d{6}\]: ")
+        stages = ["manifest parsed", "program verified", "session started", "untrusted code", "pwrite(1, ",
+                  "exit(0)", "session ended", "done: ok"]
+        places = [trace.find(f"]: {stage}") for stage in stages]
+        self.assertEqual(places, sorted(places), trace)
+        self.assertNotIn(-1, places, trace)
+        self.zvsh("--zvm-trace", TOOLS, "echo")
+        self.assertTrue(self.read("zvsh.trace.log").startswith(trace), "appended, not written over")
+
+
 class Seed(ZvshTest):
     """The program that the first article about ZeroVM shows, with a right explanation."""
 

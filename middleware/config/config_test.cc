@@ -53,7 +53,7 @@ TEST(Config, RefusesValuesOfTheWrongKindOrRange) {
   EXPECT_THAT(RefusalOf(R"({"server": {"threads": "4"}})"), HasSubstr("whole number"));
   EXPECT_THAT(RefusalOf(R"({"server": {"threads": 1.5}})"), HasSubstr("whole number"));
   EXPECT_THAT(RefusalOf(R"({"server": {"threads": -1}})"), HasSubstr("whole number"));
-  EXPECT_THAT(RefusalOf(R"({"server": {"threads": 0}})"), HasSubstr("1 to 256"));
+  EXPECT_THAT(RefusalOf(R"({"server": {"threads": 257}})"), HasSubstr("0 to 256"));
   EXPECT_THAT(RefusalOf(R"({"jobs": {"groups": 0}})"), HasSubstr("/jobs/groups"));
 }
 

@@ -27,6 +27,7 @@ class Headers {
   [[nodiscard]] std::optional<std::string_view> Get(std::string_view name) const;
   [[nodiscard]] bool Has(std::string_view name) const { return Get(name).has_value(); }
   void Add(std::string_view name, std::string_view value);
+  void Reserve(std::size_t count) { fields_.reserve(count); }
   // Replaces every field of that name by one.
   void Set(std::string_view name, std::string_view value);
   void Remove(std::string_view name);

@@ -26,7 +26,7 @@ net::awaitable<BodyReader::Got> BodyReader::Next(std::chrono::milliseconds limit
   for (;;) {
     const std::optional<Got> got = TakeBuffered();
     if (got.has_value()) co_return *got;
-    const boost::system::error_code error = co_await wire_.Fill(buffer_, kPieceBytes, limit);
+    const boost::system::error_code error = co_await wire_.Fill(&buffer_, kPieceBytes, limit);
     if (error == net::error::eof) {
       decoder_.TakeEnd();
       co_return decoder_.is_done() ? Got::kEnd : Got::kBroken;

@@ -115,7 +115,7 @@ net::awaitable<std::optional<std::size_t>> Connection::ReadHead() {
     }
     const auto left = std::chrono::ceil<Wire::Limit>(deadline - steady_clock::now());
     const error_code failure =
-        co_await wire_->Fill(buffer_, kHeadPiece, std::max(left, Wire::Limit(0)));
+        co_await wire_->Fill(&buffer_, kHeadPiece, std::max(left, Wire::Limit(0)));
     if (failure) co_return std::nullopt;
   }
 }
@@ -394,7 +394,7 @@ net::awaitable<void> Connection::LingeringClose() {
     const auto limit = std::chrono::ceil<Wire::Limit>(deadline - steady_clock::now());
     buffer_.clear();
     const error_code failure =
-        co_await wire_->Fill(buffer_, kHeadPiece, std::max(limit, Wire::Limit(0)));
+        co_await wire_->Fill(&buffer_, kHeadPiece, std::max(limit, Wire::Limit(0)));
     if (failure || buffer_.size() > left) co_return;
     left -= buffer_.size();
   }

@@ -26,8 +26,9 @@ bool IsHopByHop(std::string_view name, std::string_view connection) {
       "Connection", "Keep-Alive",        "Proxy-Connection", "Proxy-Authorization", "TE",
       "Trailer",    "Transfer-Encoding", "Upgrade",          "Proxy-Authenticate"};
   for (const std::string_view hop : kHop) {
-    if (http::EqualsIgnoringCase(name, hop)) return true;
+    if (name.size() == hop.size() && http::EqualsIgnoringCase(name, hop)) return true;
   }
+  if (connection.empty()) return false;
   for (const std::string_view named : http::SplitTrimmed(connection, ',')) {
     if (http::EqualsIgnoringCase(name, named)) return true;
   }
@@ -87,7 +88,9 @@ Forwarding::~Forwarding() { KeepBuffer(std::move(peer_buffer_)); }
 std::string Forwarding::RequestText() const {
   const http::RequestHead& head = request_.head;
   const std::string_view connection = head.headers.Get("Connection").value_or("");
-  std::string text = head.method + " " + head.target + " HTTP/1.1\r\n";
+  std::string text;
+  text.reserve(1024 + head.target.size());
+  text.append(head.method).append(" ").append(head.target).append(" HTTP/1.1\r\n");
   std::string forwarded;
   for (const auto& [name, value] : head.headers) {
     if (IsHopByHop(name, connection)) continue;
@@ -106,12 +109,15 @@ std::string Forwarding::RequestText() const {
   if (!forwarded.empty()) AppendField(text, "X-Forwarded-For", forwarded);
   if (!head.headers.Has("Host")) AppendField(text, "Host", upstream_.authority());
   if (head.is_chunked) AppendField(text, "Transfer-Encoding", "chunked");
-  return text + "\r\n";
+  text.append("\r\n");
+  return text;
 }
 
 std::string Forwarding::ResponseText(bool keep_alive, bool is_chunked) const {
   const std::string_view connection = answer_.headers.Get("Connection").value_or("");
-  std::string text = "HTTP/1.1 " + std::to_string(answer_.status) + " ";
+  std::string text;
+  text.reserve(1024);
+  text.append("HTTP/1.1 ").append(std::to_string(answer_.status)).append(" ");
   text.append(answer_.reason).append("\r\n");
   for (const auto& [name, value] : answer_.headers) {
     if (!IsHopByHop(name, connection)) AppendField(text, name, value);
@@ -123,7 +129,8 @@ std::string Forwarding::ResponseText(bool keep_alive, bool is_chunked) const {
   } else if (request_.said_keep_alive) {
     AppendField(text, "Connection", "keep-alive");
   }
-  return text + "\r\n";
+  text.append("\r\n");
+  return text;
 }
 
 Forwarding::Outcome Forwarding::FailWith(int status, std::string_view sentence) {
@@ -196,7 +203,7 @@ net::awaitable<Forwarding::Outcome> Forwarding::AnswerSide() {
   while (waited == HeadWait::kHead && answer_.status / 100 == 1) {
     if (answer_.status == 100 && request_.expects_continue && !request_.has_asked_for_body) {
       constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-      const std::array<net::const_buffer, 1> pieces = {net::buffer(kContinue)};
+      const Wire::Pieces pieces = {net::buffer(kContinue)};
       request_.has_asked_for_body = true;
       const bool is_sent = co_await WriteDown(pieces);
       if (!is_sent) co_return Outcome::kBroken;
@@ -278,8 +285,11 @@ void Forwarding::PrepareStart() {
 net::awaitable<bool> Forwarding::SendStart(bool may_reuse) {
   peer_ = {};
   peer_buffer_.clear();
-  Upstream::Connected connected =
-      co_await upstream_.Connect(client_.executor(), thread_, may_reuse);
+  Upstream::Connected connected;
+  if (may_reuse) connected = upstream_.ConnectNow(thread_);
+  if (connected.lease.wire == nullptr) {
+    connected = co_await upstream_.Connect(client_.executor(), thread_, may_reuse);
+  }
   if (connected.is_full) {
     FailWith(503, "Every connection to the upstream is in use.");
     request_.response.headers.Add("Retry-After", "1");
@@ -294,8 +304,11 @@ net::awaitable<bool> Forwarding::SendStart(bool may_reuse) {
   peer_ = std::move(connected.lease);
   is_reused_ = connected.is_reused;
   // A failure shows again when the answer is read; on a reused one it leads to a new connection.
-  const std::array<net::const_buffer, 1> pieces = {net::buffer(start_)};
-  [[maybe_unused]] const bool is_sent = co_await WriteUp(pieces);
+  Wire::Pieces pieces = {net::buffer(start_)};
+  error_code ignored;
+  if (!peer_.wire->WriteNow(pieces, ignored)) {
+    [[maybe_unused]] const bool is_sent = co_await WriteUp(pieces);
+  }
   co_return true;
 }
 
@@ -311,7 +324,7 @@ net::awaitable<Forwarding::HeadWait> Forwarding::ReadHead() {
     const auto state = scanner.Scan(View(peer_buffer_));
     if (state == HeadScanner::State::kRefused) co_return HeadWait::kNonsense;
     if (state == HeadScanner::State::kComplete) break;
-    const error_code error = co_await peer_.wire->Fill(peer_buffer_, kHeadPiece, HeadLimit());
+    const error_code error = co_await peer_.wire->Fill(&peer_buffer_, kHeadPiece, HeadLimit());
     if (given_up_for_ != HeadWait::kHead) co_return given_up_for_;
     if (error == net::error::timed_out) co_return HeadWait::kTimeout;
     if (error) co_return HeadWait::kUpstreamGone;
@@ -333,7 +346,7 @@ net::awaitable<bool> Forwarding::Upload() {
         has_piece ? BodyReader::Got::kData : co_await body.Next(limits_.read_timeout);
     if (is_over_) break;
     if (got == BodyReader::Got::kEnd) {
-      const std::array<net::const_buffer, 1> pieces = {net::buffer(kLastChunk)};
+      const Wire::Pieces pieces = {net::buffer(kLastChunk)};
       is_uploaded_ = !is_chunked || co_await WriteUp(pieces);
       break;
     }
@@ -345,20 +358,19 @@ net::awaitable<bool> Forwarding::Upload() {
     const std::string_view piece = body.data();
     request_.record.bytes_in += piece.size();
     const std::string prefix = is_chunked ? ChunkPrefix(piece.size()) : std::string();
-    const std::array<net::const_buffer, 3> pieces = {
-        net::buffer(prefix), net::buffer(piece),
-        is_chunked ? net::buffer(kChunkEnd) : net::const_buffer()};
+    const Wire::Pieces pieces = {net::buffer(prefix), net::buffer(piece),
+                                 is_chunked ? net::buffer(kChunkEnd) : net::const_buffer()};
     is_taken = co_await WriteUp(pieces);
   }
   co_return true;
 }
 
-net::awaitable<bool> Forwarding::WriteUp(std::span<const net::const_buffer> pieces) {
+net::awaitable<bool> Forwarding::WriteUp(Wire::Pieces pieces) {
   const error_code ec = co_await peer_.wire->Write(pieces, upstream_.options().response_timeout);
   co_return !ec;
 }
 
-net::awaitable<bool> Forwarding::WriteDown(std::span<const net::const_buffer> pieces) {
+net::awaitable<bool> Forwarding::WriteDown(Wire::Pieces pieces) {
   const error_code ec = co_await client_.Write(pieces, limits_.write_timeout);
   co_return !ec;
 }
@@ -383,7 +395,7 @@ net::awaitable<Forwarding::Outcome> Forwarding::PassBack() {
     answer_body_ = std::make_unique<BodyReader>(*peer_.wire, peer_buffer_, answer_.framing);
     if (peer_buffer_.size() == 0) {
       // The body may take its time: a large object's segments, a heartbeat.
-      const std::array<net::const_buffer, 1> pieces = {net::buffer(head)};
+      const Wire::Pieces pieces = {net::buffer(head)};
       const bool is_sent = co_await WriteDown(pieces);
       if (!is_sent) co_return Outcome::kBroken;
       head.clear();
@@ -392,7 +404,7 @@ net::awaitable<Forwarding::Outcome> Forwarding::PassBack() {
     if (!is_passed) co_return Outcome::kBroken;
   } else {
     KeepIfQuiet(peer_buffer_.size());
-    const std::array<net::const_buffer, 1> pieces = {net::buffer(head)};
+    const Wire::Pieces pieces = {net::buffer(head)};
     const bool is_sent = co_await WriteDown(pieces);
     if (!is_sent) co_return Outcome::kBroken;
   }
@@ -427,12 +439,17 @@ net::awaitable<bool> Forwarding::PassBodyBack(std::string head, bool is_chunked)
     if (is_chunked && !piece.empty()) prefix += ChunkPrefix(piece.size());
     is_last = answer_body_->is_at_last_piece();
     if (is_last) KeepIfQuiet(answer_body_->bytes_after());
-    const std::array<net::const_buffer, 4> pieces = {
+    Wire::Pieces pieces = {
         net::buffer(prefix), net::buffer(piece),
         is_chunked && !piece.empty() ? net::buffer(kChunkEnd) : net::const_buffer(),
         is_chunked && is_last ? net::buffer(kLastChunk) : net::const_buffer()};
-    const bool is_sent = co_await WriteDown(pieces);
-    if (!is_sent) co_return false;
+    error_code failure;
+    if (client_.WriteNow(pieces, failure)) {
+      if (failure) co_return false;
+    } else {
+      const bool is_sent = co_await WriteDown(pieces);
+      if (!is_sent) co_return false;
+    }
     prefix.clear();
   }
   co_return true;

@@ -78,8 +78,9 @@ class Forwarding {
   // Gives the upstream's connection back, if it can be used again. `unexpected_bytes`: received
   // past the answer.
   void KeepIfQuiet(std::size_t unexpected_bytes);
-  net::awaitable<bool> WriteUp(std::span<const net::const_buffer> pieces);
-  net::awaitable<bool> WriteDown(std::span<const net::const_buffer> pieces);
+  // False: that side takes no more.
+  net::awaitable<bool> WriteUp(Wire::Pieces pieces);
+  net::awaitable<bool> WriteDown(Wire::Pieces pieces);
   net::awaitable<Outcome> PassBack();
   net::awaitable<bool> PassBodyBack(std::string head, bool is_chunked);
 

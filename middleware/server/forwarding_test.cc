@@ -1,20 +1,14 @@
-// A front server passing requests on, in two settings: before another of our servers (whole
-// behaviour), and before a scripted upstream whose every byte the test chooses.
+// A front server passing requests on to a scripted upstream.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
 
-#include <functional>
 #include <future>
-#include <map>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
-#include "middleware/server/server.h"
-#include "middleware/server/testing/raw_client.h"
+#include "middleware/server/testing/front.h"
 
 namespace zerocloud::server {
 namespace {
@@ -23,90 +17,6 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 using namespace std::chrono_literals;
-
-class ForwardEverything : public http::Handler {
- public:
-  Begun Begin(const http::RequestHead&) override { return http::Forward{}; }
-};
-
-// A listening socket on a free port of 127.0.0.1 that serves one scripted connection after another.
-class ScriptedUpstream {
- public:
-  using Script = std::function<void(RawClient&, int connection)>;
-
-  ScriptedUpstream(int connections, Script script)
-      : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(address);
-    void* where = &address;
-    EXPECT_EQ(::bind(listener_.get(), static_cast<sockaddr*>(where), size), 0);
-    EXPECT_EQ(::listen(listener_.get(), 8), 0);
-    EXPECT_EQ(::getsockname(listener_.get(), static_cast<sockaddr*>(where), &size), 0);
-    port_ = ntohs(address.sin_port);
-    thread_ = std::thread([this, connections, script = std::move(script)] {
-      for (int i = 0; i < connections; ++i) {
-        RawClient peer(UniqueFd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)));
-        script(peer, i);
-      }
-    });
-  }
-  ~ScriptedUpstream() {
-    ::shutdown(listener_.get(), SHUT_RDWR);
-    thread_.join();
-  }
-  ScriptedUpstream(const ScriptedUpstream&) = delete;
-  ScriptedUpstream& operator=(const ScriptedUpstream&) = delete;
-
-  [[nodiscard]] std::uint16_t port() const { return port_; }
-
- private:
-  UniqueFd listener_;
-  std::uint16_t port_ = 0;
-  std::thread thread_;
-};
-
-class ForwardingTest : public ::testing::Test {
- protected:
-  void StartFront(std::uint16_t upstream_port, std::chrono::milliseconds response_timeout = 10s) {
-    Settings settings;
-    settings.upstream = UpstreamOptions{.endpoints = {{.host = "127.0.0.1", .port = upstream_port}},
-                                        .connect_timeout = 5s,
-                                        .response_timeout = response_timeout,
-                                        .idle_timeout = 20s,
-                                        .idle_connections = 4};
-    StartWith(std::move(settings));
-  }
-
-  void StartWith(Settings settings) {
-    Options options;
-    options.address.clear();
-    options.threads = threads_;
-    options.settings = std::move(settings);
-    auto server = Server::Start(std::move(options), handler_);
-    ASSERT_TRUE(server.has_value()) << server.error().message;
-    front_ = std::move(*server);
-  }
-
-  RawClient Connect() {
-    int ends[2] = {-1, -1};
-    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    front_->Adopt(UniqueFd(ends[0]));
-    return RawClient(UniqueFd(ends[1]));
-  }
-
-  // Connections to the upstream are kept by the thread that opened them.
-  std::size_t threads_ = 1;
-  ForwardEverything handler_;
-  std::unique_ptr<Server> front_;
-};
-
-// What a scripted upstream reads: a request head (as if it were a response head).
-std::string ReadHead(RawClient& peer) {
-  const auto head = peer.Read(true);
-  return head.has_value() ? head->head : "";
-}
 
 TEST_F(ForwardingTest, PassesHeadsOnByteForByteWithoutTheHopsFields) {
   std::string seen;
@@ -203,55 +113,6 @@ TEST_F(ForwardingTest, PassesAnEarlyAnswerBackDuringAnUpload) {
   EXPECT_EQ(response.status, 413);
   EXPECT_EQ(response.body, "big");
   EXPECT_EQ(response.headers.Get("Connection"), "close");
-}
-
-TEST_F(ForwardingTest, KeepsConnectionsAndReplacesThoseThatDied) {
-  ScriptedUpstream upstream(2, [](RawClient& peer, int connection) {
-    ReadHead(peer);
-    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na");
-    ReadHead(peer);
-    if (connection == 0) return;  // closes although a request has come
-    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb");
-  });
-  StartFront(upstream.port());
-  RawClient client = Connect();
-  for (const char* expected : {"a", "a", "b"}) {
-    client.Send("GET / HTTP/1.1\r\n\r\n");
-    EXPECT_EQ(client.ReadOrEmpty().body, expected);
-  }
-}
-
-// All that was sent of such a request is still at hand.
-TEST_F(ForwardingTest, SendsARequestWithAShortBodyAgain) {
-  ScriptedUpstream upstream(2, [](RawClient& peer, int connection) {
-    const auto put = [&peer] {
-      EXPECT_THAT(ReadHead(peer), StartsWith("PUT /o "));
-      EXPECT_EQ(peer.Take(3), "abc");
-    };
-    put();
-    peer.Send("HTTP/1.1 201 Created\r\nContent-Length: 1\r\n\r\n" + std::to_string(connection));
-    if (connection == 0) put();  // and closes
-  });
-  StartFront(upstream.port());
-  RawClient client = Connect();
-  for (const char* expected : {"0", "1"}) {
-    client.Send("PUT /o HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc");
-    EXPECT_EQ(client.ReadOrEmpty().body, expected);
-  }
-}
-
-TEST_F(ForwardingTest, NeverSendsAgainWhatMeansSomethingElseTheSecondTime) {
-  ScriptedUpstream upstream(1, [](RawClient& peer, int) {
-    ReadHead(peer);
-    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-    EXPECT_THAT(ReadHead(peer), StartsWith("POST "));  // and closes
-  });
-  StartFront(upstream.port());
-  RawClient client = Connect();
-  client.Send("GET / HTTP/1.1\r\n\r\n");
-  EXPECT_EQ(client.ReadOrEmpty().status, 200);
-  client.Send("POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
-  EXPECT_EQ(client.ReadOrEmpty().status, 502);
 }
 
 TEST_F(ForwardingTest, AnswersHeadRequestsWithoutABody) {
@@ -512,143 +373,6 @@ TEST_F(ForwardingTest, AnswersTheNonsenseOfAnUploadAndClosesBothSides) {
     EXPECT_EQ(response.headers.Get("Connection"), "close");
   }
   EXPECT_THAT(rest, Not(HasSubstr("0\r\n\r\n")));  // so that it is no whole body
-}
-
-// A listener that answers every request on every connection with its name, as its own thread.
-ScriptedUpstream::Script NamedServer(std::string name) {
-  return [name = std::move(name)](RawClient& peer, int) {
-    while (!ReadHead(peer).empty()) {
-      peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n" + name);
-    }
-  };
-}
-
-TEST_F(ForwardingTest, UsesUpstreamsInTurnAndLeavesDeadOnesOut) {
-  std::uint16_t dead_port = 0;
-  {
-    const ScriptedUpstream gone(0, [](RawClient&, int) {});
-    dead_port = gone.port();
-  }
-  ScriptedUpstream a(1, NamedServer("a"));
-  ScriptedUpstream b(1, NamedServer("b"));
-  Settings settings;
-  settings.upstream.emplace();
-  for (const std::uint16_t port : {a.port(), dead_port, b.port()}) {
-    settings.upstream->endpoints.push_back({.host = "127.0.0.1", .port = port});
-  }
-  StartWith(std::move(settings));
-  std::map<std::string, int> answers;
-  {
-    // Two at once, so that neither waits for the other's connection.
-    RawClient first = Connect();
-    RawClient second = Connect();
-    for (int i = 0; i < 10; ++i) {
-      first.Send("GET / HTTP/1.1\r\n\r\n");
-      ++answers[first.ReadOrEmpty().body];
-      second.Send("GET / HTTP/1.1\r\n\r\n");
-      ++answers[second.ReadOrEmpty().body];
-    }
-  }
-  front_.reset();
-  EXPECT_EQ(answers["a"] + answers["b"], 20);
-  EXPECT_GT(answers["a"], 4);
-  EXPECT_GT(answers["b"], 4);
-}
-
-TEST_F(ForwardingTest, WaitsForAConnectionWhenAllAreTaken) {
-  std::promise<void> begun;
-  std::promise<void> may_answer;
-  ScriptedUpstream upstream(1, [&](RawClient& peer, int) {
-    ReadHead(peer);
-    begun.set_value();
-    may_answer.get_future().wait();
-    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na");
-    ReadHead(peer);
-    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\nb");
-  });
-  Settings settings;
-  settings.upstream = UpstreamOptions{.endpoints = {{.host = "127.0.0.1", .port = upstream.port()}},
-                                      .connections = 1};
-  StartWith(settings);
-  RawClient first = Connect();
-  first.Send("GET / HTTP/1.1\r\n\r\n");
-  begun.get_future().wait();
-  RawClient second = Connect();
-  second.Send("GET / HTTP/1.1\r\n\r\n");
-  may_answer.set_value();
-  EXPECT_EQ(first.ReadOrEmpty().body, "a");
-  EXPECT_EQ(second.ReadOrEmpty().body, "b");
-}
-
-// Each thread keeps its own; here the second connection of a client is on the other thread.
-TEST_F(ForwardingTest, ClosesIdleConnectionsOfOtherThreadsRatherThanExceedItsLimit) {
-  threads_ = 2;
-  ScriptedUpstream upstream(2, [](RawClient& peer, int connection) {
-    ReadHead(peer);
-    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n" + std::to_string(connection));
-    peer.ReadAll();  // the second is not accepted before the first has ended
-  });
-  Settings settings;
-  settings.upstream = UpstreamOptions{.endpoints = {{.host = "127.0.0.1", .port = upstream.port()}},
-                                      .connections = 1};
-  StartWith(settings);
-  RawClient first = Connect();
-  first.Send("GET / HTTP/1.1\r\n\r\n");
-  EXPECT_EQ(first.ReadOrEmpty().body, "0");
-  RawClient second = Connect();
-  second.Send("GET / HTTP/1.1\r\n\r\n");
-  EXPECT_EQ(second.ReadOrEmpty().body, "1");
-  front_.reset();
-}
-
-TEST_F(ForwardingTest, AnswersThatAllConnectionsAreTaken) {
-  std::promise<void> begun;
-  ScriptedUpstream upstream(1, [&begun](RawClient& peer, int) {
-    ReadHead(peer);
-    begun.set_value();
-    peer.ReadAll();
-  });
-  Settings settings;
-  settings.upstream = UpstreamOptions{.endpoints = {{.host = "127.0.0.1", .port = upstream.port()}},
-                                      .connect_timeout = 20ms,
-                                      .connections = 1};
-  StartWith(std::move(settings));
-  RawClient first = Connect();
-  first.Send("GET / HTTP/1.1\r\n\r\n");
-  begun.get_future().wait();
-  RawClient second = Connect();
-  second.Send("GET / HTTP/1.1\r\n\r\n");
-  const RawResponse response = second.ReadOrEmpty();
-  EXPECT_EQ(response.status, 503);
-  EXPECT_TRUE(response.headers.Has("Retry-After"));
-  first.Close();
-}
-
-TEST_F(ForwardingTest, ChangesItsUpstreamWhileRequestsAreUnderWay) {
-  std::promise<void> begun;
-  std::promise<void> may_answer;
-  ScriptedUpstream old(1, [&](RawClient& peer, int) {
-    ReadHead(peer);
-    begun.set_value();
-    may_answer.get_future().wait();
-    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold");
-  });
-  ScriptedUpstream fresh(1, NamedServer("n"));
-  StartFront(old.port());
-  RawClient client = Connect();
-  client.Send("GET / HTTP/1.1\r\n\r\n");
-  begun.get_future().wait();
-  Settings settings;
-  settings.upstream = UpstreamOptions{.endpoints = {{.host = "127.0.0.1", .port = fresh.port()}}};
-  EXPECT_TRUE(front_->Change(settings).has_value());
-  settings.tls_certificate = settings.tls_key = "/nonexistent";
-  EXPECT_FALSE(front_->Change(settings).has_value());
-  may_answer.set_value();
-  EXPECT_EQ(client.ReadOrEmpty().body, "old");
-  client.Send("GET / HTTP/1.1\r\n\r\n");
-  EXPECT_EQ(client.ReadOrEmpty().body, "n");
-  client.Close();
-  front_.reset();
 }
 
 TEST_F(ForwardingTest, TellsWhoseRequestItIs) {

@@ -50,6 +50,7 @@ std::optional<std::string_view> TakeLine(std::string_view& rest) {
 
 // Every field up to the empty line, which must be the end. Empty, or what is wrong.
 std::string ParseFields(std::string_view rest, http::Headers& headers) {
+  headers.Reserve(16);
   for (;;) {
     const std::optional<std::string_view> line = TakeLine(rest);
     if (!line.has_value()) return "The head has no end.";

@@ -100,27 +100,49 @@ bool Upstream::Reuse(Lease& lease) {
   }
 }
 
-std::optional<std::size_t> Upstream::Take(std::vector<bool>& tried) {
+// Under mutex_.
+std::optional<std::size_t> Upstream::Next(const std::vector<bool>& tried, bool must_be_healthy) {
   const auto now = Clock::now();
-  const std::lock_guard lock(mutex_);
-  const auto choose = [&](bool must_be_healthy) -> std::optional<std::size_t> {
-    for (std::size_t i = 0; i < endpoints_.size(); ++i) {
-      const std::size_t index = (next_ + i) % endpoints_.size();
-      Endpoint& endpoint = endpoints_[index];
-      if (tried[index] || endpoint.taken >= options_.connections) continue;
-      if (must_be_healthy && endpoint.left_out_until > now) continue;
-      next_ = (index + 1) % endpoints_.size();
-      ++endpoint.taken;
-      tried[index] = true;
-      return index;
-    }
-    return std::nullopt;
-  };
-  const auto healthy = choose(true);
-  return healthy.has_value() ? healthy : choose(false);
+  for (std::size_t i = 0; i < endpoints_.size(); ++i) {
+    const std::size_t index = (next_ + i) % endpoints_.size();
+    const Endpoint& endpoint = endpoints_[index];
+    const bool is_tried = !tried.empty() && tried[index];
+    if (is_tried || endpoint.taken >= options_.connections) continue;
+    if (must_be_healthy && endpoint.left_out_until > now) continue;
+    return index;
+  }
+  return std::nullopt;
 }
 
-net::awaitable<bool> Upstream::Wait(Executor executor, const std::vector<bool>& tried,
+std::optional<std::size_t> Upstream::Take(std::vector<bool>& tried) {
+  const std::lock_guard lock(mutex_);
+  auto chosen = Next(tried, true);
+  if (!chosen.has_value()) chosen = Next(tried, false);
+  if (!chosen.has_value()) return std::nullopt;
+  next_ = (*chosen + 1) % endpoints_.size();
+  ++endpoints_[*chosen].taken;
+  tried[*chosen] = true;
+  return chosen;
+}
+
+Upstream::Connected Upstream::ConnectNow(std::size_t thread) {
+  Connected result;
+  std::size_t endpoint = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto chosen = Next({}, true);
+    if (!chosen.has_value() || endpoints_[*chosen].idle[thread].empty()) return result;
+    endpoint = *chosen;
+    next_ = (endpoint + 1) % endpoints_.size();
+    ++endpoints_[endpoint].taken;
+  }
+  Lease lease(*this, endpoint, thread);
+  result.is_reused = Reuse(lease);
+  if (result.is_reused) result.lease = std::move(lease);
+  return result;
+}
+
+net::awaitable<bool> Upstream::Wait(Executor executor, std::vector<bool> tried,
                                     Clock::time_point deadline) {
   const auto waiter = std::make_shared<Waiter>(
       executor, std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()));

@@ -70,6 +70,8 @@ class Upstream {
     bool is_reused = false;           // it was idle, and looked alive a moment ago
     bool is_full = false;             // no connection became free in time
   };
+  // One that is kept idle, if there is one where it is the turn of; else without a wire.
+  Connected ConnectNow(std::size_t thread);
   // `thread`: whose executor that is, a number below `threads`.
   net::awaitable<Connected> Connect(Executor executor, std::size_t thread, bool may_reuse);
   // Keeps it for the next request: the whole response was read and nothing more is expected.
@@ -95,12 +97,14 @@ class Upstream {
     Timer wake;
   };
 
-  // The next endpoint with a free place, which is then taken; those left out only if `any`.
+  // The next endpoint with a free place, which is then taken; one that is left out only if there is
+  // no other.
   std::optional<std::size_t> Take(std::vector<bool>& tried);
+  // Whose turn it is, of those with a free place that were not tried (empty: none was).
+  std::optional<std::size_t> Next(const std::vector<bool>& tried, bool must_be_healthy);
   // Waits for a free place at an endpoint not tried; false: none came in time.
-  net::awaitable<bool> Wait(Executor executor, const std::vector<bool>& tried,
-                            Clock::time_point deadline);
-  // An idle connection of the lease's endpoint and thread.
+  net::awaitable<bool> Wait(Executor executor, std::vector<bool> tried, Clock::time_point deadline);
+  // An idle connection of the lease's endpoint and thread, which lives.
   bool Reuse(Lease& lease);
   // Makes room for a new connection beside the idle ones of other threads.
   void MakeRoom(std::size_t endpoint);

@@ -103,7 +103,7 @@ net::awaitable<Wire::Moved> Wire::Read(net::mutable_buffer space, Limit limit) {
   co_return Moved{Told(error), count};
 }
 
-net::awaitable<error_code> Wire::Fill(beast::flat_buffer& buffer, std::size_t at_most,
+net::awaitable<error_code> Wire::Fill(beast::flat_buffer* buffer, std::size_t at_most,
                                       Limit limit) {
   if (is_reading_ahead_) {
     SetDeadline(read_deadline_, limit);
@@ -113,9 +113,9 @@ net::awaitable<error_code> Wire::Fill(beast::flat_buffer& buffer, std::size_t at
     co_return Told(error);
   }
   if (ahead_error_) co_return Told(ahead_error_);
-  const auto space = buffer.prepare(std::min(at_most, buffer.max_size() - buffer.size()));
+  const auto space = buffer->prepare(std::min(at_most, buffer->max_size() - buffer->size()));
   const Moved moved = co_await Read(space, limit);
-  if (!moved.error) buffer.commit(moved.count);
+  if (!moved.error) buffer->commit(moved.count);
   co_return moved.error;
 }
 
@@ -197,23 +197,27 @@ net::awaitable<error_code> Wire::Write(std::span<const net::const_buffer> pieces
   return tls_ != nullptr ? WriteTls(pieces, limit) : WritePlain(pieces, limit);
 }
 
+bool Wire::WriteNow(Pieces& pieces, error_code& error) {
+  if (tls_ != nullptr || ++writes_at_once_ >= kAtOnce) return false;
+  std::size_t count = socket_.write_some(pieces, error);
+  if (error == net::error::would_block) error.clear();
+  if (error) return true;
+  std::size_t left = 0;
+  for (net::const_buffer& piece : pieces) {
+    const std::size_t taken = std::min(count, piece.size());
+    piece += taken;
+    count -= taken;
+    left += piece.size();
+  }
+  return left == 0;
+}
+
 net::awaitable<error_code> Wire::WritePlain(std::span<const net::const_buffer> pieces,
                                             Limit limit) {
-  std::array<net::const_buffer, kMaxPieces> rest{};
+  Pieces rest{};
   std::ranges::copy(pieces.first(std::min(pieces.size(), kMaxPieces)), rest.begin());
-  if (++writes_at_once_ < kAtOnce) {
-    error_code error;
-    std::size_t count = socket_.write_some(rest, error);
-    if (error && error != net::error::would_block) co_return error;
-    std::size_t left = 0;
-    for (net::const_buffer& piece : rest) {
-      const std::size_t taken = std::min(count, piece.size());
-      piece += taken;
-      count -= taken;
-      left += piece.size();
-    }
-    if (left == 0) co_return error_code();
-  }
+  error_code now;
+  if (tls_ == nullptr && WriteNow(rest, now)) co_return now;
   writes_at_once_ = 0;
   for (net::const_buffer& piece : rest) {
     while (piece.size() > 0) {

@@ -8,6 +8,7 @@
 
 #include <openssl/ssl.h>
 
+#include <array>
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
@@ -50,10 +51,14 @@ class Wire : public std::enable_shared_from_this<Wire> {
   // Not while the wire reads ahead; Fill goes on with that.
   net::awaitable<Moved> Read(net::mutable_buffer space, Limit limit);
   // Some more bytes at the end of `buffer`, at most `at_most`.
-  net::awaitable<boost::system::error_code> Fill(beast::flat_buffer& buffer, std::size_t at_most,
+  net::awaitable<boost::system::error_code> Fill(beast::flat_buffer* buffer, std::size_t at_most,
                                                  Limit limit);
-  // All of it, at most kMaxPieces. `limit` is for each piece that the peer takes.
   static constexpr std::size_t kMaxPieces = 4;
+  using Pieces = std::array<net::const_buffer, kMaxPieces>;
+  // What can be sent without waiting, which is taken off the pieces. True: that was all, or the
+  // connection is broken (`error`).
+  bool WriteNow(Pieces& pieces, boost::system::error_code& error);
+  // All of it, at most kMaxPieces. `limit` is for each piece that the peer takes.
   net::awaitable<boost::system::error_code> Write(std::span<const net::const_buffer> pieces,
                                                   Limit limit);
   // Another limit for the read that is under way, from now on.

@@ -51,8 +51,8 @@ class CurlObjectStoreTest : public store::StoreTest {
     ASSERT_TRUE(client.has_value());
     client_ = std::move(*client);
     url_ = "http://127.0.0.1:" + std::to_string(server_->port());
-    objects_ = std::make_unique<CurlObjectStore>(*client_,
-                                                 CurlStoreOptions{url_, Dir().string(), 1'000'000, 100'000});
+    objects_ = std::make_unique<CurlObjectStore>(
+        *client_, CurlStoreOptions{url_, Dir().string(), 1'000'000, 100'000});
     caller_ = {.account = "AUTH_test", .user = {}, .token = Token("test:tester", "testing")};
     ASSERT_EQ(Put("/c", "").status, 201);
   }

@@ -247,7 +247,7 @@ HttpClient::HttpClient(std::unique_ptr<State> state) : state_(std::move(state)) 
 
 Result<std::unique_ptr<HttpClient>> HttpClient::Start(ClientOptions options) {
   static const CURLcode kGlobal = curl_global_init(CURL_GLOBAL_DEFAULT);
-  auto state = std::make_unique<State>(options);
+  auto state = std::make_unique<State>(std::move(options));
   if (kGlobal == CURLE_OK) state->multi = curl_multi_init();
   if (state->multi == nullptr) return Fail(ErrorCode::kInternal, "libcurl cannot be started");
   const auto at_once = static_cast<long>(options.requests_at_once);

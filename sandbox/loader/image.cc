@@ -16,17 +16,6 @@ namespace {
 
 constexpr std::byte kTrap{0xCC};  // int3
 
-Result<std::string> Sha256(std::span<const std::byte> bytes) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned size = 0;
-  if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1) {
-    return Fail(ErrorCode::kInternal, "OpenSSL cannot compute SHA-256");
-  }
-  std::string hex;
-  for (unsigned k = 0; k < size; ++k) hex += fmt::format("{:02x}", digest[k]);
-  return hex;
-}
-
 Result<bool> WriteAll(int fd, std::span<const std::byte> bytes, std::uint64_t offset) {
   while (!bytes.empty()) {
     const ssize_t written = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
@@ -109,7 +98,34 @@ std::string Describe(const Examination& examination, bool is_only_one) {
       is_only_one ? "" : " first", rule.statement);
 }
 
+// An examination of which only the verdict is missing.
+Result<Examination> Prepare(std::span<const std::byte> file) {
+  auto elf = ParseElf(file);
+  if (!elf) return Fail(elf);
+  auto memory_file = BuildMemoryFile(file, *elf);
+  if (!memory_file) return Fail(memory_file);
+  auto digest = DigestOf(file);
+  if (!digest) return Fail(digest);
+  Examination examination;
+  examination.symbols = ReadSymbols(file, elf->layout);
+  examination.layout = std::move(elf->layout);
+  examination.memory_file = std::move(*memory_file);
+  examination.digest = std::move(*digest);
+  return examination;
+}
+
 }  // namespace
+
+Result<std::string> DigestOf(std::span<const std::byte> file) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned size = 0;
+  if (EVP_Digest(file.data(), file.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1) {
+    return Fail(ErrorCode::kInternal, "OpenSSL cannot compute SHA-256");
+  }
+  std::string hex;
+  for (unsigned k = 0; k < size; ++k) hex += fmt::format("{:02x}", digest[k]);
+  return hex;
+}
 
 Result<std::vector<std::byte>> ReadImageFile(int fd) {
   struct stat status{};
@@ -134,26 +150,17 @@ Result<std::vector<std::byte>> ReadImageFile(int fd) {
 }
 
 Result<Examination> Examine(std::span<const std::byte> file, std::size_t max_violations) {
-  auto elf = ParseElf(file);
-  if (!elf) return Fail(elf);
-  auto memory_file = BuildMemoryFile(file, *elf);
-  if (!memory_file) return Fail(memory_file);
-  const auto text = TextView::Map(memory_file->get(), elf->layout);
+  auto examination = Prepare(file);
+  if (!examination) return examination;
+  const ImageLayout& layout = examination->layout;
+  const auto text = TextView::Map(examination->memory_file.get(), layout);
   if (!text) return Fail(text);
-  auto digest = Sha256(file);
-  if (!digest) return Fail(digest);
-
-  Examination examination;
-  examination.verdict = verifier::Verify(text->bytes(), elf->layout.text_address,
-                                         {.isa_level = elf->layout.isa_level,
-                                          .max_violations = max_violations,
-                                          .threads = std::thread::hardware_concurrency()});
-  examination.symbols = ReadSymbols(file, elf->layout);
-  examination.layout = std::move(elf->layout);
-  examination.memory_file = std::move(*memory_file);
-  examination.digest = std::move(*digest);
-  if (!examination.verdict.is_accepted()) {
-    examination.text.assign(text->bytes().begin(), text->bytes().end());
+  examination->verdict = verifier::Verify(text->bytes(), layout.text_address,
+                                          {.isa_level = layout.isa_level,
+                                           .max_violations = max_violations,
+                                           .threads = std::thread::hardware_concurrency()});
+  if (!examination->verdict.is_accepted()) {
+    examination->text.assign(text->bytes().begin(), text->bytes().end());
   }
   return examination;
 }
@@ -171,6 +178,12 @@ Result<std::shared_ptr<const Image>> Image::Load(std::span<const std::byte> file
   if (!verdict.is_accepted()) {
     return Fail(ErrorCode::kRejectedCode, Describe(*examination, verdict.violations.size() == 1));
   }
+  return std::shared_ptr<const Image>(new Image(std::move(*examination)));
+}
+
+Result<std::shared_ptr<const Image>> Image::LoadAccepted(std::span<const std::byte> file) {
+  auto examination = Prepare(file);
+  if (!examination) return Fail(examination);
   return std::shared_ptr<const Image>(new Image(std::move(*examination)));
 }
 

@@ -8,8 +8,8 @@ readonly build=build/coverage needed=95
 readonly -a tests=(base_test verifier_test verifier_case_test elf_image_test image_test session_calls_test channels_test
   seccomp_filter_test threat_model_test)
 readonly -a files=(sandbox/verifier/{verify_core.cc,verify_core.h,verifier.cc,verifier.h,screen.h,decoder.h,opcodes.h}
-  sandbox/loader/{elf_image,image}.{cc,h} sandbox/runtime/{calls,fork,jail,address_space}.cc
-  sandbox/runtime/{calls,fork,jail,guest_memory,address_space,session_block}.h
+  sandbox/loader/{elf_image,image}.{cc,h} sandbox/runtime/{calls,fork,jail,transfer,address_space}.cc
+  sandbox/runtime/{calls,fork,jail,transfer,guest_memory,address_space,session_block}.h
   sandbox/policy/{seccomp_filter,layers}.h channels/{channel_parse,open_channel}.{cc,h}
   channels/{access_type,channel_rules,channel_spec,digest,host_status}.h channels/base/{error,result,unique_fd}.h)
 

@@ -14,6 +14,7 @@ decoder="sandbox/verifier/decoder.h sandbox/verifier/opcodes.h sandbox/verifier/
 loader="$(ls sandbox/loader/*.cc sandbox/loader/*.h | grep -vE '_(test|fuzzer)\.cc$|elf_builder.h$')"
 gate="sandbox/runtime/gate.S sandbox/runtime/gate_layout.h"
 calls="$(ls sandbox/runtime/calls*.{h,cc} sandbox/runtime/guest_memory* sandbox/runtime/jail*.{h,cc} \
+  sandbox/runtime/transfer*.{h,cc} sandbox/runtime/trace.h \
   sandbox/runtime/fork*.{h,cc} 2>/dev/null | grep -vE '_(test|fuzzer)\.cc$' || true)"
 # Trusted too, and counted beside it: what sets a session up and holds the second wall.
 launcher="$(ls sandbox/runtime/launcher*.{h,cc} sandbox/runtime/address_space* \

@@ -8,63 +8,10 @@
 #include "sandbox/runtime/fork.h"
 #include "sandbox/runtime/jail.h"
 #include "sandbox/runtime/sys.h"
+#include "sandbox/runtime/transfer.h"
 
 namespace zerocloud::runtime {
 namespace {
-
-// The kernel moves at most this much in one read or write (MAX_RW_COUNT is 2 GiB less a page).
-constexpr int64_t kMaxTransfer = int64_t{1} << 30;
-
-// How a transfer on the host ended.
-struct Transfer {
-  int64_t bytes = 0;       // moved, from the front
-  int64_t host_errno = 0;  // > 0 when the host refused; what was moved before counts not
-};
-
-// Reads `size` bytes or up to the end of the file or stream. `host_address` is guest memory: a page
-// that is not writable makes the kernel say EFAULT.
-Transfer ReadWhole(const channels::ChannelState& state, int descriptor, uint64_t host_address,
-                   int64_t size, int64_t offset) {
-  Transfer transfer;
-  while (transfer.bytes < size) {
-    int64_t piece = size - transfer.bytes;
-    if (piece > kMaxTransfer) piece = kMaxTransfer;
-    const auto to = host_address + static_cast<uint64_t>(transfer.bytes);
-    const auto fd = static_cast<uint64_t>(descriptor);
-    const int64_t got = state.is_stream ? Sys(SYS_read, fd, to, static_cast<uint64_t>(piece))
-                                        : Sys(SYS_pread64, fd, to, static_cast<uint64_t>(piece),
-                                              static_cast<uint64_t>(offset + transfer.bytes));
-    if (got == -EINTR) continue;
-    if (IsError(got)) {
-      transfer.host_errno = -got;
-      return transfer;
-    }
-    if (got == 0) return transfer;
-    transfer.bytes += got;
-  }
-  return transfer;
-}
-
-Transfer WriteWhole(const channels::ChannelState& state, int descriptor, uint64_t host_address,
-                    int64_t size, int64_t offset) {
-  Transfer transfer;
-  while (transfer.bytes < size) {
-    int64_t piece = size - transfer.bytes;
-    if (piece > kMaxTransfer) piece = kMaxTransfer;
-    const auto from = host_address + static_cast<uint64_t>(transfer.bytes);
-    const auto fd = static_cast<uint64_t>(descriptor);
-    const int64_t put = state.is_stream ? Sys(SYS_write, fd, from, static_cast<uint64_t>(piece))
-                                        : Sys(SYS_pwrite64, fd, from, static_cast<uint64_t>(piece),
-                                              static_cast<uint64_t>(offset + transfer.bytes));
-    if (put == -EINTR) continue;
-    if (IsError(put)) {
-      transfer.host_errno = -put;
-      return transfer;
-    }
-    transfer.bytes += put;
-  }
-  return transfer;
-}
 
 // The host could not do what it promised: the session ends, unless the guest's own memory or the
 // reader at the other end is the reason.
@@ -83,8 +30,8 @@ int64_t FailTransfer(Calls& calls, int32_t handle, int64_t host_errno) {
 void UpdateDigest(BlockChannel& channel, const GuestMemory& memory, uint64_t address,
                   int64_t bytes) {
   if (channel.wants_digest == 0 || bytes <= 0) return;
-  channels::Sha1Update(channel.digest, PointerTo<const void>(memory.HostAddress(address)),
-                       static_cast<uint64_t>(bytes));
+  channels::DigestUpdate(channel.digest, PointerTo<const void>(memory.HostAddress(address)),
+                         static_cast<uint64_t>(bytes));
 }
 
 int64_t Pread(Calls& calls, uint64_t handle, uint64_t address, int64_t size, int64_t offset) {
@@ -95,18 +42,19 @@ int64_t Pread(Calls& calls, uint64_t handle, uint64_t address, int64_t size, int
   if (check.is_done) return check.result;
   if (!calls.memory.Contains(address, static_cast<uint64_t>(size), kWrite)) return -EINVAL;
 
-  const int descriptor = calls.first_descriptor + static_cast<int>(index);
   const channels::Decision decision = channels::DecideRead(channel.state, size, offset);
   if (decision.step == channels::Step::kDone) return decision.result;
   unsigned char probe;
   const bool is_probe = decision.step == channels::Step::kProbe;
   const uint64_t to = is_probe ? Address(&probe) : calls.memory.HostAddress(address);
   const int64_t wanted = is_probe ? 1 : decision.bytes;
+  const int64_t from = is_probe ? 0 : decision.offset;
   Transfer transfer;
   if (channel.is_asked != 0) {
-    transfer = {wanted, ReadAsked(descriptor, to, wanted, decision.offset)};
+    const int descriptor = calls.first_descriptor + static_cast<int>(channel.first_source);
+    transfer = {wanted, ReadAsked(descriptor, to, wanted, from)};
   } else {
-    transfer = ReadWhole(channel.state, descriptor, to, wanted, is_probe ? 0 : decision.offset);
+    transfer = ReadSources(channel, calls.first_descriptor, to, wanted, from);
   }
   if (transfer.host_errno != 0) {
     return FailTransfer(calls, static_cast<int32_t>(index), transfer.host_errno);
@@ -126,8 +74,8 @@ int64_t Pwrite(Calls& calls, uint64_t handle, uint64_t address, int64_t size, in
   const channels::Decision decision = channels::DecideWrite(channel.state, size, offset);
   if (decision.step == channels::Step::kDone) return decision.result;
   const Transfer transfer =
-      WriteWhole(channel.state, calls.first_descriptor + static_cast<int>(index),
-                 calls.memory.HostAddress(address), decision.bytes, decision.offset);
+      WriteSources(channel, calls.first_descriptor, calls.memory.HostAddress(address),
+                   decision.bytes, decision.offset);
   if (transfer.host_errno != 0) {
     return FailTransfer(calls, static_cast<int32_t>(index), transfer.host_errno);
   }
@@ -135,27 +83,7 @@ int64_t Pwrite(Calls& calls, uint64_t handle, uint64_t address, int64_t size, in
   return channels::CompleteWrite(channel.state, decision, transfer.bytes);
 }
 
-}  // namespace
-
-void EndSession(Calls& calls, EndCause cause) {
-  SessionBlock& block = *calls.block;
-  if (block.phase != Phase::kEnded) {
-    block.end_cause = cause;
-    if (block.wants_memory_digest != 0 && cause == EndCause::kExited) {
-      for (const Region& region : calls.memory) {
-        if ((region.access & kRead) == 0 || region.source == RegionSource::kGate) continue;
-        if (region.source == RegionSource::kChannel) continue;  // an input, not the guest's
-        channels::Sha1Update(block.memory_digest,
-                             PointerTo<const void>(calls.memory.HostAddress(region.address)),
-                             region.size);
-      }
-    }
-    block.phase = Phase::kEnded;
-  }
-  calls.end_session();
-}
-
-int64_t Dispatch(Calls& calls, uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
+int64_t Perform(Calls& calls, uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
   // The number is an int of the guest: only its low half counts.
   switch (static_cast<uint32_t>(number)) {
     case ZVM_CALL_PREAD:
@@ -175,6 +103,37 @@ int64_t Dispatch(Calls& calls, uint64_t number, uint64_t a, uint64_t b, uint64_t
     default:
       return -EPERM;
   }
+}
+
+}  // namespace
+
+void EndSession(Calls& calls, EndCause cause) {
+  SessionBlock& block = *calls.block;
+  if (block.phase != Phase::kEnded) {
+    block.end_cause = cause;
+    if (block.wants_memory_digest != 0 && cause == EndCause::kExited) {
+      for (const Region& region : calls.memory) {
+        if ((region.access & kRead) == 0 || region.source == RegionSource::kGate) continue;
+        if (region.source == RegionSource::kChannel) continue;  // an input, not the guest's
+        channels::DigestUpdate(block.memory_digest,
+                               PointerTo<const void>(calls.memory.HostAddress(region.address)),
+                               region.size);
+      }
+    }
+    block.phase = Phase::kEnded;
+  }
+  calls.end_session();
+}
+
+int64_t Dispatch(Calls& calls, uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
+  if (calls.trace_capacity == 0) return Perform(calls, number, a, b, c, d);
+  const uint64_t index = calls.block->trace_count++;
+  if (index >= calls.trace_capacity) return Perform(calls, number, a, b, c, d);
+  TraceCall& traced = calls.trace[index];
+  traced = {__builtin_ia32_rdtsc(), 0, number, {a, b, c, d}, 0};
+  traced.result = Perform(calls, number, a, b, c, d);
+  traced.end = __builtin_ia32_rdtsc();
+  return traced.result;
 }
 
 }  // namespace zerocloud::runtime

@@ -15,13 +15,15 @@ struct Calls {
   SessionBlock* block;     // channel states and the report
   BlockChannel* channels;  // block->channels(), kept apart so that counts are the host's
   uint32_t channel_count;
-  int first_descriptor;  // of channel 0; channel i is first_descriptor + i
+  int first_descriptor;  // of source 0: see ReadSources()
   GuestMemory memory;
   void (*end_session)();         // does not return in a session process; in tests it may
   int snapshot_descriptor = -1;  // what fork writes; -1: fork returns 0 at once
   const GuestRegisters* registers = nullptr;  // of the guest during the call, for fork
   Region* regions = nullptr;                  // what `memory` is made of, for jail to cut
   uint32_t region_capacity = 0;               // 0: nothing can be jailed
+  TraceCall* trace = nullptr;                 // room for trace_capacity calls
+  uint64_t trace_capacity = 0;
 };
 
 // One call: `number` and the arguments as the guest left them in registers, so any values. Returns

@@ -84,6 +84,11 @@ void RunCalls(Arena& arena, const std::uint8_t* data, std::size_t size) {
   channels[1].state = channels::StartChannel(AccessType::kSequentialBoth, {0, 0, 50, 90}, 0, false);
   channels[2].state =
       channels::StartChannel(AccessType::kRandomBoth, {50, 300, 50, 300}, 100, false);
+  for (std::uint32_t i = 0; i < kChannels; ++i) {
+    channels[i].first_source = i;
+    channels[i].source_count = 1;
+  }
+  channels[0].source_count = 3;  // all files of an arena begin alike
   Calls calls{
       &block,
       channels,

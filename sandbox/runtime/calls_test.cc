@@ -51,7 +51,7 @@ class CallsTest : public ::testing::Test {
     mprotect(Host(kHole), 0x100000, PROT_NONE);
     mprotect(Host(0), ZVM_GATE_ADDRESS, PROT_NONE);
     block_.phase = Phase::kRunning;
-    Sha1Init(block_.memory_digest);
+    DigestInit(block_.memory_digest, channels::DigestKind::kSha1);
     AddFile({9, 100, 0, 0}, "abcdefghijklmnopqrstuvwxyz");
     AddFile({0, 0, 9, 100}, "");
     AddFile({9, 100, 9, 100}, "0123456789", channels::AccessType::kRandomBoth);
@@ -59,7 +59,7 @@ class CallsTest : public ::testing::Test {
   }
   ~CallsTest() override {
     munmap(arena_, kGuestEnd);
-    for (std::size_t i = 0; i < channels_.size(); ++i) close(kFirst + static_cast<int>(i));
+    for (std::uint32_t i = 0; i < source_count_; ++i) close(kFirst + static_cast<int>(i));
   }
 
   void AddFile(channels::ChannelLimits limits, const std::string& bytes,
@@ -73,10 +73,22 @@ class CallsTest : public ::testing::Test {
     BlockChannel channel{};
     channel.state = state;
     channel.wants_digest = 1;
-    Sha1Init(channel.digest);
-    ASSERT_EQ(dup2(file, kFirst + static_cast<int>(channels_.size())),
-              kFirst + static_cast<int>(channels_.size()));
+    DigestInit(channel.digest, channels::DigestKind::kSha1);
+    channel.first_source = source_count_;
+    channel.source_count = 1;
     channels_.push_back(channel);
+    AddDescriptor(file);
+  }
+  void AddDescriptor(int file) {
+    const int descriptor = kFirst + static_cast<int>(source_count_++);
+    ASSERT_EQ(dup2(file, descriptor), descriptor);
+  }
+  // One more source for the channel that was added last.
+  void AddSource(const std::string& bytes) {
+    const UniqueFd file(memfd_create("calls_test", MFD_CLOEXEC));
+    EXPECT_EQ(write(file.get(), bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+    ++channels_.back().source_count;
+    AddDescriptor(file.get());
   }
 
   void* Host(std::uint64_t guest) { return static_cast<char*>(arena_) + guest; }
@@ -92,6 +104,8 @@ class CallsTest : public ::testing::Test {
                 GuestMemory(reinterpret_cast<std::uint64_t>(arena_), regions_.data(),
                             static_cast<std::uint32_t>(regions_.size())),
                 [] { ++ended_sessions; }};
+    calls.trace = trace_.data();
+    calls.trace_capacity = trace_.size();
     return Dispatch(calls, number, a, b, c, d);
   }
   std::int64_t Pread(std::int64_t channel, std::uint64_t address, std::int64_t size,
@@ -109,6 +123,8 @@ class CallsTest : public ::testing::Test {
   void* arena_;
   std::vector<Region> regions_;
   std::vector<BlockChannel> channels_;
+  std::uint32_t source_count_ = 0;
+  std::vector<TraceCall> trace_;
   SessionBlock block_{};
 };
 
@@ -139,17 +155,18 @@ TEST_F(CallsTest, RandomChannelReadsBackWhatItWrote) {
 TEST_F(CallsTest, ExitDigestsTheMemoryThatTheGuestCanRead) {
   block_.wants_memory_digest = 1;
   std::memcpy(Host(kHeap), "something", 9);
-  channels::Sha1 expected;
-  Sha1Init(expected);
+  channels::Digest expected;
+  DigestInit(expected, channels::DigestKind::kSha1);
+  DigestInit(block_.memory_digest, channels::DigestKind::kSha1);
   for (const Region& region : regions_) {
     if (region.source == RegionSource::kGate) continue;
-    Sha1Update(expected, Host(region.address), region.size);
+    DigestUpdate(expected, Host(region.address), region.size);
   }
   Call(ZVM_CALL_EXIT, 0);
-  char want[channels::kDigestHexSize], got[channels::kDigestHexSize];
-  Sha1FinalHex(expected, want);
-  Sha1FinalHex(block_.memory_digest, got);
-  EXPECT_EQ(std::string(got, sizeof got), std::string(want, sizeof want));
+  char want[channels::kMaxDigestHexSize], got[channels::kMaxDigestHexSize];
+  const std::size_t size = DigestFinalHex(expected, want);
+  EXPECT_EQ(DigestFinalHex(block_.memory_digest, got), size);
+  EXPECT_EQ(std::string(got, size), std::string(want, size));
 }
 
 TEST_F(CallsTest, UnknownHandlesAreInvalid) {
@@ -262,9 +279,120 @@ TEST_F(CallsTest, DigestCoversTheBytesInTheOrderOfTheCalls) {
   std::memcpy(Host(kData), "abc", 3);
   ASSERT_EQ(Pwrite(1, kData, 1), 1);
   ASSERT_EQ(Pwrite(1, kData + 1, 2), 2);
-  char hex[channels::kDigestHexSize];
-  channels::Sha1FinalHex(channels_[1].digest, hex);
-  EXPECT_EQ(std::string(hex, sizeof hex), "a9993e364706816aba3e25717850c26c9cd0d89d");
+  char hex[channels::kMaxDigestHexSize];
+  const std::size_t size = channels::DigestFinalHex(channels_[1].digest, hex);
+  EXPECT_EQ(std::string(hex, size), "a9993e364706816aba3e25717850c26c9cd0d89d");
+}
+
+TEST_F(CallsTest, TwoOfThreeSourcesDecide) {
+  AddFile({9, 100, 0, 0}, "abXdef");
+  AddSource("abcdef");
+  AddSource("abcdef");
+  EXPECT_EQ(Pread(3, kHeap, 10), 6);
+  EXPECT_EQ(Bytes(kHeap, 6), "abcdef");
+  EXPECT_EQ(channels_[3].outvoted_sources, 1U);
+  EXPECT_EQ(channels_[3].failed_sources, 0U);
+}
+
+TEST_F(CallsTest, SourceThatFailsIsNotAskedAgain) {
+  AddFile({9, 100, 0, 0}, "abcdef");
+  AddSource("abcdef");
+  AddSource("abcdef");
+  const UniqueFd unreadable(open("/dev/null", O_WRONLY | O_CLOEXEC));
+  ASSERT_EQ(dup2(unreadable.get(), kFirst + 3), kFirst + 3);
+  EXPECT_EQ(Pread(3, kHeap, 3), 3);
+  EXPECT_EQ(Pread(3, kHeap + 3, 9), 3);
+  EXPECT_EQ(Bytes(kHeap, 6), "abcdef");
+  EXPECT_EQ(channels_[3].failed_sources, 1U);
+  EXPECT_EQ(ended_sessions, 0);
+}
+
+TEST_F(CallsTest, SourcesThatDisagreeEndTheSession) {
+  AddFile({9, 100, 0, 0}, "abcdef");
+  AddSource("abcdeX");
+  EXPECT_EQ(Pread(3, kHeap, 5), 5) << "as far as they agree";
+  EXPECT_EQ(Pread(3, kHeap, 1), -EIO);
+  EXPECT_EQ(ended_sessions, 1);
+  EXPECT_EQ(block_.end_cause, EndCause::kChannelIo);
+  EXPECT_EQ(block_.channel, 3);
+  EXPECT_EQ(block_.host_errno, EBADMSG);
+}
+
+TEST_F(CallsTest, VotesGoPieceByPieceAcrossLongReads) {
+  constexpr std::size_t kSize = 0xf000;
+  constexpr std::size_t kPiece = 64 << 10;
+  const std::string good(2 * kPiece + 10, 'g');
+  std::string first = good;
+  std::string second = good;
+  first[5] = 'X';
+  second[kPiece + 5] = 'X';
+  AddFile({99, 1 << 20, 0, 0}, first, channels::AccessType::kRandomBoth);
+  AddSource(second);
+  AddSource(good);
+  for (std::size_t at = 0; at < good.size(); at += kSize) {
+    const std::size_t size = std::min(kSize, good.size() - at);
+    ASSERT_EQ(Pread(3, kHeap, kSize, static_cast<std::int64_t>(at)),
+              static_cast<std::int64_t>(size));
+    EXPECT_EQ(Bytes(kHeap, size), good.substr(at, size)) << at;
+  }
+  EXPECT_EQ(channels_[3].outvoted_sources, 3U);
+}
+
+TEST_F(CallsTest, WritesGoToEverySource) {
+  AddFile({0, 0, 9, 100}, "");
+  AddSource("");
+  std::memcpy(Host(kData), "hello", 5);
+  EXPECT_EQ(Pwrite(3, kData, 5), 5);
+  for (const int descriptor : {kFirst + 3, kFirst + 4}) {
+    char back[6] = {};
+    EXPECT_EQ(pread(descriptor, back, 5, 0), 5);
+    EXPECT_STREQ(back, "hello");
+  }
+  const UniqueFd full(open("/dev/full", O_WRONLY | O_CLOEXEC));
+  ASSERT_EQ(dup2(full.get(), kFirst + 4), kFirst + 4);
+  EXPECT_EQ(Pwrite(3, kData, 5), -EIO);
+  EXPECT_EQ(block_.host_errno, ENOSPC);
+}
+
+TEST_F(CallsTest, StreamsThatVoteStayInStep) {
+  std::vector<UniqueFd> writers;
+  std::vector<UniqueFd> readers;
+  for (int i = 0; i < 3; ++i) {
+    int ends[2];
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    writers.emplace_back(ends[0]);
+    readers.emplace_back(ends[1]);
+  }
+  Add(channels::StartChannel(channels::AccessType::kSequentialBoth, {9, 100, 0, 0}, 0, true),
+      readers[0].get());
+  channels_.back().source_count = 3;
+  AddDescriptor(readers[1].get());
+  AddDescriptor(readers[2].get());
+  ASSERT_EQ(write(writers[0].get(), "abcd", 4), 4);
+  ASSERT_EQ(write(writers[1].get(), "abcd", 4), 4);
+  ASSERT_EQ(write(writers[2].get(), "abXdef", 6), 6);
+  EXPECT_EQ(Pread(3, kHeap, 4), 4);
+  ASSERT_EQ(write(writers[0].get(), "Xf", 2), 2);
+  ASSERT_EQ(write(writers[1].get(), "ef", 2), 2);
+  for (UniqueFd& writer : writers) writer.Reset();
+  EXPECT_EQ(Pread(3, kHeap + 4, 9), 2);
+  EXPECT_EQ(Bytes(kHeap, 6), "abcdef");
+  EXPECT_EQ(channels_[3].outvoted_sources, 5U);
+  EXPECT_EQ(Pread(3, kHeap, 9), 0);
+}
+
+TEST_F(CallsTest, TraceHoldsTheFirstCallsAndCountsAll) {
+  trace_.resize(2);
+  EXPECT_EQ(Pread(0, kHeap, 5, 7), 5);
+  EXPECT_EQ(Pread(9, kHeap, 5), -EINVAL);
+  EXPECT_EQ(Pread(0, kHeap, 5), 5);
+  EXPECT_EQ(block_.trace_count, 3U);
+  EXPECT_EQ(trace_[0].number, std::uint64_t{ZVM_CALL_PREAD});
+  EXPECT_EQ(trace_[0].arguments[2], 5U);
+  EXPECT_EQ(trace_[0].arguments[3], 7U);
+  EXPECT_EQ(trace_[0].result, 5);
+  EXPECT_LE(trace_[0].start, trace_[0].end);
+  EXPECT_EQ(trace_[1].result, -EINVAL);
 }
 
 // Whatever the arguments, a call answers, changes no memory outside the writable regions, and never

@@ -100,6 +100,7 @@ void Answer(int client, const std::shared_ptr<const Snapshot>& snapshot, const R
     report = ContinueManifest(*manifest, snapshot, options);
   } else {
     report.status = HostStatus::kManifest;
+    report.cause = kCauseManifestUnreadable;
     report.state = "daemon: " + manifest.error().message;
   }
   SendAll(client, Frame(render(report)));

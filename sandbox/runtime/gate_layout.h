@@ -8,7 +8,9 @@
 #define GATE_TRUSTED_RSP 16 /* top of the trusted stack, 16-byte aligned */
 #define GATE_RESULT 24      /* of the call, while registers are cleared */
 #define GATE_MXCSR 40       /* the ABI's default */
-#define GATE_XSTATE_MASK 48 /* state components cleared at the start: low half eax, high half edx */
+#define GATE_XSTATE_MASK                                                                          \
+  48                        /* state components cleared at the start: low half eax, high half edx \
+                             */
 #define GATE_XSTATE_AVX 4   /* among them: there are ymm registers */
 #define GATE_XSTATE_AREA 64 /* 576 bytes, 64-byte aligned: an XSAVE area in its initial state */
 /* What a call keeps of the guest, as struct GuestRegisters of session_block.h. Registers but rsp,

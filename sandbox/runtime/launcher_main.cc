@@ -145,7 +145,7 @@ uint64_t SizeOf(int descriptor) {
 
 // The descriptors behind the channels: see session_block.h.
 int SnapshotOutput(const SessionBlock* block) {
-  return kFirstChannelDescriptor + static_cast<int>(block->channel_count);
+  return kFirstChannelDescriptor + static_cast<int>(block->source_count);
 }
 int SnapshotInput(const SessionBlock* block) {
   return SnapshotOutput(block) + (block->wants_snapshot != 0 ? 1 : 0);
@@ -244,7 +244,11 @@ void MapRegions(SessionBlock* block, int image) {
         MapFile(block, region, SnapshotInput(block), region.image_offset);
         break;
       case RegionSource::kChannel:
-        MapFile(block, region, kFirstChannelDescriptor + static_cast<int>(region.image_offset), 0);
+        if (region.image_offset >= block->channel_count) FailSetup(block, SetupStep::kMap, -EINVAL);
+        MapFile(block, region,
+                kFirstChannelDescriptor +
+                    static_cast<int>(block->channels()[region.image_offset].first_source),
+                0);
         break;
       case RegionSource::kManifest:
         MapAnonymous(block, region, block->manifest(), block->manifest_size);
@@ -400,7 +404,9 @@ void PrepareProcess(SessionBlock* block, const uint64_t* kernel_block) {
                block->wants_snapshot != 0 ? SnapshotOutput(block) : -1,
                &trusted.gate.At<GuestRegisters>(GATE_GUEST_RBX),
                block->regions(),
-               block->region_capacity};
+               block->region_capacity,
+               block->trace(),
+               block->trace_capacity};
   trusted.calls = &all;
   const uint64_t own_data = static_cast<uint64_t>(_end - __ehdr_start) + trusted.signal_stack_size;
   SetSessionLimits(block, first_foreign, block->data_limit + own_data, layers);

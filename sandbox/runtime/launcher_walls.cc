@@ -65,12 +65,33 @@ bool TakeEmptyRoot() {
          !IsError(Sys(SYS_chdir, Address("/")));
 }
 
-void SetLimit(SessionBlock* block, int resource, uint64_t value) {
-  const struct {
-    uint64_t soft, hard;
-  } limit = {value, value};
+struct Limit {
+  uint64_t soft, hard;
+};
+
+void PutLimit(SessionBlock* block, int resource, uint64_t value) {
+  const Limit limit = {value, value};
   Check(block, SetupStep::kLimits,
         Sys(SYS_prlimit64, 0, static_cast<uint64_t>(resource), Address(&limit), 0));
+}
+
+Limit GetLimit(SessionBlock* block, int resource) {
+  Limit limit;
+  Check(block, SetupStep::kLimits,
+        Sys(SYS_prlimit64, 0, static_cast<uint64_t>(resource), 0, Address(&limit)));
+  return limit;
+}
+
+// Never more than the host can have.
+void SetLimit(SessionBlock* block, int resource, uint64_t value) {
+  const uint64_t hard = GetLimit(block, resource).hard;
+  PutLimit(block, resource, value < hard ? value : hard);
+}
+
+// Never more than the host has: its own limit is for sessions, too.
+void LowerLimit(SessionBlock* block, int resource, uint64_t value) {
+  const uint64_t soft = GetLimit(block, resource).soft;
+  PutLimit(block, resource, value < soft ? value : soft);
 }
 
 template <typename Filter>
@@ -174,13 +195,13 @@ void SetCommonLimits(SessionBlock* block) {
 void SetSessionLimits(SessionBlock* block, uint64_t descriptor_limit, uint64_t data_limit,
                       uint32_t& layers) {
   if (!IsWanted(Layer::kResourceLimits)) return;
-  SetLimit(block, RLIMIT_CPU, block->cpu_seconds);
+  LowerLimit(block, RLIMIT_CPU, block->cpu_seconds);
   SetLimit(block, RLIMIT_NPROC, 0);
   SetLimit(block, RLIMIT_NOFILE, descriptor_limit);
   // The running filter lets mprotect pass below 4 GiB, the guard's memory included: this keeps it
   // from becoming more to write than the session has.
   SetLimit(block, RLIMIT_DATA, data_limit);
-  SetLimit(block, RLIMIT_FSIZE, block->file_size_limit);
+  LowerLimit(block, RLIMIT_FSIZE, block->file_size_limit);
   if (block->cpu_limit_microseconds != 0) {
     constexpr uint64_t kMicro = 1000000;
     const itimerval once = {{0, 0},

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "channels/channel_parse.h"
@@ -13,6 +15,7 @@ namespace zerocloud::runtime {
 namespace {
 
 using channels::FailHost;
+using channels::HostError;
 using channels::HostResult;
 using channels::HostStatus;
 using channels::ParseInteger;
@@ -80,17 +83,9 @@ HostResult<void> SetNode(Manifest& manifest, std::string_view value) {
 }
 
 HostResult<void> SetNameServer(Manifest& manifest, std::string_view value) {
-  // A name server has the form of a tcp source with another protocol and a port that must be there.
-  const std::size_t colon = value.find(':');
-  const std::string_view protocol = Trim(value.substr(0, colon));
-  const std::string_view address = colon == std::string_view::npos ? "" : value.substr(colon + 1);
-  const bool is_udp = protocol.size() == 3 && (protocol[0] | 0x20) == 'u' &&
-                      (protocol[1] | 0x20) == 'd' && (protocol[2] | 0x20) == 'p';
-  if (!is_udp || address.ends_with(':') ||
-      !channels::ClassifySource(fmt::format("tcp:{}", address)).has_value()) {
-    return Invalid(fmt::format("'{}' is not of the form udp:ip:port", value));
-  }
-  manifest.name_server = value;
+  const auto address = channels::ParseNameServer(value);
+  if (!address) return std::unexpected(address.error());
+  manifest.name_server = *address;
   return {};
 }
 
@@ -133,21 +128,22 @@ struct Key {
   std::string_view name;
   bool is_required;
   bool is_repeatable;
+  bool may_be_empty;
   HostResult<void> (*set)(Manifest&, std::string_view);
 };
 
 constexpr Key kKeys[] = {
-    {"Version", true, false, SetVersion},
-    {"Program", true, false, SetProgram},
-    {"Memory", true, false, SetMemory},
-    {"Timeout", true, false, SetTimeout},
-    {"Channel", true, true, AddChannel},
-    {"Node", false, false, SetNode},
-    {"NameServer", false, false, SetNameServer},
-    {"Job", false, false, SetJob},
-    {"Etag", false, false, SetEtag},
-    {"Mapped", false, false, SetMapped},
-    {"Readiness", false, false, SetReadiness},
+    {"Version", true, false, false, SetVersion},
+    {"Program", true, false, false, SetProgram},
+    {"Memory", true, false, false, SetMemory},
+    {"Timeout", true, false, false, SetTimeout},
+    {"Channel", true, true, false, AddChannel},
+    {"Node", false, false, false, SetNode},
+    {"NameServer", false, false, false, SetNameServer},
+    {"Job", false, false, true, SetJob},
+    {"Etag", false, false, true, SetEtag},
+    {"Mapped", false, false, false, SetMapped},
+    {"Readiness", false, false, false, SetReadiness},
 };
 constexpr std::size_t kKeyCount = std::size(kKeys);
 
@@ -160,69 +156,151 @@ std::string_view SlipIn(std::string_view line) {
   return line.contains('=') ? "ignored: it has more than one '='" : "ignored: it has no '='";
 }
 
+// Goes on after a mistake, so that all are found.
 class Parser {
  public:
-  HostResult<Manifest> Parse(std::string_view text) {
+  using Mistake = ManifestCheck::Mistake;
+
+  void Parse(std::string_view text) {
+    if (text.empty()) {
+      return AddMistake(0, {HostStatus::kIo, {ErrorCode::kInvalid, "the manifest is empty"}});
+    }
+    if (text.size() > kMaxManifestSize) {
+      return AddMistake(
+          0, {HostStatus::kManifest,
+              {ErrorCode::kLimitExceeded, fmt::format("more than {} bytes", kMaxManifestSize)}});
+    }
+    if (text.contains('\0')) return AddMistake(0, "a NUL byte: this is no text file");
     std::size_t line = 0;
     while (!text.empty()) {
       if (++line > kMaxManifestLines) {
-        return Invalid(fmt::format("MANIFEST: more than {} lines", kMaxManifestLines));
+        return AddMistake(0, fmt::format("more than {} lines", kMaxManifestLines));
       }
       const std::size_t end = text.find('\n');
-      if (auto parsed = ParseLine(line, Trim(text.substr(0, end))); !parsed) {
-        return std::unexpected(std::move(parsed).error());
-      }
+      ParseLine(line, Trim(text.substr(0, end)));
       text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
     }
-    return Finish();
+    Finish();
   }
 
+  std::vector<Mistake>& mistakes() { return mistakes_; }
+  Manifest& manifest() { return manifest_; }
+
  private:
-  HostResult<void> ParseLine(std::size_t line, std::string_view text) {
+  void ParseLine(std::size_t line, std::string_view text) {
     const std::size_t equals = text.find('=');
     if (equals == std::string_view::npos || text.find('=', equals + 1) != std::string_view::npos) {
       if (const std::string_view slip = SlipIn(text); !slip.empty()) Warn(line, std::string(slip));
-      return {};
+      return;
     }
     const std::string_view name = Trim(text.substr(0, equals));
     const std::string_view value = Trim(text.substr(equals + 1));
     const auto* const key = std::ranges::find(kKeys, name, &Key::name);
     if (key == std::end(kKeys)) {
       Warn(line, fmt::format("ignored: there is no key '{}'", name));
-      return {};
+      return;
     }
     std::size_t& first_line = lines_[static_cast<std::size_t>(key - kKeys)];
     if (first_line != 0 && !key->is_repeatable) {
-      return Invalid(
-          fmt::format("MANIFEST {}: duplicate {}, first on line {}", line, name, first_line));
+      return AddMistake(line, fmt::format("duplicate {}, first on line {}", name, first_line));
     }
     first_line = line;
+    if (value.empty() && key->may_be_empty) {
+      return Warn(line, fmt::format("ignored: {} has no value", name));
+    }
+    const std::size_t channel_count = manifest_.channels.size();
     HostResult<void> set =
         value.empty() ? Invalid("the key has no value") : key->set(manifest_, value);
     if (!set) {
-      set.error().error.message =
-          fmt::format("MANIFEST {}: {}: {}", line, name, set.error().error.message);
+      set.error().error.message = fmt::format("{}: {}", name, set.error().error.message);
+      return AddMistake(line, std::move(set).error());
     }
-    return set;
+    if (manifest_.channels.size() > channel_count) AcceptChannel(line);
   }
 
-  HostResult<Manifest> Finish() {
+  // The channel of `line` is the last one.
+  void AcceptChannel(std::size_t line) {
+    channels::ChannelSpec& spec = manifest_.channels.back();
+    spec.line = line;
+    const auto [other, is_new] = aliases_.try_emplace(spec.alias, line);
+    if (is_new) return;
+    AddMistake(line,
+               fmt::format("Channel: alias: {} is the alias of two channels, first on line {}",
+                           spec.alias, other->second));
+    manifest_.channels.pop_back();
+  }
+
+  [[nodiscard]] std::size_t LineOf(std::string_view name) const {
+    const auto* const key = std::ranges::find(kKeys, name, &Key::name);
+    return lines_[static_cast<std::size_t>(key - kKeys)];
+  }
+
+  void Finish() {
     std::string missing;
     for (std::size_t i = 0; i < kKeyCount; ++i) {
       if (!kKeys[i].is_required || lines_[i] != 0) continue;
       missing += missing.empty() ? "" : ", ";
       missing += kKeys[i].name;
     }
-    if (!missing.empty()) return Invalid(fmt::format("MANIFEST: not specified: {}", missing));
-    if (manifest_.name_server && !manifest_.node) {
-      return Invalid("MANIFEST: NameServer is specified, so Node must be too");
+    if (!missing.empty()) AddMistake(0, "not specified: " + missing);
+    manifest_.program_line = LineOf("Program");
+    manifest_.memory_line = LineOf("Memory");
+    manifest_.mapped_line = LineOf("Mapped");
+    manifest_.readiness_line = LineOf("Readiness");
+    if (const std::size_t line = LineOf("NameServer"); line != 0 && LineOf("Node") == 0) {
+      AddMistake(line, "NameServer: the key Node must be there too");
     }
+    for (const channels::ChannelSpec& spec : manifest_.channels) CheckNodes(spec);
+    // What is missing among channels cannot be told where some could not be read.
+    if (mistakes_.empty()) CheckChannels();
+  }
+
+  void CheckChannels() {
     if (auto valid = channels::ValidateChannels(manifest_.channels); !valid) {
-      valid.error().error.message = "MANIFEST: " + valid.error().error.message;
-      return std::unexpected(std::move(valid).error());
+      AddMistake(0, std::move(valid).error());
+    }
+    CheckMapped();
+    if (manifest_.wants_readiness && manifest_.job) {
+      AddMistake(manifest_.readiness_line, "Readiness: there is a Job, so the guest may fork");
     }
     channels::SortForHandles(manifest_.channels);
-    return std::move(manifest_);
+  }
+
+  // What can be mapped also depends on files: see mapped.h.
+  void CheckMapped() {
+    std::unordered_set<std::string_view> seen;
+    for (const MappedAlias& mapped : manifest_.mapped) {
+      std::string_view why;
+      if (!aliases_.contains(mapped.alias)) why = "is the alias of no channel";
+      if (!seen.insert(mapped.alias).second) why = "is there twice";
+      if (manifest_.job) why = "cannot be mapped: there is a Job, so the guest may fork";
+      if (why.empty()) continue;
+      AddMistake(manifest_.mapped_line, fmt::format("Mapped: {} {}", mapped.alias, why));
+    }
+  }
+
+  void CheckNodes(const channels::ChannelSpec& spec) {
+    if (LineOf("NameServer") != 0) return;
+    for (const std::string& source : spec.sources) {
+      const auto address = channels::ParseNetworkSource(source);
+      if (!address || address->node == 0) continue;
+      AddMistake(spec.line,
+                 fmt::format("Channel: source '{}' is a node number without a port, so the keys "
+                             "NameServer and Node must be there",
+                             source));
+    }
+  }
+
+  void AddMistake(std::size_t line, HostError error) {
+    error.error.message = line == 0 ? "MANIFEST: " + error.error.message
+                                    : fmt::format("MANIFEST {}: {}", line, error.error.message);
+    const auto order = [](std::size_t at) { return at - 1; };  // 0, no line, comes last
+    const auto place = std::ranges::upper_bound(
+        mistakes_, order(line), {}, [&](const Mistake& mistake) { return order(mistake.line); });
+    mistakes_.insert(place, {line, std::move(error)});
+  }
+  void AddMistake(std::size_t line, std::string message) {
+    AddMistake(line, {HostStatus::kManifest, {ErrorCode::kInvalid, std::move(message)}});
   }
 
   void Warn(std::size_t line, std::string message) {
@@ -230,21 +308,24 @@ class Parser {
   }
 
   Manifest manifest_;
-  std::array<std::size_t, kKeyCount> lines_{};  // where each key stands; 0: nowhere
+  std::vector<Mistake> mistakes_;
+  std::unordered_map<std::string, std::size_t> aliases_;  // of channels, with their lines
+  std::array<std::size_t, kKeyCount> lines_{};            // where each key stands; 0: nowhere
 };
 
 }  // namespace
 
 HostResult<Manifest> ParseManifest(std::string_view text) {
-  if (text.empty()) {
-    return FailHost(HostStatus::kIo, ErrorCode::kInvalid, "MANIFEST: the manifest is empty");
-  }
-  if (text.size() > kMaxManifestSize) {
-    return FailHost(HostStatus::kManifest, ErrorCode::kLimitExceeded,
-                    fmt::format("MANIFEST: more than {} bytes", kMaxManifestSize));
-  }
-  if (text.contains('\0')) return Invalid("MANIFEST: a NUL byte: this is no text file");
-  return Parser().Parse(text);
+  Parser parser;
+  parser.Parse(text);
+  if (parser.mistakes().empty()) return std::move(parser.manifest());
+  return std::unexpected(std::move(parser.mistakes().front().error));
+}
+
+ManifestCheck CheckManifest(std::string_view text) {
+  Parser parser;
+  parser.Parse(text);
+  return {std::move(parser.mistakes()), std::move(parser.manifest().warnings)};
 }
 
 }  // namespace zerocloud::runtime

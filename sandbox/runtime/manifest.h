@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "channels/channel_parse.h"
 #include "channels/channel_spec.h"
 #include "channels/host_status.h"
 
@@ -41,15 +42,17 @@ struct Manifest {
   std::uint64_t memory_size = 0;
   bool wants_memory_digest = false;
   std::int64_t timeout_seconds = 0;
-  std::vector<channels::ChannelSpec> channels;  // in handle order
+  std::vector<channels::ChannelSpec> channels;  // in handle order, each with its line
 
-  // Checked and kept, but without effect until sessions have a network and fork.
   std::optional<std::int64_t> node;
-  std::optional<std::string> name_server;
+  std::optional<channels::NetworkAddress> name_server;
   std::optional<std::string> job;
-  std::optional<std::string> etag;
+  std::optional<std::string> etag;  // without effect
   std::vector<MappedAlias> mapped;
   bool wants_readiness = false;
+
+  std::size_t program_line = 0, memory_line = 0;    // from 1
+  std::size_t mapped_line = 0, readiness_line = 0;  // 0: not there
 
   std::vector<ManifestWarning> warnings;
 };
@@ -57,5 +60,17 @@ struct Manifest {
 // A message begins with "MANIFEST <line>: <key>: ", or "MANIFEST: " where no single line is at
 // fault.
 channels::HostResult<Manifest> ParseManifest(std::string_view text);
+
+// Everything that is wrong with a manifest, for people who write one. `errors` is empty exactly
+// when ParseManifest() accepts the text, and begins with what it says otherwise.
+struct ManifestCheck {
+  struct Mistake {
+    std::size_t line = 0;  // from 1; 0 where no single line is at fault
+    channels::HostError error;
+  };
+  std::vector<Mistake> errors;  // in the order of lines, those without one last
+  std::vector<ManifestWarning> warnings;
+};
+ManifestCheck CheckManifest(std::string_view text);
 
 }  // namespace zerocloud::runtime

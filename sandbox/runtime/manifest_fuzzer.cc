@@ -23,10 +23,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::string text(reinterpret_cast<const char*>(data), size);
   if (text.starts_with('+')) text.replace(0, 1, kGood);
   const auto manifest = zerocloud::runtime::ParseManifest(text);
+  const auto check = zerocloud::runtime::CheckManifest(text);
+  if (check.errors.empty() != manifest.has_value()) std::abort();
   if (!manifest) {
     const auto& error = manifest.error();
     if (error.status == zerocloud::channels::HostStatus::kOk ||
-        !error.error.message.starts_with("MANIFEST")) {
+        !error.error.message.starts_with("MANIFEST") || check.errors.front().error != error) {
       std::abort();
     }
     return 0;

@@ -55,7 +55,7 @@ TEST(Manifest, ReadsEveryKey) {
   EXPECT_TRUE(manifest->wants_memory_digest);
   EXPECT_EQ(manifest->timeout_seconds, 30);
   EXPECT_EQ(manifest->node, 2);
-  EXPECT_EQ(manifest->name_server, "udp:127.0.0.1:54321");
+  EXPECT_EQ(manifest->name_server, (channels::NetworkAddress{.ip = 0x7f000001, .port = 54321}));
   EXPECT_EQ(manifest->job, "/tmp/job");
   EXPECT_EQ(manifest->etag, "abc");
   ASSERT_EQ(manifest->channels.size(), 3U);
@@ -125,7 +125,8 @@ TEST(Manifest, RefusesWithLineKeyAndStatus) {
       {"not_enough_std_channels", With("Channel = /in", ""), kManifest,
        "no channel has the alias /dev/stdin"},
       {"duplicated_channel_alias", Good() + "Channel = /x, /dev/stdin, 0, 0, 1, 1, 0, 0\n",
-       kManifest, "/dev/stdin is the alias of two channels"},
+       kManifest,
+       "MANIFEST 8: Channel: alias: /dev/stdin is the alias of two channels, first on line 5"},
       {"not_existing_channel_name", With("Channel = /in", "Channel = , /dev/stdin, 0,0,1,1,0,0"),
        kManifest, "MANIFEST 5: Channel: /dev/stdin: a source is empty"},
       {"invalid_channel_path", With("Channel = /in", "Channel = in, /dev/stdin, 0,0,1,1,0,0"),
@@ -135,7 +136,7 @@ TEST(Manifest, RefusesWithLineKeyAndStatus) {
       {"nil_channel", With("Channel = /in", "Channel = /in, /dev/stdin, 0,0,0,0,0,0"),
        HostStatus::kUsage, "neither readable"},
       {"invalid_limits", With("Channel = /in", "Channel = /in, /dev/stdin, 0,0,-1,1,0,0"),
-       kManifest, "negative limit"},
+       kManifest, "MANIFEST 5: Channel: /dev/stdin: gets -1 is negative"},
       {"too_few_channel_attributes", With("Channel = /in", "Channel = /in, /dev/stdin, 0,0,1,1,0"),
        kManifest, "7 fields"},
       {"too_much_channel_attributes",
@@ -145,7 +146,11 @@ TEST(Manifest, RefusesWithLineKeyAndStatus) {
       {"invalid_node", Good() + "Node = 0\n", kManifest, "MANIFEST 8: Node: '0'"},
       {"node text", Good() + "Node = first\n", kManifest, "'first'"},
       {"name_server_missed_node", Good() + "NameServer = udp:127.0.0.1:80\n", kManifest,
-       "so Node must be too"},
+       "MANIFEST 8: NameServer: the key Node must be there too"},
+      {"node number without a name server", Good() + "Channel = tcp:2:, /dev/x, 0, 0, 1, 1, 0, 0\n",
+       kManifest, "MANIFEST 8: Channel: source 'tcp:2:' is a node number"},
+      {"address without a port", Good() + "Channel = tcp:1.2.3.4:, /dev/x, 0, 0, 1, 1, 0, 0\n",
+       kManifest, "MANIFEST 8: Channel: /dev/x: source 'tcp:1.2.3.4:' has no port"},
       {"invalid_name_server_host", Good() + "Node = 1\nNameServer = udp:nohost:80\n", kManifest,
        "'udp:nohost:80' is not of the form udp:ip:port"},
       {"invalid_name_server_proto", Good() + "Node = 1\nNameServer = tcp:127.0.0.1:80\n", kManifest,
@@ -167,6 +172,41 @@ TEST(Manifest, RefusesWithLineKeyAndStatus) {
     EXPECT_THAT(MessageOf(bad.text), StartsWith("MANIFEST")) << bad.name;
     EXPECT_THAT(MessageOf(bad.text), HasSubstr(bad.message)) << bad.name;
   }
+}
+
+TEST(Manifest, CheckFindsEveryMistake) {
+  const ManifestCheck check = CheckManifest(
+      "Version = 2\n"
+      "Memory = 67108864\n"
+      "Timeout = 0\n"
+      "Tiemout = 1\n"
+      "Channel = in, /dev/stdin, 0, 0, 1, 1, 0, 0\n"
+      "Channel = /dev/null, /dev/stdout, 0, 0, 0, 0, 1, 1\n"
+      "Channel = /dev/null, /dev/stdout, 0, 0, 0, 0, 1, 1\n");
+  std::vector<std::size_t> lines;
+  for (const auto& mistake : check.errors) lines.push_back(mistake.line);
+  EXPECT_THAT(lines, testing::ElementsAre(1, 2, 3, 5, 7, 0));
+  EXPECT_EQ(check.errors.back().error.error.message, "MANIFEST: not specified: Program");
+  EXPECT_EQ(check.warnings,
+            (std::vector<ManifestWarning>{{4, "ignored: there is no key 'Tiemout'"}}));
+  EXPECT_TRUE(CheckManifest(Good()).errors.empty());
+  EXPECT_FALSE(CheckManifest("").errors.empty());
+}
+
+TEST(Manifest, OptionalKeysWithoutEffectMayBeEmpty) {
+  const auto manifest = ParseManifest(Good() + "Etag =\nJob = \n");
+  ASSERT_TRUE(manifest.has_value()) << manifest.error().error.message;
+  EXPECT_FALSE(manifest->etag.has_value());
+  EXPECT_FALSE(manifest->job.has_value());
+  EXPECT_EQ(manifest->warnings.size(), 2U);
+}
+
+TEST(Manifest, ChannelsKnowTheirLines) {
+  const auto manifest = ParseManifest("\n" + Good());
+  ASSERT_TRUE(manifest.has_value());
+  EXPECT_EQ(manifest->channels[0].line, 6U);
+  EXPECT_EQ(manifest->program_line, 3U);
+  EXPECT_EQ(manifest->memory_line, 4U);
 }
 
 TEST(Manifest, AcceptsItsLimits) {
@@ -209,10 +249,21 @@ TEST(Manifest, ReadinessIsZeroOrOne) {
 }
 
 TEST(Manifest, NamesTheChannelsToMap) {
-  const auto manifest = ParseManifest(Good() + "Mapped = /dev/a , /dev/b\t immutable\n");
+  const std::string text = Good() +
+                           "Channel = /a, /dev/a, 1, 0, 1, 1, 0, 0\n"
+                           "Channel = /b, /dev/b, 1, 0, 1, 1, 0, 0\n";
+  const auto manifest = ParseManifest(text + "Mapped = /dev/a , /dev/b\t immutable\n");
   ASSERT_TRUE(manifest.has_value()) << manifest.error().error.message;
   const std::vector<MappedAlias> expected = {{"/dev/a", false}, {"/dev/b", true}};
   EXPECT_EQ(manifest->mapped, expected);
+  EXPECT_EQ(manifest->mapped_line, 10U);
+  EXPECT_EQ(MessageOf(text + "Mapped = /dev/a, /dev/c\n"),
+            "MANIFEST 10: Mapped: /dev/c is the alias of no channel");
+  EXPECT_EQ(MessageOf(text + "Mapped = /dev/a, /dev/a immutable\n"),
+            "MANIFEST 10: Mapped: /dev/a is there twice");
+  EXPECT_THAT(MessageOf(text + "Mapped = /dev/a\nJob = /j\n"), HasSubstr("there is a Job"));
+  EXPECT_EQ(MessageOf(text + "Job = /j\nReadiness = 1\n"),
+            "MANIFEST 11: Readiness: there is a Job, so the guest may fork");
   for (const char* value : {",", "/dev/a,", "/dev/a mutable", "/dev/a immutable immutable"}) {
     EXPECT_THAT(MessageOf(Good() + "Mapped = " + value + "\n"), StartsWith("MANIFEST 8: Mapped: '"))
         << value;

@@ -4,9 +4,15 @@
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <utility>
+
+#include "channels/channel_parse.h"
+#include "channels/network/wire.h"
+#include "sandbox/include/zvm.h"
 
 namespace zerocloud::runtime {
 namespace {
@@ -25,6 +31,23 @@ std::string OneLine(std::string_view text) {
 
 double Seconds(std::chrono::microseconds time) {
   return std::chrono::duration<double>(time).count();
+}
+
+std::string_view Name(ValidatorState state) {
+  switch (state) {
+    case ValidatorState::kPassed:
+      return "passed";
+    case ValidatorState::kFailed:
+      return "failed";
+    case ValidatorState::kNotRun:
+      return "not_run";
+  }
+  return "not_run";
+}
+
+std::string_view Name(channels::DigestKind kind) {
+  if (kind == channels::DigestKind::kSha256) return "sha256";
+  return kind == channels::DigestKind::kMd5 ? "md5" : "sha1";
 }
 
 std::string Digests(const SessionReport& session) {
@@ -86,15 +109,34 @@ std::uint64_t Microseconds(std::chrono::microseconds time) {
   return static_cast<std::uint64_t>(time.count());
 }
 
-void PutChannel(JsonWriter& writer, const ChannelUsage& usage, const channels::ChannelSpec* spec) {
+void PutSources(JsonWriter& writer, const char* key, std::uint32_t sources) {
+  writer.Key(key);
+  writer.StartArray();
+  for (unsigned i = 0; i < 32; ++i) {
+    if ((sources >> i & 1U) != 0) writer.Uint(i);
+  }
+  writer.EndArray();
+}
+
+void PutChannel(JsonWriter& writer, const ChannelUsage& usage, const channels::ChannelSpec* spec,
+                const std::vector<MappedAlias>& all_mapped) {
   writer.StartObject();
   PutText(writer, "alias", usage.alias);
+  const auto mapped = std::ranges::find(all_mapped, usage.alias, &MappedAlias::alias);
+  if (mapped != all_mapped.end()) {
+    PutText(writer, "mapped", mapped->is_immutable ? "immutable" : "copied");
+  }
   PutNumber(writer, "gets", usage.gets);
   PutNumber(writer, "get_bytes", usage.get_bytes);
   PutNumber(writer, "puts", usage.puts);
   PutNumber(writer, "put_bytes", usage.put_bytes);
   PutNumber(writer, "size", usage.size);
   if (usage.digest) PutText(writer, "digest", *usage.digest);
+  if (usage.source_count > 1) {
+    PutNumber(writer, "sources", usage.source_count);
+    PutSources(writer, "failed_sources", usage.failed_sources);
+    PutSources(writer, "outvoted_sources", usage.outvoted_sources);
+  }
   if (spec != nullptr) {
     writer.Key("limits");
     writer.StartObject();
@@ -111,20 +153,31 @@ void PutChannel(JsonWriter& writer, const ChannelUsage& usage, const channels::C
   writer.EndObject();
 }
 
+// `alias` is empty for a limit of the session.
 void PutLimitHit(JsonWriter& writer, std::string_view alias, const char* limit,
                  std::int64_t value) {
   writer.StartObject();
-  PutText(writer, "channel", alias);
+  if (!alias.empty()) PutText(writer, "channel", alias);
   PutText(writer, "limit", limit);
   writer.Key("value");
   writer.Int64(value);
   writer.EndObject();
 }
 
-void PutLimitsHit(JsonWriter& writer, const std::vector<ChannelUsage>& usages,
-                  const std::vector<channels::ChannelSpec>& specs) {
+void PutLimitsHit(JsonWriter& writer, const SessionReport& session, const RunReport& report) {
+  const std::vector<ChannelUsage>& usages = session.channels;
+  const std::vector<channels::ChannelSpec>& specs = report.channels;
   writer.Key("limits_hit");
   writer.StartArray();
+  if (session.cause == Cause::kTimedOut && report.timeout_seconds > 0) {
+    PutLimitHit(writer, "", "timeout", report.timeout_seconds);
+  }
+  if (session.cause == Cause::kCpuLimit) {
+    PutLimitHit(writer, "", "cpu_us", report.cpu_limit.count());
+  }
+  if (session.cause == Cause::kMemoryLimit) {
+    PutLimitHit(writer, "", "resident_bytes", static_cast<std::int64_t>(report.memory_limit));
+  }
   for (std::size_t i = 0; i < usages.size() && i < specs.size(); ++i) {
     const ChannelUsage& usage = usages[i];
     const channels::ChannelLimits& limits = specs[i].limits;
@@ -143,8 +196,109 @@ void PutLimitsHit(JsonWriter& writer, const std::vector<ChannelUsage>& usages,
   writer.EndArray();
 }
 
-void PutSession(JsonWriter& writer, const SessionReport& session,
-                const std::vector<channels::ChannelSpec>& specs) {
+// The operations of all channels, each source counted; network apart from local.
+struct Accounting {
+  ChannelUsage local, network;
+};
+
+Accounting Account(const RunReport& report) {
+  Accounting all;
+  if (!report.session) return all;
+  const std::vector<ChannelUsage>& usages = report.session->channels;
+  for (std::size_t i = 0; i < usages.size(); ++i) {
+    const std::size_t sources = i < report.channels.size() ? report.channels[i].sources.size() : 1;
+    for (std::size_t k = 0; k < std::max<std::size_t>(sources, 1); ++k) {
+      const bool is_network =
+          k < sources && i < report.channels.size() &&
+          channels::ParseNetworkSource(report.channels[i].sources[k]).has_value();
+      ChannelUsage& total = is_network ? all.network : all.local;
+      total.gets += usages[i].gets;
+      total.get_bytes += usages[i].get_bytes;
+      total.puts += usages[i].puts;
+      total.put_bytes += usages[i].put_bytes;
+    }
+  }
+  for (const network::LinkReport& link : report.links) {
+    all.network.gets += (link.drained + network::kMaxFrameSize - 1) / network::kMaxFrameSize;
+    all.network.get_bytes += link.drained;
+  }
+  return all;
+}
+
+void PutCounters(JsonWriter& writer, const char* key, const ChannelUsage& total) {
+  writer.Key(key);
+  writer.StartObject();
+  PutNumber(writer, "reads", total.gets);
+  PutNumber(writer, "read_bytes", total.get_bytes);
+  PutNumber(writer, "writes", total.puts);
+  PutNumber(writer, "written_bytes", total.put_bytes);
+  writer.EndObject();
+}
+
+void PutVerdict(JsonWriter& writer, const RunReport& report) {
+  writer.Key("program");
+  writer.StartObject();
+  PutText(writer, "sha256", report.program_digest);
+  writer.Key("cached_verdict");
+  writer.Bool(report.is_cached_verdict);
+  writer.EndObject();
+}
+
+// What the manifest and the command line allow.
+void PutLimits(JsonWriter& writer, const RunReport& report) {
+  writer.Key("limits");
+  writer.StartObject();
+  PutNumber(writer, "memory_bytes", report.memory_size);
+  PutNumber(writer, "timeout_s", static_cast<std::uint64_t>(report.timeout_seconds));
+  if (report.cpu_limit.count() > 0) PutNumber(writer, "cpu_us", Microseconds(report.cpu_limit));
+  if (report.memory_limit > 0) PutNumber(writer, "resident_bytes", report.memory_limit);
+  writer.EndObject();
+}
+
+void PutLinks(JsonWriter& writer, const RunReport& report) {
+  writer.Key("links");
+  writer.StartArray();
+  for (const network::LinkReport& link : report.links) {
+    writer.StartObject();
+    PutText(writer, "source", SourceName(report, link.channel, link.source));
+    PutText(writer, "direction", link.is_reader ? "in" : "out");
+    PutNumber(writer, "bytes", link.bytes);
+    if (link.is_reader) PutNumber(writer, "drained_bytes", link.drained);
+    if (link.is_complete) PutText(writer, "sha256", link.digest);
+    if (!link.is_complete) PutText(writer, "error", link.error);
+    writer.EndObject();
+  }
+  writer.EndArray();
+}
+
+std::string CallText(const TracedCall& call) {
+  const auto& [a, b, c, d] = call.arguments;
+  std::string text;
+  switch (call.number) {
+    case ZVM_CALL_PREAD:
+    case ZVM_CALL_PWRITE:
+      text =
+          fmt::format("{}({}, {:#x}, {}, {})", call.number == ZVM_CALL_PREAD ? "pread" : "pwrite",
+                      static_cast<std::int32_t>(a), b, static_cast<std::int64_t>(c),
+                      static_cast<std::int64_t>(d));
+      break;
+    case ZVM_CALL_JAIL:
+    case ZVM_CALL_UNJAIL:
+      text = fmt::format("{}({:#x}, {})", call.number == ZVM_CALL_JAIL ? "jail" : "unjail", a, b);
+      break;
+    case ZVM_CALL_EXIT:
+      return fmt::format("exit({})", static_cast<std::int32_t>(a));
+    case ZVM_CALL_FORK:
+      text = "fork()";
+      break;
+    default:
+      text = fmt::format("{:#x}({:#x}, {:#x}, {:#x}, {:#x})", call.number, a, b, c, d);
+  }
+  return text + (call.end ? fmt::format(" = {}", call.result) : " ended the session");
+}
+
+void PutSession(JsonWriter& writer, const SessionReport& session, const RunReport& report) {
+  const std::vector<channels::ChannelSpec>& specs = report.channels;
   writer.Key("session");
   writer.StartObject();
   PutText(writer, "cause", ToString(session.cause));
@@ -162,7 +316,7 @@ void PutSession(JsonWriter& writer, const SessionReport& session,
     if (!session.symbol.empty()) PutText(writer, "symbol", session.symbol);
   }
   if (!session.message.empty()) PutText(writer, "message", session.message);
-  PutLimitsHit(writer, session.channels, specs);
+  PutLimitsHit(writer, session, report);
   PutNumber(writer, "system_time_us", Microseconds(session.system_time));
   PutNumber(writer, "user_time_us", Microseconds(session.user_time));
   PutNumber(writer, "wall_time_us", Microseconds(session.wall_time));
@@ -175,29 +329,30 @@ void PutSession(JsonWriter& writer, const SessionReport& session,
     }
     writer.EndArray();
   }
+  const Accounting all = Account(report);
+  PutCounters(writer, "local", all.local);
+  PutCounters(writer, "network", all.network);
+  PutText(writer, "digest_kind", Name(report.digest_kind));
   if (session.memory_digest) PutText(writer, "memory_digest", *session.memory_digest);
   writer.Key("channels");
   writer.StartArray();
   for (std::size_t i = 0; i < session.channels.size(); ++i) {
-    PutChannel(writer, session.channels[i], i < specs.size() ? &specs[i] : nullptr);
+    PutChannel(writer, session.channels[i], i < specs.size() ? &specs[i] : nullptr, report.mapped);
   }
   writer.EndArray();
   writer.EndObject();
 }
 
-std::string_view Name(ValidatorState state) {
-  switch (state) {
-    case ValidatorState::kPassed:
-      return "passed";
-    case ValidatorState::kFailed:
-      return "failed";
-    case ValidatorState::kNotRun:
-      return "not_run";
-  }
-  return "not_run";
+// ZeroVM took SIGXFSZ for that; here it is an errno (zerovm ignores the signal).
+bool IsDiskQuota(const SessionReport& session) {
+  return session.cause == Cause::kChannelIo && session.host_errno == EFBIG;
 }
 
 }  // namespace
+
+std::string_view CauseOf(const SessionReport& session) {
+  return IsDiskQuota(session) ? kCauseDiskQuota : ToString(session.cause);
+}
 
 HostStatus StatusOf(const SessionReport& session) {
   switch (session.cause) {
@@ -212,6 +367,7 @@ HostStatus StatusOf(const SessionReport& session) {
     case Cause::kMemoryLimit:
       return HostStatus::kInterrupted;
     case Cause::kChannelIo:
+      return IsDiskQuota(session) ? HostStatus::kInterrupted : HostStatus::kIo;
     case Cause::kHostError:
       return HostStatus::kIo;
   }
@@ -232,8 +388,10 @@ std::string StateOf(const SessionReport& session) {
       if (!session.symbol.empty()) state += fmt::format(" ({})", session.symbol);
       return state;
     }
-    case Cause::kKilled:
     case Cause::kChannelIo:
+      if (IsDiskQuota(session)) return "disk quota exceeded";
+      break;
+    case Cause::kKilled:
     case Cause::kViolated:
     case Cause::kHostError:
     case Cause::kCpuLimit:
@@ -243,21 +401,22 @@ std::string StateOf(const SessionReport& session) {
   return session.message.empty() ? std::string(ToString(session.cause)) : session.message;
 }
 
+std::string SourceName(const RunReport& report, std::size_t channel, std::size_t source) {
+  const std::string_view alias =
+      channel < report.channels.size() ? std::string_view(report.channels[channel].alias) : "";
+  return fmt::format("{};{}", alias, source);
+}
+
 std::string RenderText(const RunReport& report) {
   const SessionReport none{};
   const SessionReport& session = report.session ? *report.session : none;
-  ChannelUsage total;
-  for (const ChannelUsage& channel : session.channels) {
-    total.gets += channel.gets;
-    total.get_bytes += channel.get_bytes;
-    total.puts += channel.puts;
-    total.put_bytes += channel.put_bytes;
-  }
-  return fmt::format("{}\n{}\n{}\n{}\n{:.2f} {:.2f} {} {} {} {} 0 0 0 0\n{}\n\n",
+  const Accounting all = Account(report);
+  return fmt::format("{}\n{}\n{}\n{}\n{:.2f} {:.2f} {} {} {} {} {} {} {} {}\n{}\n\n",
                      static_cast<int>(report.validator), report.is_daemon ? 1 : 0,
                      session.exit_code, Digests(session), Seconds(session.system_time),
-                     Seconds(session.user_time), total.gets, total.get_bytes, total.puts,
-                     total.put_bytes, OneLine(report.state));
+                     Seconds(session.user_time), all.local.gets, all.local.get_bytes,
+                     all.local.puts, all.local.put_bytes, all.network.gets, all.network.get_bytes,
+                     all.network.puts, all.network.put_bytes, OneLine(report.state));
 }
 
 std::string RenderJson(const RunReport& report) {
@@ -266,13 +425,26 @@ std::string RenderJson(const RunReport& report) {
   writer.StartObject();
   PutNumber(writer, "status", static_cast<std::uint64_t>(report.status));
   PutText(writer, "status_name", ToString(report.status));
+  PutText(writer, "cause", report.cause);
   PutText(writer, "state", OneLine(report.state));
   PutText(writer, "validator", Name(report.validator));
   if (report.is_daemon) {
     writer.Key("daemon");
     writer.Bool(true);
   }
-  if (report.session) PutSession(writer, *report.session, report.channels);
+  if (!report.program_digest.empty()) PutVerdict(writer, report);
+  if (report.node) {
+    writer.Key("node");
+    writer.Int64(*report.node);
+  }
+  if (report.memory_size > 0) PutLimits(writer, report);
+  if (report.has_readiness) {
+    writer.Key("readiness");
+    writer.Bool(true);
+  }
+  if (report.session) PutSession(writer, *report.session, report);
+  if (!report.links.empty()) PutLinks(writer, report);
+  if (report.stderr_tail) PutText(writer, "stderr_tail", *report.stderr_tail);
   if (!report.warnings.empty()) {
     writer.Key("warnings");
     writer.StartArray();
@@ -286,6 +458,36 @@ std::string RenderJson(const RunReport& report) {
   }
   writer.EndObject();
   return std::string(buffer.GetString(), buffer.GetSize()) + "\n";
+}
+
+std::string RenderTrace(const RunReport& report) {
+  // The calls go where their time puts them, between two stages.
+  std::string text;
+  std::chrono::nanoseconds before{0};
+  const auto put = [&](std::chrono::nanoseconds at, const std::string& what) {
+    text += fmt::format("{:.6f} [{:.6f}]: {}\n", std::chrono::duration<double>(at).count(),
+                        std::chrono::duration<double>(at - before).count(), what);
+    before = at;
+  };
+  std::size_t next = 0;
+  const std::vector<TracedCall> none;
+  const std::vector<TracedCall>& calls = report.session ? report.session->trace : none;
+  const auto put_calls_until = [&](std::chrono::nanoseconds until) {
+    for (; next < calls.size(); ++next) {
+      const auto start = report.session_start + calls[next].start;
+      if (start > until) return;
+      put(start, "untrusted code");
+      put(calls[next].end ? report.session_start + *calls[next].end : start, CallText(calls[next]));
+    }
+  };
+  for (const RunStage& stage : report.stages) {
+    put_calls_until(stage.since_start);
+    put(stage.since_start, OneLine(stage.name));
+  }
+  if (report.session && report.session->untraced_calls > 0) {
+    text += fmt::format("{} more calls were not noted\n", report.session->untraced_calls);
+  }
+  return text;
 }
 
 }  // namespace zerocloud::runtime

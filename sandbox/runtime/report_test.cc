@@ -5,8 +5,15 @@
 #include <rapidjson/memorystream.h>
 #include <rapidjson/reader.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
 #include <csignal>
+#include <fstream>
+#include <iterator>
 #include <string>
+
+#include "sandbox/include/zvm.h"
 
 namespace zerocloud::runtime {
 namespace {
@@ -44,8 +51,7 @@ RunReport Report(const SessionReport& session) {
           .status = StatusOf(session),
           .state = StateOf(session),
           .session = session,
-          .channels = {},
-          .warnings = {}};
+          .cause = CauseOf(session)};
 }
 
 bool IsValidJson(const std::string& json) {
@@ -72,14 +78,16 @@ TEST(Report, TextWithoutDigestsSaysDisabled) {
 TEST(Report, FailureBeforeTheSessionIsAReportToo) {
   RunReport report;
   report.status = HostStatus::kManifest;
+  report.cause = kCauseManifestInvalid;
   report.state = "MANIFEST 3: Memory: tag 'x\ry\nz' is neither 0 nor 1";
   EXPECT_EQ(RenderText(report),
             "2\n0\n0\ndisabled\n0.00 0.00 0 0 0 0 0 0 0 0\n"
             "MANIFEST 3: Memory: tag 'x?y?z' is neither 0 nor 1\n\n");
-  EXPECT_EQ(RenderJson(report), R"({"status":14,"status_name":"manifest",)"
-                                R"("state":"MANIFEST 3: Memory: tag 'x?y?z' is neither 0 nor 1",)"
-                                R"("validator":"not_run"})"
-                                "\n");
+  EXPECT_EQ(RenderJson(report),
+            R"({"status":14,"status_name":"manifest","cause":"manifest_invalid",)"
+            R"("state":"MANIFEST 3: Memory: tag 'x?y?z' is neither 0 nor 1",)"
+            R"("validator":"not_run"})"
+            "\n");
 }
 
 TEST(Report, EveryCauseHasItsStatusAndState) {
@@ -96,6 +104,9 @@ TEST(Report, EveryCauseHasItsStatusAndState) {
       {Cause::kViolated, HostStatus::kInterrupted, "why"},
       {Cause::kChannelIo, HostStatus::kIo, "why"},
       {Cause::kHostError, HostStatus::kIo, "why"},
+      {Cause::kForked, HostStatus::kOk, "ok"},
+      {Cause::kCpuLimit, HostStatus::kInterrupted, "why"},
+      {Cause::kMemoryLimit, HostStatus::kInterrupted, "why"},
   };
   for (const auto& expected : kCases) {
     SessionReport session;
@@ -130,11 +141,14 @@ TEST(Report, JsonTellsEverything) {
   EXPECT_TRUE(IsValidJson(json));
   EXPECT_EQ(
       json,
-      R"({"status":4,"status_name":"interrupted","state":"faulted","validator":"passed","session":{)"
+      R"({"status":4,"status_name":"interrupted","cause":"faulted","state":"faulted","validator":"passed",)"
+      R"("session":{)"
       R"("cause":"faulted","signal":11,"pc":"0x400020","fault_address":"0x8","symbol":"main+0x12",)"
       R"("limits_hit":[{"channel":"/dev/stdin","limit":"gets","value":2},)"
       R"({"channel":"/dev/stdout","limit":"put_size","value":60}],)"
       R"("system_time_us":1234000,"user_time_us":56000,"wall_time_us":3,)"
+      R"("local":{"reads":2,"read_bytes":65,"writes":4,"written_bytes":65},)"
+      R"("network":{"reads":0,"read_bytes":0,"writes":0,"written_bytes":0},"digest_kind":"sha1",)"
       R"("channels":[{"alias":"/dev/stdin","gets":2,"get_bytes":65,"puts":0,"put_bytes":0,"size":0,)"
       R"("digest":"aa11","limits":{"gets":2,"get_size":100,"puts":0,"put_size":0}},)"
       R"({"alias":"/dev/stdout","gets":0,"get_bytes":0,"puts":3,"put_bytes":60,"size":60,)"
@@ -143,6 +157,129 @@ TEST(Report, JsonTellsEverything) {
       R"("digest":"bb22","limits":{"gets":0,"get_size":0,"puts":0,"put_size":0}}]},)"
       R"("warnings":[{"line":7,"message":"ignored: there is no key 'x'"}]})"
       "\n");
+}
+
+TEST(Report, NetworkIsAccountedApartAndEverySourceCounts) {
+  SessionReport session = Exited();
+  RunReport report = Report(session);
+  report.channels.resize(3);
+  report.channels[0] = {.sources = {"tcp:1.2.3.4:5", "/in"}, .alias = "/dev/stdin"};
+  report.channels[1] = {.sources = {"/a", "/b", "tcp:7:"}, .alias = "/dev/stdout"};
+  report.channels[2] = {.sources = {"/dev/null"}, .alias = "/dev/stderr"};
+  report.links = {{.channel = 0, .source = 0, .is_reader = true, .drained = 70'000}};
+  EXPECT_THAT(RenderText(report), HasSubstr("\n1.23 0.06 2 65 7 125 4 70065 3 60\n"));
+}
+
+TEST(Report, JsonTellsOfLinksSourcesAndThePeople) {
+  SessionReport session = Exited();
+  session.channels[0].source_count = 3;
+  session.channels[0].failed_sources = 1;
+  session.channels[0].outvoted_sources = 4;
+  RunReport report = Report(session);
+  report.channels.resize(3);
+  report.channels[0].alias = "/dev/stdin";
+  report.links = {{.is_reader = true, .bytes = 9, .error = "broken off"},
+                  {.source = 1, .bytes = 5, .is_complete = true, .digest = "ab"}};
+  report.node = 7;
+  report.program_digest = "dd";
+  report.is_cached_verdict = true;
+  report.stderr_tail = "last words";
+  const std::string json = RenderJson(report);
+  EXPECT_TRUE(IsValidJson(json)) << json;
+  EXPECT_THAT(json, HasSubstr(R"("sources":3,"failed_sources":[0],"outvoted_sources":[2])"));
+  EXPECT_THAT(json, HasSubstr(R"("links":[{"source":"/dev/stdin;0","direction":"in","bytes":9,)"
+                              R"("drained_bytes":0,"error":"broken off"},)"
+                              R"({"source":"/dev/stdin;1","direction":"out","bytes":5,)"
+                              R"("sha256":"ab"}])"));
+  EXPECT_THAT(json, HasSubstr(R"("node":7)"));
+  EXPECT_THAT(json, HasSubstr(R"("program":{"sha256":"dd","cached_verdict":true})"));
+  EXPECT_THAT(json, HasSubstr(R"("stderr_tail":"last words")"));
+}
+
+TEST(Report, TimeoutAndDiskQuotaAreLimits) {
+  SessionReport session = Exited();
+  session.cause = Cause::kTimedOut;
+  RunReport report = Report(session);
+  report.timeout_seconds = 5;
+  EXPECT_THAT(RenderJson(report), HasSubstr(R"("limits_hit":[{"limit":"timeout","value":5}])"));
+  report.session->cause = Cause::kCpuLimit;
+  report.cpu_limit = std::chrono::microseconds(7000);
+  EXPECT_THAT(RenderJson(report), HasSubstr(R"("limits_hit":[{"limit":"cpu_us","value":7000}])"));
+  report.session->cause = Cause::kMemoryLimit;
+  report.memory_limit = 8192;
+  EXPECT_THAT(RenderJson(report),
+              HasSubstr(R"("limits_hit":[{"limit":"resident_bytes","value":8192}])"));
+  session.cause = Cause::kChannelIo;
+  session.host_errno = EFBIG;
+  EXPECT_EQ(StatusOf(session), HostStatus::kInterrupted);
+  EXPECT_EQ(StateOf(session), "disk quota exceeded");
+  EXPECT_EQ(CauseOf(session), kCauseDiskQuota);
+}
+
+TEST(Report, JsonTellsWhatTheSessionMayHave) {
+  RunReport report = Report(Exited());
+  report.memory_size = 67108864;
+  report.timeout_seconds = 5;
+  report.mapped = {{"/dev/stdin", true}, {"/dev/stdout", false}};
+  report.has_readiness = true;
+  report.session->peak_memory = 4096;
+  std::string json = RenderJson(report);
+  EXPECT_TRUE(IsValidJson(json)) << json;
+  EXPECT_THAT(json,
+              HasSubstr(R"("limits":{"memory_bytes":67108864,"timeout_s":5},"readiness":true,)"));
+  EXPECT_THAT(json, HasSubstr(R"({"alias":"/dev/stdin","mapped":"immutable",)"));
+  EXPECT_THAT(json, HasSubstr(R"({"alias":"/dev/stdout","mapped":"copied",)"));
+  EXPECT_THAT(json, HasSubstr(R"({"alias":"/dev/stderr","gets")"));
+  EXPECT_THAT(json, HasSubstr(R"("peak_memory_bytes":4096,)"));
+  report.cpu_limit = std::chrono::microseconds(7);
+  report.memory_limit = 9;
+  EXPECT_THAT(RenderJson(report), HasSubstr(R"("timeout_s":5,"cpu_us":7,"resident_bytes":9})"));
+}
+
+TEST(Report, EveryCauseOfASessionIsListed) {
+  for (int i = 0; i <= static_cast<int>(Cause::kMemoryLimit); ++i) {
+    const std::string_view name = ToString(static_cast<Cause>(i));
+    EXPECT_NE(std::ranges::find(kRunCauses, name, &RunCause::name), std::end(kRunCauses)) << name;
+  }
+}
+
+TEST(Report, ManualListsEveryCauseAndStatus) {
+  std::ifstream file(ZEROCLOUD_MANIFEST_MANUAL);
+  const std::string manual{std::istreambuf_iterator<char>(file), {}};
+  ASSERT_FALSE(manual.empty());
+  for (const RunCause& cause : kRunCauses) {
+    EXPECT_TRUE(manual.contains("\n| `" + std::string(cause.name) + "` | " +
+                                std::string(cause.meaning) + " |\n"))
+        << cause.name;
+  }
+  for (const channels::HostStatusRow& row : channels::kHostStatuses) {
+    EXPECT_TRUE(manual.contains("\n| " + std::to_string(static_cast<int>(row.status)) + " | " +
+                                std::string(row.name) + " | "))
+        << row.name;
+  }
+}
+
+TEST(Report, TraceShowsStagesAndCallsInTheirOrder) {
+  using std::chrono::microseconds;
+  SessionReport session = Exited();
+  session.trace = {{.number = ZVM_CALL_PREAD,
+                    .arguments = {0, 0x400000, 10, 5},
+                    .start = microseconds(10),
+                    .end = microseconds(30),
+                    .result = -9},
+                   {.number = ZVM_CALL_EXIT, .arguments = {3}, .start = microseconds(40)}};
+  session.untraced_calls = 2;
+  RunReport report = Report(session);
+  report.session_start = microseconds(1000);
+  report.stages = {{"session started", microseconds(1001)}, {"session ended", microseconds(2000)}};
+  EXPECT_EQ(RenderTrace(report),
+            "0.001001 [0.001001]: session started\n"
+            "0.001010 [0.000009]: untrusted code\n"
+            "0.001030 [0.000020]: pread(0, 0x400000, 10, 5) = -9\n"
+            "0.001040 [0.000010]: untrusted code\n"
+            "0.001040 [0.000000]: exit(3)\n"
+            "0.002000 [0.000960]: session ended\n"
+            "2 more calls were not noted\n");
 }
 
 TEST(Report, JsonIsValidForEveryByte) {

@@ -136,6 +136,7 @@ SessionReport Session::Collect() {
   state_->Explain(status, report);
   if (report.peak_memory) *report.peak_memory = std::max(*report.peak_memory, Untold(usage));
   if (report.cause == Cause::kForked) state_->TakeSnapshot(report);
+  state_->CopyTrace(report);
   return report;
 }
 

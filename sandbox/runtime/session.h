@@ -23,6 +23,7 @@
 #include "channels/base/result.h"
 #include "channels/base/unique_fd.h"
 #include "channels/channel_spec.h"
+#include "channels/digest.h"
 #include "sandbox/loader/image.h"
 
 namespace zerocloud::runtime {
@@ -41,6 +42,9 @@ struct SessionChannel {
   // `file` is a socket, and who holds the other end answers which bytes of `size` are asked for
   // (calls_asked.h). Only to be read, and not in a session that may fork.
   bool is_asked = false;
+  // Further sources, up to 15: they vote on what is read and all get what is written (transfer.h).
+  // Of `size` like the first, or streams like it.
+  std::vector<UniqueFd> replicas = {};
 };
 
 class Snapshot;  // snapshot.h
@@ -74,6 +78,8 @@ struct SessionRequest {
   std::string control_groups;
   // policy::Layer bits without which the session must not start: kUnavailable names the missing.
   std::uint32_t required_layers = 0;
+  channels::DigestKind digest_kind = channels::DigestKind::kSha1;  // of channels and of memory
+  std::uint32_t trace_capacity = 0;  // so many calls are noted in the report, the first ones
 };
 
 // Why a session ended. The first cause wins.
@@ -96,8 +102,22 @@ struct ChannelUsage {
   std::string alias;
   std::uint64_t gets = 0, get_bytes = 0, puts = 0, put_bytes = 0;
   std::uint64_t size = 0;             // of a writable file: the logical end, to cut it to
-  std::optional<std::string> digest;  // lower-case hex SHA-1 when the spec asks for one
+  std::optional<std::string> digest;  // lower-case hex when the spec asks for one
   bool hit_get_limit = false, hit_put_limit = false;
+  // Of a channel with several sources that is read: bit i for source i.
+  std::uint32_t source_count = 1;
+  std::uint32_t failed_sources = 0;    // could not be read
+  std::uint32_t outvoted_sources = 0;  // gave other bytes than two others
+};
+
+// One call as `zerovm -T` shows it. Times are from the session's start.
+struct TracedCall {
+  std::uint32_t number = 0;  // ZVM_CALL_*, or whatever the guest asked for
+  std::array<std::uint64_t, 4> arguments{};
+  std::chrono::nanoseconds start{0};
+  std::optional<std::chrono::nanoseconds> end =
+      std::nullopt;  // not of a call that ended the session
+  std::int64_t result = 0;
 };
 
 struct SessionReport {
@@ -120,6 +140,8 @@ struct SessionReport {
   // of page are not told yet or told still; at least the pages that were touched, up to so many.
   // Not known of a session started without a zygote.
   std::optional<std::uint64_t> peak_memory;
+  std::vector<TracedCall> trace;
+  std::uint64_t untraced_calls = 0;  // for which trace_capacity had no room
 };
 
 // The names of policy::Layer bits, in their order.

@@ -6,8 +6,8 @@
 // back as hostile: only fixed-size numbers, each used by index of the host's own channel list.
 //
 // Layout: SessionBlock, then region_capacity Regions of which region_count are used, then run_count
-// Regions, then channel_count BlockChannels, then manifest_size bytes for ZVM_MANIFEST_ADDRESS.
-// Freestanding.
+// Regions, then channel_count BlockChannels, then trace_capacity TraceCalls, then manifest_size
+// bytes for ZVM_MANIFEST_ADDRESS. Freestanding.
 #pragma once
 
 #include <stddef.h>
@@ -15,6 +15,7 @@
 
 #include "channels/channel_rules.h"
 #include "channels/digest.h"
+#include "sandbox/runtime/trace.h"
 
 namespace zerocloud::runtime {
 
@@ -28,6 +29,9 @@ inline constexpr uint32_t kSessionBlockVersion = 3;
 inline constexpr int kBlockDescriptor = 0;
 inline constexpr int kImageDescriptor = 1;
 inline constexpr int kFirstChannelDescriptor = 2;
+
+// Of one channel; as channels::kMaxSources.
+inline constexpr uint32_t kMaxSources = 16;
 
 // Where guest addresses end, and where the guard above them does: the largest displacement (2 GiB)
 // plus the widest access from the highest stack pointer stay below it (docs/verifier.md).
@@ -112,9 +116,16 @@ struct GuestRegisters {
 
 struct BlockChannel {
   channels::ChannelState state;
-  channels::Sha1 digest;  // used if wants_digest
+  channels::Digest digest;  // used if wants_digest
   uint32_t wants_digest;
-  uint32_t is_asked;  // calls_asked.h
+  // Its sources are so many descriptors, counted from kFirstChannelDescriptor + first_source.
+  uint32_t first_source;
+  uint32_t source_count;
+
+  // Written by the launcher, a bit for each source of several that are read.
+  uint32_t failed_sources;    // could not be read, and was not asked again
+  uint32_t outvoted_sources;  // gave other bytes than two others
+  uint32_t is_asked;          // calls_asked.h: it has one source then
 };
 
 struct SessionBlock {
@@ -127,6 +138,8 @@ struct SessionBlock {
   int32_t parent_pid;        // the launcher ends if its parent is another by now
   uint32_t cpu_seconds;      // RLIMIT_CPU, behind the host's own clock
   uint32_t unprivileged_id;  // user and group to become when started as root
+  uint32_t source_count;     // of all channels: how many descriptors follow the first ones
+  uint32_t trace_capacity;
 
   // Written by the launcher.
   Phase phase;
@@ -138,9 +151,10 @@ struct SessionBlock {
   int32_t channel;
   int32_t host_errno;
   uint32_t reserved;
+  uint64_t trace_count;  // of calls, also of those that found no room
   uint64_t pc;
   uint64_t fault_address;
-  channels::Sha1 memory_digest;
+  channels::Digest memory_digest;
 
   // Snapshots and jails.
   uint32_t region_capacity;     // regions() has room for so many: a jail cuts one into three
@@ -159,13 +173,14 @@ struct SessionBlock {
   Region* regions() { return reinterpret_cast<Region*>(this + 1); }
   Region* runs() { return regions() + region_capacity; }
   BlockChannel* channels() { return reinterpret_cast<BlockChannel*>(runs() + run_count); }
-  unsigned char* manifest() { return reinterpret_cast<unsigned char*>(channels() + channel_count); }
+  TraceCall* trace() { return reinterpret_cast<TraceCall*>(channels() + channel_count); }
+  unsigned char* manifest() { return reinterpret_cast<unsigned char*>(trace() + trace_capacity); }
 
   // `regions` counts the room for regions and the runs.
   static constexpr uint64_t SizeFor(uint64_t regions, uint64_t channel_count,
-                                    uint64_t manifest_size) {
+                                    uint64_t trace_capacity, uint64_t manifest_size) {
     return sizeof(SessionBlock) + regions * sizeof(Region) + channel_count * sizeof(BlockChannel) +
-           manifest_size;
+           trace_capacity * sizeof(TraceCall) + manifest_size;
   }
 };
 

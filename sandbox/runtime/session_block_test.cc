@@ -10,14 +10,16 @@ namespace {
 
 // Launcher and host find the parts of a block by the same numbers.
 TEST(SessionBlock, ItsPartsFollowEachOtherAndFillIt) {
-  constexpr std::uint32_t kRegions = 5, kRuns = 3, kChannels = 2;
+  constexpr std::uint32_t kRegions = 5, kRuns = 3, kChannels = 2, kTraced = 7;
   constexpr std::uint64_t kManifestSize = 100;
-  const std::uint64_t size = SessionBlock::SizeFor(kRegions + kRuns, kChannels, kManifestSize);
+  const std::uint64_t size =
+      SessionBlock::SizeFor(kRegions + kRuns, kChannels, kTraced, kManifestSize);
   const auto memory = std::make_unique<std::max_align_t[]>(size / sizeof(std::max_align_t) + 1);
   auto* const block = new (memory.get()) SessionBlock{};
   block->region_capacity = kRegions;
   block->run_count = kRuns;
   block->channel_count = kChannels;
+  block->trace_capacity = kTraced;
   const auto offset = [&](const void* part) {
     return static_cast<std::uint64_t>(static_cast<const std::byte*>(part) -
                                       reinterpret_cast<const std::byte*>(block));
@@ -25,8 +27,8 @@ TEST(SessionBlock, ItsPartsFollowEachOtherAndFillIt) {
   EXPECT_EQ(offset(block->regions()), sizeof(SessionBlock));
   EXPECT_EQ(offset(block->runs()), offset(block->regions()) + kRegions * sizeof(Region));
   EXPECT_EQ(offset(block->channels()), offset(block->runs()) + kRuns * sizeof(Region));
-  EXPECT_EQ(offset(block->manifest()),
-            offset(block->channels()) + kChannels * sizeof(BlockChannel));
+  EXPECT_EQ(offset(block->trace()), offset(block->channels()) + kChannels * sizeof(BlockChannel));
+  EXPECT_EQ(offset(block->manifest()), offset(block->trace()) + kTraced * sizeof(TraceCall));
   EXPECT_EQ(offset(block->manifest()) + kManifestSize, size);
 }
 

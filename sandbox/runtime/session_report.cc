@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -13,6 +14,8 @@
 
 namespace zerocloud::runtime {
 namespace {
+
+using std::chrono::steady_clock;
 
 std::string_view StepName(SetupStep step) {
   switch (step) {
@@ -47,10 +50,10 @@ std::string_view StepName(SetupStep step) {
 }
 
 // Ends a copy of the launcher's running digest.
-std::string DigestHex(channels::Sha1 digest) {
-  char hex[channels::kDigestHexSize];
-  channels::Sha1FinalHex(digest, hex);
-  return {hex, sizeof hex};
+std::string DigestHex(channels::Digest digest) {
+  char hex[channels::kMaxDigestHexSize];
+  const std::size_t size = channels::DigestFinalHex(digest, hex);
+  return {hex, size};
 }
 
 std::string ErrnoText(int err) { return std::strerror(err); }  // NOLINT(concurrency-mt-unsafe)
@@ -127,9 +130,38 @@ std::vector<ChannelUsage> Session::State::Usage(bool is_complete) const {
     usage.size = count(counted.state.size, channel.max_size);
     usage.hit_get_limit = is_true(counted.state.hit_get_limit);
     usage.hit_put_limit = is_true(counted.state.hit_put_limit);
+    const std::uint32_t all = (1U << channel.source_count) - 1;
+    usage.source_count = channel.source_count;
+    usage.failed_sources = counted.failed_sources & all;
+    usage.outvoted_sources = counted.outvoted_sources & all;
     if (channel.wants_digest && is_complete) usage.digest = DigestHex(counted.digest);
   }
   return usages;
+}
+
+// The counter runs at a constant rate, which two readings of both clocks tell.
+void Session::State::CopyTrace(SessionReport& report) const {
+  const std::uint64_t traced = block->trace_count;
+  const auto kept = static_cast<std::size_t>(std::min<std::uint64_t>(traced, trace_capacity));
+  report.untraced_calls = traced - kept;
+  const std::uint64_t ticks = __builtin_ia32_rdtsc() - started_ticks;
+  const auto time = std::chrono::duration<double, std::nano>(steady_clock::now() - started).count();
+  const double ns_per_tick = ticks > 0 ? time / static_cast<double>(ticks) : 0;
+  const auto since_start = [&](std::uint64_t tick) {
+    const std::uint64_t passed = std::min(tick > started_ticks ? tick - started_ticks : 0, ticks);
+    return std::chrono::nanoseconds(
+        static_cast<std::int64_t>(static_cast<double>(passed) * ns_per_tick));
+  };
+  for (std::size_t i = 0; i < kept; ++i) {
+    const TraceCall call = block_trace[i];
+    TracedCall& out = report.trace.emplace_back();
+    out.number = static_cast<std::uint32_t>(call.number);
+    std::copy(std::begin(call.arguments), std::end(call.arguments), out.arguments.begin());
+    out.start = since_start(call.start);
+    if (call.end == 0) continue;
+    out.end = since_start(call.end);
+    out.result = call.result;
+  }
 }
 
 void Session::State::ExplainOwnEnd(SessionReport& report) const {
@@ -163,6 +195,8 @@ void Session::State::ExplainOwnEnd(SessionReport& report) const {
       report.message =
           is_known && channels[index].is_mapped && report.host_errno == ESTALE
               ? "the file of " + alias + " became shorter while it was mapped"
+          : report.host_errno == EBADMSG
+              ? "failed to read " + alias + ": no two of its sources agree"
               : "the host could not read or write " + alias + ": " + ErrnoText(report.host_errno);
       return;
     }

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <utility>
 
+#include "channels/channel_parse.h"
 #include "channels/channel_rules.h"
 #include "channels/digest.h"
 #include "sandbox/policy/layers.h"
@@ -26,6 +27,7 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr std::uint32_t kNobody = 65534;
+static_assert(kMaxSources == channels::kMaxSources);
 
 // What every session has, or does not start.
 constexpr std::uint32_t kLayersOfSetUp = policy::kUnprivilegedUser | policy::kNoCapabilities |
@@ -60,12 +62,15 @@ Result<void> Complete(SessionRequest& request) {
                 "without -march=x86-64-v3");
   }
   for (const SessionChannel& channel : request.channels) {
+    if (channel.replicas.size() >= kMaxSources) {
+      return Fail(ErrorCode::kInvalid, channel.spec.alias + " has more than 16 sources");
+    }
     if (!channel.is_asked) continue;
     if (MayFork(request) || channel.is_mapped || channel.is_stream || channel.size == 0 ||
-        channel.spec.is_writable()) {
+        channel.spec.is_writable() || !channel.replicas.empty()) {
       return Fail(ErrorCode::kInternal,
                   channel.spec.alias +
-                      " is asked for bytes: it must be an input of known length, not mapped, in a "
+                      " is asked for bytes: it must be one input of known length, not mapped, in a "
                       "session that cannot fork");
     }
   }
@@ -160,6 +165,7 @@ Result<std::unique_ptr<Session>> Session::Start(SessionRequest request) {
   state->wants_memory_digest = request.wants_memory_digest;
   state->image = request.image;
   state->started = steady_clock::now();
+  state->started_ticks = __builtin_ia32_rdtsc();
   state->deadline = state->started + request.timeout;
   if (auto done = state->StartProcess(request, block_file->get()); !done) return Fail(done);
   // From here on, whatever fails, the process is killed and reaped by its session.
@@ -186,7 +192,8 @@ Result<std::vector<ChannelFacts>> Session::State::StartChannels(SessionRequest& 
       CountMapping(fact.state);
     }
     channels.push_back({channel.spec.alias, channel.spec.wants_digest, channel.is_mapped,
-                        fact.state.limits, fact.state.max_size});
+                        fact.state.limits, fact.state.max_size,
+                        1 + static_cast<std::uint32_t>(channel.replicas.size())});
   }
   if (request.wants_readiness) {
     Result<ChannelFacts> last = AddReadiness(request.channels, readiness);
@@ -203,8 +210,8 @@ Result<UniqueFd> Session::State::MakeBlock(const SessionRequest& request, const 
       request.snapshot != nullptr ? request.snapshot->runs() : kNoRuns;
   // Each jail cuts a region into three at most.
   const std::uint64_t capacity = space.regions.size() + std::uint64_t{2} * kMaxJailedRegions;
-  const std::uint64_t size =
-      SessionBlock::SizeFor(capacity + runs.size(), facts.size(), space.manifest.size());
+  const std::uint64_t size = SessionBlock::SizeFor(capacity + runs.size(), facts.size(),
+                                                   request.trace_capacity, space.manifest.size());
   UniqueFd file(memfd_create("zvm-session", MFD_CLOEXEC));
   if (!file.is_open() || ftruncate(file.get(), static_cast<off_t>(size)) != 0) {
     return FailErrno("cannot make a session block");
@@ -215,6 +222,7 @@ Result<UniqueFd> Session::State::MakeBlock(const SessionRequest& request, const 
   block->version = kSessionBlockVersion;
   block->region_count = static_cast<std::uint32_t>(space.regions.size());
   block->channel_count = static_cast<std::uint32_t>(facts.size());
+  block->trace_capacity = request.trace_capacity;
   block->manifest_size = space.manifest.size();
   block->parent_pid = getpid();
   block->unprivileged_id = kNobody;
@@ -241,11 +249,16 @@ Result<UniqueFd> Session::State::MakeBlock(const SessionRequest& request, const 
     channel.state = facts[i].state;
     channel.wants_digest = request.channels[i].spec.wants_digest ? 1 : 0;
     channel.is_asked = request.channels[i].is_asked ? 1 : 0;
-    channels::Sha1Init(channel.digest);
+    channels::DigestInit(channel.digest, request.digest_kind);
+    channel.first_source = block->source_count;
+    channel.source_count = 1 + static_cast<std::uint32_t>(request.channels[i].replicas.size());
+    block->source_count += channel.source_count;
   }
-  channels::Sha1Init(block->memory_digest);
+  channels::DigestInit(block->memory_digest, request.digest_kind);
   block_regions = block->regions();
   block_channels = block->channels();
+  block_trace = block->trace();
+  trace_capacity = request.trace_capacity;
   region_capacity = block->region_capacity;
   return file;
 }
@@ -291,8 +304,11 @@ Result<void> Session::State::StartProcess(const SessionRequest& request, int blo
   if (const auto enough = CheckLayers(request); !enough) return enough;
   // As session_block.h says.
   std::vector<int> files;
-  files.reserve(request.channels.size() + 4);
-  for (const SessionChannel& channel : request.channels) files.push_back(channel.file.get());
+  files.reserve(block->source_count + 4);
+  for (const SessionChannel& channel : request.channels) {
+    files.push_back(channel.file.get());
+    for (const UniqueFd& replica : channel.replicas) files.push_back(replica.get());
+  }
   if (request.wants_snapshot) files.push_back(snapshot_file.get());
   if (block->run_count > 0) files.push_back(request.snapshot->memory_file());
   if (zygote != nullptr) {

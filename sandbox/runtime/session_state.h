@@ -43,6 +43,7 @@ struct Session::State {
     bool is_mapped = false;
     channels::ChannelLimits limits;
     std::int64_t max_size = 0;
+    std::uint32_t source_count = 1;
   };
 
   std::shared_ptr<const loader::Image> image;
@@ -50,10 +51,13 @@ struct Session::State {
   bool wants_memory_digest = false;
   std::chrono::milliseconds timeout{0};
   std::chrono::steady_clock::time_point started, deadline;
+  std::uint64_t started_ticks = 0;  // of the time stamp counter, when `started` was
+  std::uint32_t trace_capacity = 0;
   MappedBlock block;
   // Where the block's arrays are by the host's own count: the block's counts are in shared memory.
   const Region* block_regions = nullptr;
   const BlockChannel* block_channels = nullptr;
+  const TraceCall* block_trace = nullptr;
   std::uint32_t region_capacity = 0;
   UniqueFd pidfd;
   pid_t pid = -1;
@@ -99,6 +103,7 @@ struct Session::State {
   // Limits that were found exceeded only now. They change the cause.
   void ExplainLimits(SessionReport& report) const;
   [[nodiscard]] std::vector<ChannelUsage> Usage(bool is_complete) const;
+  void CopyTrace(SessionReport& report) const;
   // After a fork: makes the snapshot. A report of a host error if it cannot be.
   void TakeSnapshot(SessionReport& report);
 };

@@ -3,170 +3,27 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <spawn.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <sstream>
 #include <string>
 #include <thread>
-#include <utility>
 #include <vector>
 
-#include "channels/base/unique_fd.h"
+#include "sandbox/runtime/zerovm_fixture.h"
 
 namespace zerocloud::runtime {
 namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-constexpr int kBadHandle = -9;
-constexpr int kFault = -14;
-constexpr int kInvalid = -22;
-constexpr int kOverQuota = -122;
-
-struct Outcome {
-  int exit_code = -1;
-  std::string output;
-  std::vector<std::string> lines;  // of the output
-};
-
-std::string ReadAll(int fd) {
-  std::string text;
-  std::array<char, 4096> buffer{};
-  for (ssize_t count = 0; (count = ::read(fd, buffer.data(), buffer.size())) > 0;) {
-    text.append(buffer.data(), static_cast<std::size_t>(count));
-  }
-  return text;
-}
-
-Outcome RunZerovm(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), ZEROCLOUD_ZEROVM);
-  std::vector<char*> argv;
-  argv.reserve(arguments.size() + 1);
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  std::array<int, 2> ends{};
-  EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
-  const UniqueFd read_end(ends[0]);
-  UniqueFd write_end(ends[1]);
-  posix_spawn_file_actions_t actions;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_adddup2(&actions, write_end.get(), STDOUT_FILENO);
-  pid_t pid = -1;
-  EXPECT_EQ(::posix_spawn(&pid, ZEROCLOUD_ZEROVM, &actions, nullptr, argv.data(), environ), 0);
-  ::posix_spawn_file_actions_destroy(&actions);
-  write_end.Reset();
-
-  Outcome run;
-  run.output = ReadAll(read_end.get());
-  int status = 0;
-  EXPECT_EQ(::waitpid(pid, &status, 0), pid);
-  run.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  std::istringstream stream(run.output);
-  for (std::string line; std::getline(stream, line);) run.lines.push_back(line);
-  run.lines.resize(std::max<std::size_t>(run.lines.size(), 6));
-  return run;
-}
-
-// The lines of a manifest, each replaceable by its key.
-struct ManifestText {
-  std::string version = "Version = 20130611";
-  std::string program;
-  std::string memory = "Memory = 67108864, 0";
-  std::string timeout = "Timeout = 30";
-  std::string standard_in = "Channel = /dev/null, /dev/stdin, 0, 0, 99, 99999, 0, 0";
-  std::string standard_out = "Channel = /dev/null, /dev/stdout, 0, 0, 0, 0, 99, 99999";
-  std::string standard_err = "Channel = /dev/null, /dev/stderr, 0, 0, 0, 0, 99, 99999";
-  std::string more;
-
-  [[nodiscard]] std::string Text() const {
-    return version + "\n" + program + "\n" + memory + "\n" + timeout + "\n" + standard_in + "\n" +
-           standard_out + "\n" + standard_err + "\n" + more + "\n";
-  }
-};
-
-class Zerovm : public testing::Test {
- protected:
-  void SetUp() override {
-    std::string pattern = testing::TempDir() + "zerovm.XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    directory_ = pattern;
-    manifest_.program = Program("exit_1234");
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-
-  static std::string Program(const std::string& guest) {
-    return std::string("Program = ") + ZEROCLOUD_CHANNEL_GUESTS + guest;
-  }
-  [[nodiscard]] std::string Path(const std::string& name) const { return directory_ + "/" + name; }
-  std::string Write(const std::string& name, const std::string& content) {
-    std::ofstream(Path(name), std::ios::binary) << content;
-    return Path(name);
-  }
-  [[nodiscard]] std::string Content(const std::string& name) const {
-    std::ifstream file(Path(name), std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
-  static std::string Channel(const std::string& path, const std::string& rest) {
-    return "Channel = " + path + ", " + rest;
-  }
-
-  Outcome Start(const std::vector<std::string>& options = {}) {
-    std::vector<std::string> arguments = options;
-    arguments.push_back(Write("manifest", manifest_.Text()));
-    return RunZerovm(arguments);
-  }
-  int CodeWith(std::string ManifestText::* line, const std::string& text) {
-    const ManifestText before = manifest_;
-    manifest_.*line = text;
-    const int code = Start().exit_code;
-    manifest_ = before;
-    return code;
-  }
-
-  // Runs the guest that makes the calls of `script`; what each returned.
-  std::vector<std::int64_t> Calls(const std::string& script) {
-    manifest_.program = Program("calls");
-    manifest_.more += "\n" + Channel(Write("script", script), "/dev/script, 3, 0, 9, 99999, 0, 0");
-    manifest_.more += "\n" + Channel(Path("result"), "/dev/result, 0, 0, 0, 0, 9, 99999");
-    const Outcome run = Start();
-    EXPECT_EQ(run.exit_code, 0) << run.output;
-    EXPECT_EQ(run.lines[2], "0") << run.output;
-    std::istringstream stream(Content("result"));
-    std::vector<std::int64_t> results;
-    for (std::int64_t result = 0; stream >> result;) results.push_back(result);
-    return results;
-  }
-
-  std::string directory_;
-  ManifestText manifest_;
-};
-
-// The standard channels are 0, 1, 2; /dev/result and /dev/script come before /dev/x.
-constexpr const char* kX = "5";
-
-std::string ReadX(std::int64_t size, std::int64_t offset) {
-  return std::string("r ") + kX + " d 0 " + std::to_string(size) + " " + std::to_string(offset) +
-         "\n";
-}
-std::string WriteX(std::int64_t size, std::int64_t offset) {
-  return std::string("w ") + kX + " d 0 " + std::to_string(size) + " " + std::to_string(offset) +
-         "\n";
-}
-std::string SizeX() { return std::string("s ") + kX + "\n"; }
 
 // --- Exit codes ---
 
@@ -222,8 +79,18 @@ TEST_F(Zerovm, BadChannelsHaveTheirExitCodes) {
   EXPECT_EQ(code("Channel = /dev/null, /dev/stdin, 0, 0, 1, 1, 0"), 14);
   EXPECT_EQ(code("Channel = /dev/null, /dev/stdin, 0, 0, 1, 1, 0, 0, 0"), 14);
   EXPECT_EQ(code(Channel(directory_, "/dev/stdin, 0, 0, 1, 1, 0, 0")), 93);
-  EXPECT_EQ(code("Channel = tcp:1:2, /dev/stdin, 0, 0, 1, 1, 0, 0"), 93);
-  EXPECT_EQ(code("Channel = /dev/null;/dev/zero, /dev/stdin, 0, 0, 1, 1, 0, 0"), 93);
+  const UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string name = Path("socket");
+  ASSERT_LT(name.size(), sizeof address.sun_path);
+  std::memcpy(address.sun_path, name.c_str(), name.size() + 1);
+  ASSERT_EQ(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  EXPECT_EQ(code(Channel(name, "/dev/stdin, 0, 0, 1, 1, 0, 0")), 93);
+  EXPECT_EQ(code("Channel = tcp:1:2, /dev/stdin, 0, 0, 1, 1, 0, 0"), 11);
+  EXPECT_EQ(code("Channel = tcp:1:2, /dev/stdin, 1, 0, 1, 1, 0, 0"), 14);
+  EXPECT_EQ(code("Channel = tcp:1:2, /dev/stdin, 0, 0, 1, 1, 1, 1"), 14);
+  EXPECT_EQ(code("Channel = /dev/null;/dev/null, /dev/stdin, 0, 0, 1, 1, 0, 0"), 0);
   const std::string file = Write("file", "x");
   EXPECT_EQ(code(Channel(file, "/dev/stdin, 0, 0, 1, 1, 1, 1")), 14);
   EXPECT_EQ(code(Channel(file, "/dev/stdin, 2, 0, 1, 1, 1, 1")), 14);
@@ -245,12 +112,13 @@ TEST_F(Zerovm, BadCommandLinesEndWith22AndNoReport) {
                                              {"--none", manifest},
                                              {manifest, manifest},
                                              {"-s", manifest},
-                                             {"-t", "1", manifest},
+                                             {"-t", "3", manifest},
                                              {"--report", "xml", manifest}}) {
     const Outcome run = RunZerovm(arguments);
     EXPECT_EQ(run.exit_code, 22);
     EXPECT_EQ(run.output, "");
   }
+  EXPECT_EQ(RunZerovm({"-M", manifest}).exit_code, 0);
   EXPECT_EQ(RunZerovm({"-P", "-Q", "-t", "0", "-v", "1", manifest}).exit_code, 0);
   EXPECT_EQ(RunZerovm({"--help"}).exit_code, 0);
   EXPECT_EQ(RunZerovm({"--version"}).exit_code, 0);
@@ -418,7 +286,68 @@ TEST_F(Zerovm, CopiesThroughFifos) {
   EXPECT_STREQ(buffer.data(), "hello");
 }
 
+TEST_F(Zerovm, UserManifestTellsWhatIsGranted) {
+  manifest_.program = Program("dump");
+  manifest_.memory = "Memory = 33554432, 0";
+  manifest_.standard_in = "Channel = /dev/zero, /dev/stdin, 0, 0, 99, 100, 0, 0";
+  manifest_.standard_out = Channel(Path("out"), "/dev/stdout, 0, 0, 0, 0, 9, 9999");
+  manifest_.more = Channel(Write("b", "0123456789"), "/dev/b, 3, 1, 4, 5, 6, 7") + "\n" +
+                   Channel(Path("b2"), "/dev/a, 2, 0, 0, 0, 8, 9");
+  EXPECT_EQ(Start().lines[2], "0");
+  EXPECT_THAT(Content("out"), testing::MatchesRegex("memory 33554432\nstack 16777216\n"
+                                                    "heap [1-9][0-9]+\nheap begins a page 1\n"
+                                                    "channels 5\n"
+                                                    "/dev/stdin 99 100 0 0 size 0 type 0\n"
+                                                    "/dev/stdout 0 0 9 9999 size 0 type 0\n"
+                                                    "/dev/stderr 0 0 99 99999 size 0 type 0\n"
+                                                    "/dev/a 0 0 8 9 size 0 type 2\n"
+                                                    "/dev/b 4 5 6 7 size 10 type 3\n"));
+}
+
 // --- Calls: the tables of docs/abi.md, through the gate ---
+
+// The nine kinds that type and limits make of a channel on a file; three are refused.
+TEST_F(Zerovm, TypeAndLimitsMakeNineKinds) {
+  const auto program = manifest_.program;
+  for (int type = 0; type <= 3; ++type) {
+    const std::string begin = "/dev/x, " + std::to_string(type) + ", 0, ";
+    const bool reads_anywhere = type == 1 || type == 3;
+    const bool writes_anywhere = type == 2 || type == 3;
+    const auto calls_with = [&](const std::string& limits, const std::string& script) {
+      manifest_ = {};
+      manifest_.standard_out = Channel(Path("out"), "/dev/stdout, 0, 0, 0, 0, 9, 99");
+      manifest_.more = Channel(Path("x"), begin + limits);
+      return Calls(script);
+    };
+    Write("x", "0123456789");
+    EXPECT_THAT(calls_with("9, 99, 0, 0", ReadX(1, 5) + "w 1 d 0 1 0\n" + WriteX(1, 0)),
+                ElementsAre(1, 1, kBadHandle));
+    EXPECT_EQ(Content("out"), reads_anywhere ? "5" : "0") << type;
+    EXPECT_THAT(calls_with("0, 0, 9, 99", WriteX(1, 5) + WriteX(1, 7) + ReadX(1, 0)),
+                ElementsAre(1, 1, kBadHandle));
+    EXPECT_EQ(Content("x"), writes_anywhere ? std::string("\0\0\0\0\0d\0d", 8) : "dd") << type;
+    Write("x", "0123456789");
+    if (!reads_anywhere) {
+      manifest_.program = program;
+      manifest_.more = Channel(Path("x"), begin + "9, 99, 9, 99");
+      EXPECT_EQ(Start().exit_code, 14) << type;
+      EXPECT_EQ(Content("x"), "0123456789") << type;
+      continue;
+    }
+    EXPECT_THAT(calls_with("9, 99, 9, 99", WriteX(1, 5) + ReadX(1, 3)), ElementsAre(1, 1));
+    EXPECT_EQ(Content("x"), writes_anywhere ? "01234d6789" : "0123456789d") << type;
+  }
+}
+
+// ZeroVM's big1. The files have holes, so they take no space.
+TEST_F(Zerovm, OffsetsBeyondFourGiB) {
+  manifest_.more = Channel(Path("x"), "/dev/x, 3, 0, 9, 99, 9, 6000000000");
+  EXPECT_THAT(Calls(WriteX(4, 5'000'000'000) + ReadX(9, 5'000'000'001) + ReadX(2, 4'999'999'999)),
+              ElementsAre(4, 3, 2));
+  EXPECT_EQ(std::filesystem::file_size(Path("x")), 5'000'000'004U);
+  manifest_.more = Channel(Path("x"), "/dev/x, 1, 0, 9, 99, 0, 0");
+  EXPECT_THAT(Calls(SizeX() + ReadX(9, 5'000'000'000)), ElementsAre(5'000'000'004, 4));
+}
 
 TEST_F(Zerovm, SequentialReadOnly) {
   manifest_.more = Channel(Write("x", std::string(100, 'x')), "/dev/x, 0, 0, 32, 32, 0, 0");
@@ -492,27 +421,36 @@ TEST_F(Zerovm, AppenderCreatesItsFile) {
 }
 
 TEST_F(Zerovm, BuffersToReadInto) {
-  manifest_.more = Channel(Write("x", std::string(100, 'x')), "/dev/x, 3, 0, 99, 9999, 0, 0");
-  // Good: data, heap and stack up to their last bytes. Bad: everything else.
-  EXPECT_THAT(Calls("r 5 d 0 1 0\nr 5 h 0 1 0\nr 5 e -1 1 0\nr 5 s 0 1 0\nr 5 z -1 1 0\n"
-                    "r 5 n 0 1 0\nr 5 n 1 1 0\nr 5 t 0 1 0\nr 5 r 0 1 0\nr 5 g 0 1 0\nr 5 m 0 1 0\n"
-                    "r 5 e -1 2 0\nr 5 e 0 1 0\nr 5 s -1 1 0\nr 5 s -65537 1 0\nr 5 z -1 2 0\n"
-                    "r 5 z 0 1 0\nr 5 n -1 1 0\nr 5 d 0 9223372036854775807 0\nr 5 n 0 0 0\n"),
-              ElementsAre(1, 1, 1, 1, 1,                                               //
-                          kInvalid, kInvalid, kInvalid, kInvalid, kInvalid, kInvalid,  //
-                          kInvalid, kInvalid, kInvalid, kInvalid, kInvalid,            //
-                          kInvalid, kInvalid, kInvalid, 0));
+  for (const char* const kind : {"/dev/x, 3, 0, 99, 9999, 0, 0", "/dev/x, 1, 0, 99, 9999, 9, 99",
+                                 "/dev/x, 3, 0, 99, 9999, 9, 99"}) {
+    manifest_.more = Channel(Write("x", std::string(100, 'x')), kind);
+    // Good: data, heap and stack up to their last bytes. Bad: everything else.
+    EXPECT_THAT(
+        Calls("r 5 d 0 1 0\nr 5 h 0 1 0\nr 5 e -1 1 0\nr 5 s 0 1 0\nr 5 z -1 1 0\n"
+              "r 5 n 0 1 0\nr 5 n 1 1 0\nr 5 t 0 1 0\nr 5 r 0 1 0\nr 5 g 0 1 0\nr 5 m 0 1 0\n"
+              "r 5 e -1 2 0\nr 5 e 0 1 0\nr 5 s -1 1 0\nr 5 s -65537 1 0\nr 5 z -1 2 0\n"
+              "r 5 z 0 1 0\nr 5 n -1 1 0\nr 5 d 0 9223372036854775807 0\nr 5 n 0 0 0\n"),
+        ElementsAre(1, 1, 1, 1, 1,                                               //
+                    kInvalid, kInvalid, kInvalid, kInvalid, kInvalid, kInvalid,  //
+                    kInvalid, kInvalid, kInvalid, kInvalid, kInvalid,            //
+                    kInvalid, kInvalid, kInvalid, 0))
+        << kind;
+  }
 }
 
 TEST_F(Zerovm, BuffersToWriteFrom) {
-  manifest_.more = Channel(Path("x"), "/dev/x, 0, 0, 0, 0, 99, 9999");
-  EXPECT_THAT(Calls("w 5 d 0 1 0\nw 5 h 0 1 0\nw 5 e -1 1 0\nw 5 s 0 1 0\nw 5 z -1 1 0\n"
-                    "w 5 t 0 1 0\nw 5 r 0 1 0\nw 5 g 0 1 0\nw 5 m 0 1 0\n"
-                    "w 5 n 0 1 0\nw 5 n 1 1 0\nw 5 n 65535 1 0\nw 5 e -1 2 0\nw 5 e 0 1 0\n"
-                    "w 5 s -1 1 0\nw 5 z -1 2 0\nw 5 z 0 1 0\nw 5 n 0 0 0\n"),
-              ElementsAre(1, 1, 1, 1, 1, 1, 1, 1, 1,                         //
-                          kInvalid, kInvalid, kInvalid, kInvalid, kInvalid,  //
-                          kInvalid, kInvalid, kInvalid, 0));
+  for (const char* const kind : {"/dev/x, 0, 0, 0, 0, 99, 9999", "/dev/x, 1, 0, 9, 99, 99, 9999",
+                                 "/dev/x, 3, 0, 9, 99, 99, 9999"}) {
+    manifest_.more = Channel(Path("x"), kind);
+    EXPECT_THAT(Calls("w 5 d 0 1 0\nw 5 h 0 1 0\nw 5 e -1 1 0\nw 5 s 0 1 0\nw 5 z -1 1 0\n"
+                      "w 5 t 0 1 0\nw 5 r 0 1 0\nw 5 g 0 1 0\nw 5 m 0 1 0\n"
+                      "w 5 n 0 1 0\nw 5 n 1 1 0\nw 5 n 65535 1 0\nw 5 e -1 2 0\nw 5 e 0 1 0\n"
+                      "w 5 s -1 1 0\nw 5 z -1 2 0\nw 5 z 0 1 0\nw 5 n 0 0 0\n"),
+                ElementsAre(1, 1, 1, 1, 1, 1, 1, 1, 1,                         //
+                            kInvalid, kInvalid, kInvalid, kInvalid, kInvalid,  //
+                            kInvalid, kInvalid, kInvalid, 0))
+        << kind;
+  }
 }
 
 TEST_F(Zerovm, HeapIsNoCodeUntilItVerifies) {
@@ -558,7 +496,7 @@ TEST_F(Zerovm, ChannelThatCannotBeMappedIsKnownBeforeAnythingIsCut) {
   };
   EXPECT_THAT(state_with("Mapped = /dev/input"), HasSubstr("1 get of 10 bytes"));
   EXPECT_THAT(state_with("Mapped = /dev/stdin"), HasSubstr("not a regular file"));
-  EXPECT_THAT(state_with("Mapped = /dev/none"), HasSubstr("alias that no channel has"));
+  EXPECT_THAT(state_with("Mapped = /dev/none"), HasSubstr("alias of no channel"));
   EXPECT_THAT(state_with("Mapped = /dev/input\nMapped = /dev/input"), HasSubstr("duplicate"));
 }
 

@@ -1,5 +1,5 @@
 /* Enters the gate with traps unmasked and an x87 exception pending, and with the direction flag
- * set: trusted code runs with its own state, and gives the guest's back. */
+ * set: trusted code does not notice, and leaves the guest's state as it was. */
 /* expect: exited 0 */
 #include <zvm.h>
 int main(void) {
@@ -15,5 +15,10 @@ int main(void) {
   __asm__ volatile("fnstcw %0\n\tstmxcsr %1" : "=m"(after), "=m"(mxcsr_after));
   if (put != 1) return 1;
   if ((after & 0x033f) != (control & 0x033f)) return 2;
-  return mxcsr_after == mxcsr ? 0 : 3;
+  if (mxcsr_after != mxcsr) return 3;
+  double kept = 0;
+  __asm__ volatile("fninit\n\tfld1");
+  if (zvm_pwrite(1, "x", 1, 0) != 1) return 4;
+  __asm__ volatile("fstpl %0" : "=m"(kept));
+  return kept == 1 ? 0 : 5;
 }

@@ -1,0 +1,208 @@
+// The connections to upstreams: kept, replaced, limited, shared out.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <future>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "middleware/server/testing/front.h"
+
+namespace zerocloud::server {
+namespace {
+
+using ::testing::StartsWith;
+using namespace std::chrono_literals;
+
+using UpstreamTest = ForwardingTest;
+
+TEST_F(UpstreamTest, KeepsConnectionsAndReplacesThoseThatDied) {
+  ScriptedUpstream upstream(2, [](RawClient& peer, int connection) {
+    ReadHead(peer);
+    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na");
+    ReadHead(peer);
+    if (connection == 0) return;  // closes although a request has come
+    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb");
+  });
+  StartFront(upstream.port());
+  RawClient client = Connect();
+  for (const char* expected : {"a", "a", "b"}) {
+    client.Send("GET / HTTP/1.1\r\n\r\n");
+    EXPECT_EQ(client.ReadOrEmpty().body, expected);
+  }
+}
+
+// All that was sent of such a request is still at hand.
+TEST_F(UpstreamTest, SendsARequestWithAShortBodyAgain) {
+  ScriptedUpstream upstream(2, [](RawClient& peer, int connection) {
+    const auto put = [&peer] {
+      EXPECT_THAT(ReadHead(peer), StartsWith("PUT /o "));
+      EXPECT_EQ(peer.Take(3), "abc");
+    };
+    put();
+    peer.Send("HTTP/1.1 201 Created\r\nContent-Length: 1\r\n\r\n" + std::to_string(connection));
+    if (connection == 0) put();  // and closes
+  });
+  StartFront(upstream.port());
+  RawClient client = Connect();
+  for (const char* expected : {"0", "1"}) {
+    client.Send("PUT /o HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc");
+    EXPECT_EQ(client.ReadOrEmpty().body, expected);
+  }
+}
+
+TEST_F(UpstreamTest, NeverSendsAgainWhatMeansSomethingElseTheSecondTime) {
+  ScriptedUpstream upstream(1, [](RawClient& peer, int) {
+    ReadHead(peer);
+    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    EXPECT_THAT(ReadHead(peer), StartsWith("POST "));  // and closes
+  });
+  StartFront(upstream.port());
+  RawClient client = Connect();
+  client.Send("GET / HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(client.ReadOrEmpty().status, 200);
+  client.Send("POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_EQ(client.ReadOrEmpty().status, 502);
+}
+
+// A listener that answers every request on every connection with its name, as its own thread.
+ScriptedUpstream::Script NamedServer(std::string name) {
+  return [name = std::move(name)](RawClient& peer, int) {
+    while (!ReadHead(peer).empty()) {
+      peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n" + name);
+    }
+  };
+}
+
+TEST_F(UpstreamTest, UsesUpstreamsInTurnAndLeavesDeadOnesOut) {
+  std::uint16_t dead_port = 0;
+  {
+    const ScriptedUpstream gone(0, [](RawClient&, int) {});
+    dead_port = gone.port();
+  }
+  ScriptedUpstream a(1, NamedServer("a"));
+  ScriptedUpstream b(1, NamedServer("b"));
+  Settings settings;
+  settings.upstream.emplace();
+  for (const std::uint16_t port : {a.port(), dead_port, b.port()}) {
+    settings.upstream->endpoints.push_back({.host = "127.0.0.1", .port = port});
+  }
+  StartWith(std::move(settings));
+  std::map<std::string, int> answers;
+  {
+    // Two at once, so that neither waits for the other's connection.
+    RawClient first = Connect();
+    RawClient second = Connect();
+    for (int i = 0; i < 10; ++i) {
+      first.Send("GET / HTTP/1.1\r\n\r\n");
+      ++answers[first.ReadOrEmpty().body];
+      second.Send("GET / HTTP/1.1\r\n\r\n");
+      ++answers[second.ReadOrEmpty().body];
+    }
+  }
+  front_.reset();
+  EXPECT_EQ(answers["a"] + answers["b"], 20);
+  EXPECT_GT(answers["a"], 4);
+  EXPECT_GT(answers["b"], 4);
+}
+
+TEST_F(UpstreamTest, WaitsForAConnectionWhenAllAreTaken) {
+  std::promise<void> begun;
+  std::promise<void> may_answer;
+  ScriptedUpstream upstream(1, [&](RawClient& peer, int) {
+    ReadHead(peer);
+    begun.set_value();
+    may_answer.get_future().wait();
+    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na");
+    ReadHead(peer);
+    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\nb");
+  });
+  Settings settings;
+  settings.upstream = UpstreamOptions{.endpoints = {{.host = "127.0.0.1", .port = upstream.port()}},
+                                      .connections = 1};
+  StartWith(settings);
+  RawClient first = Connect();
+  first.Send("GET / HTTP/1.1\r\n\r\n");
+  begun.get_future().wait();
+  RawClient second = Connect();
+  second.Send("GET / HTTP/1.1\r\n\r\n");
+  may_answer.set_value();
+  EXPECT_EQ(first.ReadOrEmpty().body, "a");
+  EXPECT_EQ(second.ReadOrEmpty().body, "b");
+}
+
+// Each thread keeps its own; here the second connection of a client is on the other thread.
+TEST_F(UpstreamTest, ClosesIdleConnectionsOfOtherThreadsRatherThanExceedItsLimit) {
+  threads_ = 2;
+  ScriptedUpstream upstream(2, [](RawClient& peer, int connection) {
+    ReadHead(peer);
+    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n" + std::to_string(connection));
+    peer.ReadAll();  // the second is not accepted before the first has ended
+  });
+  Settings settings;
+  settings.upstream = UpstreamOptions{.endpoints = {{.host = "127.0.0.1", .port = upstream.port()}},
+                                      .connections = 1};
+  StartWith(settings);
+  RawClient first = Connect();
+  first.Send("GET / HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(first.ReadOrEmpty().body, "0");
+  RawClient second = Connect();
+  second.Send("GET / HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(second.ReadOrEmpty().body, "1");
+  front_.reset();
+}
+
+TEST_F(UpstreamTest, AnswersThatAllConnectionsAreTaken) {
+  std::promise<void> begun;
+  ScriptedUpstream upstream(1, [&begun](RawClient& peer, int) {
+    ReadHead(peer);
+    begun.set_value();
+    peer.ReadAll();
+  });
+  Settings settings;
+  settings.upstream = UpstreamOptions{.endpoints = {{.host = "127.0.0.1", .port = upstream.port()}},
+                                      .connect_timeout = 20ms,
+                                      .connections = 1};
+  StartWith(std::move(settings));
+  RawClient first = Connect();
+  first.Send("GET / HTTP/1.1\r\n\r\n");
+  begun.get_future().wait();
+  RawClient second = Connect();
+  second.Send("GET / HTTP/1.1\r\n\r\n");
+  const RawResponse response = second.ReadOrEmpty();
+  EXPECT_EQ(response.status, 503);
+  EXPECT_TRUE(response.headers.Has("Retry-After"));
+  first.Close();
+}
+
+TEST_F(UpstreamTest, ChangesItsUpstreamWhileRequestsAreUnderWay) {
+  std::promise<void> begun;
+  std::promise<void> may_answer;
+  ScriptedUpstream old(1, [&](RawClient& peer, int) {
+    ReadHead(peer);
+    begun.set_value();
+    may_answer.get_future().wait();
+    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold");
+  });
+  ScriptedUpstream fresh(1, NamedServer("n"));
+  StartFront(old.port());
+  RawClient client = Connect();
+  client.Send("GET / HTTP/1.1\r\n\r\n");
+  begun.get_future().wait();
+  Settings settings;
+  settings.upstream = UpstreamOptions{.endpoints = {{.host = "127.0.0.1", .port = fresh.port()}}};
+  EXPECT_TRUE(front_->Change(settings).has_value());
+  settings.tls_certificate = settings.tls_key = "/nonexistent";
+  EXPECT_FALSE(front_->Change(settings).has_value());
+  may_answer.set_value();
+  EXPECT_EQ(client.ReadOrEmpty().body, "old");
+  client.Send("GET / HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(client.ReadOrEmpty().body, "n");
+  client.Close();
+  front_.reset();
+}
+
+}  // namespace
+}  // namespace zerocloud::server
