@@ -4,6 +4,7 @@
 # the result against coreutils. Exits non-zero on any difference.
 #
 #   ./quickstart.sh             all of it
+#   ./quickstart.sh --swift     the same beside a real OpenStack Swift, whose files the sessions read in place
 #   ./quickstart.sh --keep      leave the server running and say what to try
 #   ./quickstart.sh --texts DIR count the files text-*.txt of DIR instead
 #   ./quickstart.sh --corrupt   flip one byte of one uploaded text, to see the check fail
@@ -11,14 +12,15 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 root=$PWD
-keep= corrupt= texts= bin=
+keep= swift= corrupt= texts= bin=
 while [ $# -gt 0 ]; do
   case "$1" in
     --keep) keep=1 ;;
+    --swift) swift=1 ;;
     --corrupt) corrupt=1 ;;
     --texts) texts=${2:?--texts needs a directory}; shift ;;
     --bin) bin=${2:?--bin needs a directory}; shift ;;
-    *) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    *) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2 ;;
   esac
   shift
 done
@@ -40,20 +42,42 @@ if [ -z "$texts" ]; then
 fi
 
 work=$(mktemp -d)
-server=
+server= cluster=
 cleanup() {
   if [ -n "$server" ]; then
     kill "$server" 2>/dev/null || true
     wait "$server" 2>/dev/null || true
   fi
+  if [ -n "$cluster" ]; then
+    exec 9>&-
+    wait "$cluster" 2>/dev/null || true
+  fi
   rm -rf "$work"
 }
 trap cleanup EXIT
 
+if [ -n "$swift" ]; then
+  say "starting OpenStack Swift: a proxy, and a server of objects, containers and accounts each"
+  mkfifo "$work/held"  # Swift ends when nobody holds it open any more
+  PYTHONPATH=integration-tests /usr/bin/python3 -B -m framework.swift_cluster 1 --directory "$work/swift" \
+    <"$work/held" >"$work/swift.places" 2>"$work/swift.log" &
+  cluster=$!
+  exec 9>"$work/held"
+  until [ "$(wc -l <"$work/swift.places")" -eq 3 ]; do
+    kill -0 "$cluster" 2>/dev/null || { cat "$work/swift.log" >&2; exit 1; }
+    sleep 0.1
+  done
+  { read -r upstream; read -r swift_dir; read -r devices; } <"$work/swift.places"
+  echo "Swift: $upstream, devices in $devices"
+  where="--upstream $upstream --swift-dir $swift_dir --devices $devices"
+else
+  mkdir "$work/store"
+  where="--store $work/store --user test:tester:testing:admin --set /storage/durable=0"
+fi
+
 say "starting the server"
-mkdir "$work/store"
-"$bin/zerocloud" serve --store "$work/store" --listen 127.0.0.1:0 \
-  --user test:tester:testing:admin --set /storage/durable=0 >"$work/address" 2>"$work/server.log" &
+# shellcheck disable=SC2086  # a list of options
+"$bin/zerocloud" serve --listen 127.0.0.1:0 $where >"$work/address" 2>"$work/server.log" 9>&- &
 server=$!
 until [ -s "$work/address" ]; do
   kill -0 "$server" 2>/dev/null || { cat "$work/server.log" >&2; exit 1; }
@@ -106,6 +130,9 @@ job() { # job NAME: posts NAME.json; prints what the job answers, and its sessio
       "$work/$1.report"
   } | column -t -s "$(printf '\t')"
   jq -r '"\(.sessions | length) sessions in \(.wall_us / 1000 | floor) ms"' "$work/$1.report"
+  jq -r 'select(has("local_sessions")) | "\(.local_sessions) of the \(
+    [.sessions[] | select(has("local"))] | length) sessions that read stored objects were local: they read Swift'"'"'s files in place"' \
+    "$work/$1.report"
 }
 
 say "counting words: one job, one mapper an object, 4 reducers"
@@ -128,7 +155,7 @@ LC_ALL=C sort -t "$(printf '\t')" -k 2,2nr -k 1,1 "$work/expected" | awk "NR <= 
 echo "the same: $(wc -l <"$work/expected") different words"
 
 if [ -n "$keep" ]; then
-  say "the server runs on as process $server over $work/store; stop it with: kill $server"
+  say "the server runs on as process $server over $work; stop it with: kill $server"
   cat <<EOF
 curl -H 'X-Auth-Token: $token' '$storage/counts?format=json'
 curl -H 'X-Auth-Token: $token' '$storage/counts/reduce-1.tsv' | head
@@ -136,4 +163,9 @@ curl -H 'X-Auth-Token: $token' -H 'X-Zerovm-Execute: 1.0' -H 'Content-Type: appl
 EOF
   trap - EXIT
   disown "$server"
+  if [ -n "$cluster" ]; then
+    # Swift ends with it.
+    tail -f /dev/null --pid="$server" >&9 2>/dev/null &
+    disown "$cluster" $!
+  fi
 fi

@@ -82,10 +82,24 @@ class QuickStart(unittest.TestCase):
         self.assertNotIn("the same:", output)
         self.assert_nothing_left()
 
+    def test_beside_a_real_swift_every_reader_is_local_and_kill_stops_all(self):
+        with open(self.directory / "output", "wb") as output:
+            status = subprocess.run(self.command("--swift", "--keep"), env=self.environment(), stdout=output,
+                                    stderr=subprocess.STDOUT, timeout=250, check=False).returncode
+        said = (self.directory / "output").read_text()
+        self.assertEqual(status, 0, said)
+        server = int(re.search(r"stop it with: kill (\d+)", said).group(1))
+        self.assertGreater(len(self.servers()), 4)
+        os.kill(server, signal.SIGTERM)
+        self.wait_until(lambda: self.servers() == [])
+        self.assertIn("5 of the 5 sessions that read stored objects were local", said)
+        self.assertIn("4 of the 4 sessions that read stored objects were local", said)
+        self.assertRegex(said, r"the same: \d+ different words")
+
     def test_an_unknown_option_is_explained(self):
         status, output = self.run_script("--nonsense")
         self.assertEqual(status, 2)
-        for option in ("--keep", "--texts DIR", "--corrupt", "--bin DIR"):
+        for option in ("--swift", "--keep", "--texts DIR", "--corrupt", "--bin DIR"):
             self.assertIn(option, output)
 
     def test_what_it_says_to_try_works(self):

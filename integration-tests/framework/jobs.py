@@ -41,7 +41,7 @@ def is_alive(pid):
 
 
 class JobTest(ServiceTest):
-    programs = ("show", "copy", "gather", "mesh", "pour", "fail")
+    programs = ("show", "copy", "gather", "mesh", "pour", "fail", "sample")
 
     def make_service(self):
         self.spool = self.directory / "spool"

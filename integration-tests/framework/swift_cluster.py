@@ -9,6 +9,7 @@ nodes=4: one proxy, four servers of each kind on 127.0.0.1 to 127.0.0.4, three r
 keystone: one that runs, in the place of Swift's own tempauth (and of s3api, which wants that).
 """
 
+import argparse
 import getpass
 import http.client
 import json
@@ -337,9 +338,14 @@ class SwiftCluster(Endpoint):
 
 
 def main():
-    """Runs a cluster until standard input ends; for trying things by hand."""
-    with SwiftCluster(nodes=int((sys.argv[1:] or ["1"])[0])) as cluster:
-        print(cluster.url, flush=True)
+    """Runs a cluster until standard input ends; for quickstart.sh, and for trying things by hand. Prints
+    its URL, where its configuration is, and the devices of its first node, a line each."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("nodes", type=int, nargs="?", default=1, choices=(1, 4))
+    parser.add_argument("--directory", type=pathlib.Path, help="for its files; default: a new one, removed")
+    options = parser.parse_args()
+    with SwiftCluster(nodes=options.nodes, directory=options.directory) as cluster:
+        print(cluster.url, cluster.swift_dir, cluster.devices(), sep="\n", flush=True)
         sys.stdin.read()
 
 

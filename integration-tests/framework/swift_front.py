@@ -10,12 +10,24 @@ from framework.swift_cluster import SwiftCluster
 _cluster = None
 
 
-def start_cluster():
+def start_cluster(**options):
     """For setUpModule(). One node, or with ZEROCLOUD_SWIFT_FULL in the environment four, which also
-    encrypt what they store."""
+    encrypt what they store; or what the options say."""
     global _cluster
     is_full = bool(os.environ.get("ZEROCLOUD_SWIFT_FULL"))
-    _cluster = SwiftCluster(nodes=4 if is_full else 1, encryption=is_full).start()
+    _cluster = SwiftCluster(**(options or {"nodes": 4 if is_full else 1, "encryption": is_full})).start()
+
+
+def use_cluster(cluster):
+    """Lets tests use another one; returns a function that stops it and goes back to the first."""
+    global _cluster
+    before, _cluster = _cluster, cluster
+
+    def go_back():
+        global _cluster
+        _cluster.stop()
+        _cluster = before
+    return go_back
 
 
 def stop_cluster():
@@ -56,3 +68,15 @@ class BeforeSwift:
         """Some connections to Swift are kept, so sockets prove nothing here but their number."""
         kept = 1 + 64 + 16  # the listening one, and the defaults of /proxy
         self.wait_until(lambda: self.service.open_files().count("socket") <= kept)
+
+
+class BesideSwift(BeforeSwift):
+    """The same on the host of the object server, with its devices to read."""
+
+    node = 1
+
+    def make_service(self):
+        service = super().make_service()
+        service.arguments += ["--devices", str(self.swift.devices(self.node)),
+                              "--swift-dir", str(self.swift.swift_dir)]
+        return service

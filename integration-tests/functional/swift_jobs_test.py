@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import unittest
@@ -13,7 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import jobs_test  # noqa: E402
 from framework import swift_front  # noqa: E402
-from framework.jobs import JobTest, device, group  # noqa: E402
+from framework.jobs import JobTest, device, group, poured  # noqa: E402
 from framework.service import ACCOUNT, PATH, PROGRAM  # noqa: E402
 
 EXAMPLES = pathlib.Path(__file__).resolve().parent.parent.parent / "docs/examples/wordcount"
@@ -103,6 +104,71 @@ class KindsOfObjects(swift_front.BeforeSwift, JobTest):
         stored = [group("g", "copy", "- -", [device("stdin", "ec/o"), device("stdout", "ec/again")])]
         self.succeed(stored)
         self.assertTrue(self.get("ec/again").body == body)
+
+
+class LittleOfALargeObject(swift_front.BeforeSwift, JobTest):
+    """An input that is read here and there is not downloaded: what is read of it is fetched."""
+
+    length = 32 << 20
+    count, size, seed = 82, 4096, 11  # 1 %
+
+    def sample(self, path="in/large"):
+        arguments = f"{self.length} {self.count} {self.size} {self.seed}"
+        return [group("g", "sample", arguments, [device("input", path), "stdout"])]
+
+    def expected(self, body):
+        random, total = self.seed, 0xcbf29ce484222325
+        for _ in range(self.count):
+            random = (random * 6364136223846793005 + 1442695040888963407) % 2**64
+            offset = (random >> 16) % (self.length - self.size + 1)
+            for byte in body[offset:offset + self.size]:
+                total = ((total ^ byte) * 0x100000001b3) % 2**64
+        return f"{total:016x}\n".encode()
+
+    def sent(self, path):
+        """Bytes of the object that Swift's proxy has sent, by its log."""
+        pattern = re.compile(rf" GET /v1/{ACCOUNT}/{path} HTTP/1\S+ 20\d (?:\S+ ){{4}}(\S+) ")
+        return sum(int(number) for number in pattern.findall(self.swift.log("proxy")) if number != "-")
+
+    def test_one_percent_costs_at_most_three(self):
+        body = poured(self.length)
+        self.put("in/large", body)
+        before = self.sent("in/large")
+        self.assertEqual(self.succeed(self.sample()), self.expected(body))
+        sent = self.sent("in/large") - before
+        self.assertGreaterEqual(sent, self.length // 100)
+        self.assertLessEqual(sent, self.length * 3 // 100)
+        # And all of it, when all of it is read.
+        whole = [group("g", "copy", "/dev/input /dev/output",
+                       [device("input", "in/large"), device("output", "out/again")])]
+        self.succeed(whole)
+        self.assertTrue(self.get("out/again").body == body)
+
+    def test_a_large_object_in_segments_and_one_in_fragments(self):
+        body = poured(self.length)
+        self.put("in/part-1", body[:20_000_000])
+        self.put("in/part-2", body[20_000_000:])
+        self.put("in/slo?multipart-manifest=put",
+                 json.dumps([{"path": "/in/part-1"}, {"path": "/in/part-2"}]).encode())
+        self.put("out/dlo", b"", {"X-Object-Manifest": "in/part-"})
+        self.put("ec", b"", {"X-Storage-Policy": "ec"})
+        self.put("ec/coded", body)
+        for path in ("in/slo", "out/dlo", "ec/coded"):
+            with self.subTest(path):
+                self.assertEqual(self.succeed(self.sample(path)), self.expected(body))
+
+    def test_an_object_that_is_replaced_meanwhile_fails_the_job(self):
+        self.put("in/large", poured(self.length))
+        thread, answer, sessions = jobs_test.WhileAJobRuns.start(
+            self, [group("g", "copy", "--wait /dev/input -", [device("input", "in/large"), "stdout"])])
+        os.kill(sessions[0], signal.SIGSTOP)
+        self.put("in/large", bytes(self.length))
+        os.kill(sessions[0], signal.SIGCONT)
+        thread.join()
+        self.assertEqual(answer[0].status, 409, answer[0].body[:500])
+        self.assertIn(b"was replaced while the session read it", answer[0].body)
+
+    started = jobs_test.WhileAJobRuns.started
 
 
 class WordCount(swift_front.BeforeSwift, JobTest):

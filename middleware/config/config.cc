@@ -197,6 +197,14 @@ Result<void> Check(const Config& config) {
   if (!config.upstream.empty() && !config.users.empty()) {
     return FailAt("/users", "With an upstream, its own users count; list none here.");
   }
+  if (config.local.devices.empty() != config.local.swift_dir.empty()) {
+    return FailAt(
+        "/local/swift_dir",
+        "The devices and the directory of swift.conf and the rings must be set together.");
+  }
+  if (!config.local.devices.empty() && config.upstream.empty()) {
+    return FailAt("/local/devices", "Devices are Swift's; set an /upstream too.");
+  }
   if (config.log != "requests" && config.log != "nothing") {
     return FailAt("/log", "This is \"requests\" or \"nothing\".");
   }

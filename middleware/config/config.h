@@ -51,6 +51,7 @@ struct ProxySection {
   std::uint64_t connections = 1024;
   std::uint64_t left_out_seconds = 5;
   std::uint64_t requests_at_once = 16;
+  std::uint64_t asked_from_bytes = 4ULL << 20U;
   std::string tls_authorities;
 };
 
@@ -70,6 +71,14 @@ struct StorageSection {
   std::uint64_t durable = 1;
 };
 
+// Where replicas of the upstream's objects lie on this host. All empty: nowhere.
+struct LocalSection {
+  std::string devices;
+  std::string swift_dir;
+  std::string addresses;
+  std::uint64_t listing_seconds = 60;
+};
+
 struct Config {
   std::string listen = "127.0.0.1:8080";
   std::string store;     // a directory; or
@@ -79,6 +88,7 @@ struct Config {
   ServerSection server;
   StorageSection storage;
   ProxySection proxy;
+  LocalSection local;
   EngineSection engine;
   job::JobLimits jobs;
 };

@@ -106,6 +106,16 @@ TEST(Config, ChecksWhatOptionsMeanTogether) {
   EXPECT_FALSE(Check(config).has_value());
   config.store.clear();
   EXPECT_TRUE(Check(config).has_value());
+  config.local.devices = "/srv/node";
+  EXPECT_FALSE(Check(config).has_value());  // no rings
+  config.local.swift_dir = "/etc/swift";
+  EXPECT_TRUE(Check(config).has_value());
+  config.upstream.clear();
+  config.store = "/srv";
+  EXPECT_FALSE(Check(config).has_value());  // devices of no Swift
+  config.local = {};
+  config.store.clear();
+  config.upstream = "http://localhost";
   config.users = {{"a", "u", "k", true}};
   EXPECT_FALSE(Check(config).has_value());
   config.upstream.clear();

@@ -67,6 +67,13 @@ std::vector<NumberOption> MakeNumbers() {
                 "like it."),
       ZC_NUMBER(proxy, requests_at_once, "requests", 1, 1000,
                 "Requests that jobs make to the upstream at the same time."),
+      ZC_NUMBER(proxy, asked_from_bytes, "bytes", 1, kTiB,
+                "From this size on, the input of a session (not its stdin) is not downloaded: what "
+                "the session reads of it is fetched by ranges."),
+      ZC_NUMBER(local, listing_seconds, "seconds", 0, 3600,
+                "How long a listing that the caller got is taken as the right to read what it "
+                "names on this host; then Swift is asked by a HEAD for each object, and with 0 "
+                "always. Swift itself keeps a container's access lists for 60 seconds."),
       ZC_NUMBER(engine, sessions_at_once, "sessions", 0, 10'000,
                 "Sessions alive at once on this machine, but for a gang, which runs alone if it is "
                 "larger. 0: one for each processor, and at least 2."),
@@ -113,6 +120,14 @@ std::vector<TextOption> MakeTexts() {
        [](Config& config) -> std::string& { return config.proxy.tls_authorities; },
        "PEM file with the authorities that may vouch for an https upstream. Empty: those that the "
        "system trusts."},
+      {"/local/devices", [](Config& config) -> std::string& { return config.local.devices; },
+       "Directory of Swift's devices on this host, as the object server has it (\"/srv/node\"): "
+       "plain objects that lie there are read in place. Empty: all objects are read by HTTP."},
+      {"/local/swift_dir", [](Config& config) -> std::string& { return config.local.swift_dir; },
+       "Directory with the swift.conf and the object rings of that Swift (\"/etc/swift\")."},
+      {"/local/addresses", [](Config& config) -> std::string& { return config.local.addresses; },
+       "As which addresses this host is in the rings, with commas between. Empty: those of its "
+       "network interfaces."},
       {"/log", [](Config& config) -> std::string& { return config.log; },
        "What goes to standard error: \"requests\", a JSON line for each, or \"nothing\"."},
       {"/engine/spool_directory",

@@ -304,6 +304,8 @@ void Engine::Core::Ended(std::uint64_t live_id) {
 
   const std::uint64_t tail_limit = config_.limits.stderr_tail_bytes;
   SessionOutcome& outcome = run.outcomes[live.session];
+  outcome.is_local = live.files.has_objects && live.files.is_local;
+  outcome.why_not_local = std::move(live.files.why_not_local);
   if (live.files.stderr_pipe.is_open()) {
     Forget(live.files.stderr_pipe.get());
     ReadAvailable(live.files.stderr_pipe.get(),
@@ -334,7 +336,14 @@ void Engine::Core::Ended(std::uint64_t live_id) {
   if (!has_succeeded) {
     const bool is_ours = run.error && report.cause == runtime::Cause::kKilled;
     outcome.end = is_ours ? SessionEnd::kStopped : SessionEnd::kFailed;
-    Fail(id, run, ExplainFailure(outcome.name, report, timeout, live.files.bounds), live.session);
+    Error why = ExplainFailure(outcome.name, report, timeout, live.files.bounds);
+    if (report.cause == runtime::Cause::kChannelIo) {
+      for (const auto& failure : live.files.late_failures) {
+        const std::optional<Error> late = failure->Get();
+        if (late) why = {late->code, fmt::format("session {}: {}", outcome.name, late->message)};
+      }
+    }
+    Fail(id, run, std::move(why), live.session);
     report.channels.clear();
     outcome.report = std::move(report);
     live.files = {};  // closed before the job can end

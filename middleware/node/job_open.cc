@@ -169,19 +169,29 @@ class Opening {
                   fmt::format("{}: cannot read {} for session {}: {}", binding.declared->pointer,
                               url.ToString(), session_.name, error.message));
     };
-    Result<store::OpenedObject> object =
-        job_.store.Open(job_.request.caller, {url.account, url.container, url.object});
+    const store::ObjectPath path{url.account, url.container, url.object};
+    const auto listed = job_.listed.find(path);
+    const bool is_input = binding.device == job::DeviceName::kInput;
+    Result<store::OpenedObject> object = job_.store.OpenInput(
+        job_.request.caller, path,
+        {.listed = listed != job_.listed.end() ? &listed->second : nullptr, .is_random = is_input});
     if (!object) return fail(object.error());
+    SessionFiles& files = opened_.files;
+    files.has_objects = true;
+    files.is_local = files.is_local && object->is_in_place;
+    if (files.why_not_local.empty()) files.why_not_local = object->why_not;
     if (object->info.size > limits_.channel_bytes) {
       return job::OverLimit(
           fmt::format("{}: bytes of {}:", binding.declared->pointer, url.ToString()),
           "channel_bytes", limits_.channel_bytes, object->info.size);
     }
-    const bool is_input = binding.device == job::DeviceName::kInput;
     SessionChannel& channel =
         Add(std::move(alias), is_input ? AccessType::kRandomBoth : AccessType::kSequentialBoth,
             std::move(object->file));
     channel.size = object->info.size;
+    channel.is_immutable = object->is_in_place;
+    channel.is_asked = object->late_failure != nullptr;
+    if (channel.is_asked) files.late_failures.push_back(std::move(object->late_failure));
     LetRead(channel);
     const bool is_matched = binding.declared->path && binding.declared->path->has_wildcard();
     if (!local_ || is_matched) local_ = LocalObject{&binding, std::move(object->info)};

@@ -26,12 +26,34 @@ class StoreListing : public plan::Listing {
   }
   Result<std::vector<std::string>> Objects(const std::string& account, const std::string& container,
                                            const std::string& prefix, std::size_t limit) override {
-    return store_.ListObjects(caller_, account, container, prefix, limit);
+    Result<std::vector<store::ListedObject>> objects =
+        store_.ListObjects(caller_, account, container, prefix, limit);
+    if (!objects) return Fail(objects);
+    std::vector<std::string> names;
+    names.reserve(objects->size());
+    for (store::ListedObject& object : *objects) {
+      names.push_back(object.name);
+      listed_.insert_or_assign({account, container, object.name}, std::move(object));
+    }
+    return names;
+  }
+  // What it said about those objects that sessions of the plan read.
+  std::map<store::ObjectPath, store::ListedObject> TakeListed(const plan::Plan& plan) {
+    std::map<store::ObjectPath, store::ListedObject> taken;
+    for (const plan::Session& session : plan.sessions) {
+      for (const plan::Binding& binding : session.bindings) {
+        if (binding.kind != plan::BindingKind::kObject) continue;
+        taken.insert(listed_.extract(PathOf(binding.object)));
+      }
+    }
+    listed_.clear();
+    return taken;
   }
 
  private:
   store::ObjectStore& store_;
   const store::Caller& caller_;
+  std::map<store::ObjectPath, store::ListedObject> listed_;
 };
 
 std::unexpected<Error> FailAt(const std::string& pointer, const Error& error) {
@@ -84,6 +106,7 @@ Result<void> JobRun::Prepare() {
   Result<plan::Plan> expanded = plan::Expand(request.spec, request.origin, config.limits, listing);
   if (!expanded) return Fail(expanded);
   plan = std::move(*expanded);
+  listed = listing.TakeListed(plan);
 
   std::map<job::ObjectUrl, std::shared_ptr<const loader::Image>> loaded;
   for (job::Group& group : plan.spec.groups) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -40,6 +41,10 @@ struct ChannelBound {
 struct SessionFiles {
   std::vector<OutputFile> outputs;
   std::vector<ChannelBound> bounds;
+  bool has_objects = false;   // it reads stored objects, and then:
+  bool is_local = true;       // all of them from the stored files
+  std::string why_not_local;  // the first that was not, where that was a choice
+  std::vector<std::shared_ptr<store::LateFailure>> late_failures;  // of inputs fetched when read
   UniqueFd stderr_pipe;          // read end, non-blocking; not open if stderr is an output
   std::vector<UniqueFd> drains;  // read ends of its incoming streams
 };
@@ -88,6 +93,7 @@ class JobRun {
   // Made by Prepare(), fixed afterwards.
   plan::Plan plan;
   std::vector<std::shared_ptr<const loader::Image>> programs;  // of each group
+  std::map<store::ObjectPath, store::ListedObject> listed;     // inputs that wildcards found
   std::vector<Piece> edges;                   // spooled, each written by one session, read by one
   std::vector<std::vector<KeptOutput>> kept;  // of each session
   std::atomic<std::uint64_t> response_bytes = 0;

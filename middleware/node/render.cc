@@ -186,6 +186,11 @@ void WriteSession(Json& json, const SessionOutcome& session) {
     json.Number("network_in_bytes", usage.network_read_bytes);
     json.Number("network_out_bytes", usage.network_written_bytes);
   }
+  if (session.is_local || !session.why_not_local.empty()) {
+    json.Key("local");
+    json.writer().Bool(session.is_local);
+    if (!session.is_local) json.Text("why_not_local", session.why_not_local);
+  }
   if (!session.stored.empty()) {
     json.Key("stored");
     json.writer().StartArray();
@@ -208,6 +213,12 @@ void WriteSessions(Json& json, const JobResult& result) {
     json.Text("failed_session", result.sessions[*result.failed_session].name);
   }
   json.Number("wall_us", Microseconds(result.wall_time));
+  if (std::ranges::any_of(result.sessions, [](const SessionOutcome& session) {
+        return session.is_local || !session.why_not_local.empty();
+      })) {
+    json.Number("local_sessions", static_cast<std::uint64_t>(std::ranges::count(
+                                      result.sessions, true, &SessionOutcome::is_local)));
+  }
   json.Key("sessions");
   json.writer().StartArray();
   for (const SessionOutcome& session : result.sessions) WriteSession(json, session);

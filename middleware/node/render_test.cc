@@ -164,6 +164,18 @@ TEST(RenderResponse, ReportCarriesSessionsAndBody) {
   EXPECT_THAT(response.text, Not(HasSubstr("error")));
 }
 
+TEST(RenderResponse, ReportSaysWhoReadInPlaceAndWhyOthersDidNot) {
+  JobResult result = GoodJob("x");
+  EXPECT_THAT(RenderResponse(GoodJob("x"), AnswerForm::kReport).text, Not(HasSubstr("local")));
+  result.sessions.push_back(Good("nothing-to-read"));
+  result.sessions[0].is_local = true;
+  result.sessions[1].why_not_local = "it is encrypted";
+  const std::string text = RenderResponse(std::move(result), AnswerForm::kReport).text;
+  EXPECT_THAT(text, HasSubstr(R"("local_sessions":1)"));
+  EXPECT_THAT(text, HasSubstr(R"("local":true)"));
+  EXPECT_THAT(text, HasSubstr(R"("local":false,"why_not_local":"it is encrypted")"));
+}
+
 TEST(RenderResponse, ReportCarriesOtherBytesAsBase64) {
   const http::Response response =
       RenderResponse(GoodJob(std::string("\xff\0z", 3)), AnswerForm::kReport);

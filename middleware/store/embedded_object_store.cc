@@ -1,6 +1,7 @@
 #include "middleware/store/embedded_object_store.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "middleware/store/metadata.h"
 #include "middleware/store/upload.h"
@@ -20,24 +21,24 @@ ObjectInfo InfoOf(const ObjectDescription& description) {
 
 // Pages through a listing until it ends or is longer than `limit`.
 template <typename List>
-Result<std::vector<std::string>> AllNames(const std::string& prefix, std::size_t limit,
-                                          std::string_view what, const List& list) {
+Result<std::vector<ListingEntry>> AllEntries(const std::string& prefix, std::size_t limit,
+                                             std::string_view what, const List& list) {
   constexpr std::size_t kPage = 10'000;
-  std::vector<std::string> names;
+  std::vector<ListingEntry> entries;
   ListingQuery query;
   query.prefix = prefix;
   while (true) {
-    query.limit = std::min(kPage, limit - names.size() + 1);
+    query.limit = std::min(kPage, limit - entries.size() + 1);
     auto page = list(query);
     if (!page) return Fail(page);
-    for (ListingEntry& entry : *page) names.push_back(std::move(entry.name));
-    if (names.size() > limit) {
+    std::ranges::move(*page, std::back_inserter(entries));
+    if (entries.size() > limit) {
       return Fail(ErrorCode::kLimitExceeded, std::string(what) + " beginning with '" + prefix +
                                                  "': more than the limit of " +
                                                  std::to_string(limit));
     }
-    if (page->size() < query.limit) return names;
-    query.marker = names.back();
+    if (page->size() < query.limit) return entries;
+    query.marker = entries.back().name;
   }
 }
 
@@ -88,20 +89,39 @@ Result<std::vector<std::string>> EmbeddedObjectStore::ListContainers(const Calle
   if (!identity->Owns(account)) {
     return Fail(ErrorCode::kForbidden, "only its owner may list account '" + account + "'");
   }
-  return AllNames(
-      prefix, limit, "containers of account '" + account + "'",
-      [&](const ListingQuery& query) { return store_->ListContainers(account, query); });
+  auto entries =
+      AllEntries(prefix, limit, "containers of account '" + account + "'",
+                 [&](const ListingQuery& query) { return store_->ListContainers(account, query); });
+  if (!entries) return Fail(entries);
+  std::vector<std::string> names;
+  for (ListingEntry& entry : *entries) names.push_back(std::move(entry.name));
+  return names;
 }
 
-Result<std::vector<std::string>> EmbeddedObjectStore::ListObjects(const Caller& caller,
-                                                                  const std::string& account,
-                                                                  const std::string& container,
-                                                                  const std::string& prefix,
-                                                                  std::size_t limit) {
+Result<std::vector<ListedObject>> EmbeddedObjectStore::ListObjects(const Caller& caller,
+                                                                   const std::string& account,
+                                                                   const std::string& container,
+                                                                   const std::string& prefix,
+                                                                   std::size_t limit) {
   const ContainerKey key{account, container};
   if (auto allowed = Require(caller, key, Right::kList); !allowed) return Fail(allowed);
-  return AllNames(prefix, limit, "objects of container '" + container + "'",
-                  [&](const ListingQuery& query) { return store_->ListObjects(key, query); });
+  const auto listed = std::chrono::steady_clock::now();
+  auto entries =
+      AllEntries(prefix, limit, "objects of container '" + container + "'",
+                 [&](const ListingQuery& query) { return store_->ListObjects(key, query); });
+  if (!entries) return Fail(entries);
+  std::vector<ListedObject> objects;
+  objects.reserve(entries->size());
+  for (ListingEntry& entry : *entries) {
+    ListedObject& object = objects.emplace_back();
+    object.name = std::move(entry.name);
+    object.info.size = entry.bytes;
+    object.info.etag = std::move(entry.etag);
+    object.info.content_type = std::move(entry.content_type);
+    object.info.last_modified = entry.timestamp.ToString();
+    object.listed = listed;
+  }
+  return objects;
 }
 
 Result<void> EmbeddedObjectStore::CheckWritable(const Caller& caller, const ObjectPath& path) {

@@ -20,10 +20,10 @@ class EmbeddedObjectStore : public ObjectStore {
   Result<std::vector<std::string>> ListContainers(const Caller& caller, const std::string& account,
                                                   const std::string& prefix,
                                                   std::size_t limit) override;
-  Result<std::vector<std::string>> ListObjects(const Caller& caller, const std::string& account,
-                                               const std::string& container,
-                                               const std::string& prefix,
-                                               std::size_t limit) override;
+  Result<std::vector<ListedObject>> ListObjects(const Caller& caller, const std::string& account,
+                                                const std::string& container,
+                                                const std::string& prefix,
+                                                std::size_t limit) override;
   Result<void> CheckWritable(const Caller& caller, const ObjectPath& path) override;
   // Copies the file; `file` is only read, by position.
   Result<ObjectInfo> Put(const Caller& caller, const NewObject& object, int file,

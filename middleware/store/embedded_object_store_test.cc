@@ -101,7 +101,8 @@ TEST_F(EmbeddedStore, ListsAllNamesUpToTheLimit) {
   const auto names = objects_->ListObjects(owner_, "AUTH_test", "c", "p", 12);
   ASSERT_TRUE(names);
   EXPECT_EQ(names->size(), 12U);
-  EXPECT_TRUE(std::ranges::is_sorted(*names));
+  EXPECT_TRUE(std::ranges::is_sorted(*names, {}, &ListedObject::name));
+  EXPECT_EQ(names->front().info.size, 1U);
   const auto more = objects_->ListObjects(owner_, "AUTH_test", "c", "p", 11);
   EXPECT_EQ(more.error().code, ErrorCode::kLimitExceeded);
   EXPECT_EQ(objects_->ListObjects(owner_, "AUTH_test", "none", "", 5).error().code,

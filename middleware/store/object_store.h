@@ -6,9 +6,12 @@
 // thread. Thread-safe: several calls may run at once.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,12 +40,38 @@ struct ObjectInfo {
   std::map<std::string, std::string> metadata;  // names without "X-Object-Meta-"
 };
 
+// Why bytes that are fetched only when a session reads them could not be fetched. Thread-safe.
+class LateFailure {
+ public:
+  void Set(Error error);  // the first one counts
+  [[nodiscard]] std::optional<Error> Get() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::optional<Error> error_;  // guarded by mutex_
+};
+
 // An object opened for reading. `file` is a regular file (or sealed memory file) that nobody
 // changes any more, although the object itself may be replaced or deleted meanwhile; its bytes [0,
 // size) are the object's.
 struct OpenedObject {
   ObjectInfo info;
   UniqueFd file;
+  // The stored file itself, not a copy that was fetched; and nobody writes to it ever again.
+  bool is_in_place = false;
+  std::string why_not = {};  // why it was fetched, where that was a choice: a phrase about "it"
+  // Set: `file` is no file but a socket that answers which bytes are asked for, for a session's
+  // channel (runtime::SessionChannel::is_asked).
+  std::shared_ptr<LateFailure> late_failure = {};
+};
+
+// An object as a listing names it.
+struct ListedObject {
+  std::string name;
+  // What the listing says of it; `last_modified` is empty where it says nothing that can be relied
+  // on.
+  ObjectInfo info;
+  std::chrono::steady_clock::time_point listed;  // when the store was asked
 };
 
 struct NewObject {
@@ -59,24 +88,35 @@ struct Caller {
   std::string token;    // X-Auth-Token as it came; empty for an anonymous caller
 };
 
+// How a session will read an object.
+struct InputHints {
+  // What a listing said of it that this caller got, or null. A store may take that as the caller's
+  // right to read it, and then opens just the version that was listed.
+  const ListedObject* listed = nullptr;
+  bool is_random = false;  // here and there, perhaps little of it
+};
+
 class ObjectStore {
  public:
   virtual ~ObjectStore() = default;
 
   virtual Result<ObjectInfo> Head(const Caller& caller, const ObjectPath& path) = 0;
   virtual Result<OpenedObject> Open(const Caller& caller, const ObjectPath& path) = 0;
+  // The same for a session's input. Only this one may give a socket instead of a file.
+  virtual Result<OpenedObject> OpenInput(const Caller& caller, const ObjectPath& path,
+                                         const InputHints& hints);
 
-  // Names of all containers of the account, or all objects of the container, that begin with
-  // `prefix`, in byte order. At most `limit` names; more is kLimitExceeded.
+  // All containers of the account, or all objects of the container, whose names begin with
+  // `prefix`, in byte order. At most `limit`; more is kLimitExceeded.
   virtual Result<std::vector<std::string>> ListContainers(const Caller& caller,
                                                           const std::string& account,
                                                           const std::string& prefix,
                                                           std::size_t limit) = 0;
-  virtual Result<std::vector<std::string>> ListObjects(const Caller& caller,
-                                                       const std::string& account,
-                                                       const std::string& container,
-                                                       const std::string& prefix,
-                                                       std::size_t limit) = 0;
+  virtual Result<std::vector<ListedObject>> ListObjects(const Caller& caller,
+                                                        const std::string& account,
+                                                        const std::string& container,
+                                                        const std::string& prefix,
+                                                        std::size_t limit) = 0;
 
   // Whether the caller may write there now (the container exists, the ACL allows). A later Put can
   // still fail.

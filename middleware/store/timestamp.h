@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace zerocloud::store {
 
@@ -20,6 +22,9 @@ struct Timestamp {
   [[nodiscard]] std::string ToString() const;
   // "2023-11-14T22:13:20.123450": last_modified of JSON listings.
   [[nodiscard]] std::string ToIso() const;
+  // What these two write, and nothing else.
+  [[nodiscard]] static std::optional<Timestamp> Parse(std::string_view text);
+  [[nodiscard]] static std::optional<Timestamp> ParseIso(std::string_view text);
   // Whole seconds, rounded up: Last-Modified, so that no change is ever dated before it happened.
   [[nodiscard]] std::int64_t CeilSeconds() const { return (ticks + 99'999) / 100'000; }
   [[nodiscard]] std::int64_t FloorSeconds() const { return ticks / 100'000; }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "middleware/execution/execution_handler.h"
+#include "middleware/http/text.h"
 #include "middleware/node/engine.h"
 #include "middleware/node/runner.h"
 #include "middleware/server/server.h"
@@ -18,6 +19,7 @@
 #include "middleware/store/directory_store.h"
 #include "middleware/store/embedded_object_store.h"
 #include "middleware/store/swift_api.h"
+#include "middleware/swift/local_object_store.h"
 #include "middleware/tools/request_log.h"
 #include "middleware/upstream/curl_object_store.h"
 #include "middleware/upstream/upstream_handler.h"
@@ -33,6 +35,8 @@ struct Service::Parts {
   std::unique_ptr<store::Authenticator> authenticator;
   // With an upstream:
   std::unique_ptr<upstream::HttpClient> client;
+  std::unique_ptr<store::ObjectStore> remote;  // its objects by HTTP, if some are also here:
+  std::unique_ptr<swift::LocalObjects> local;
   // With either:
   std::unique_ptr<store::Authorizer> asking_authorizer;  // null: the authenticator answers
   std::unique_ptr<http::Handler> storage;                // what answers all that is no job
@@ -44,6 +48,7 @@ struct Service::Parts {
 
   Result<void> OpenStore(const std::string& version);
   Result<void> FindUpstream(const std::string& version);
+  Result<void> FindDevices();
   Result<void> StartEngine();
   Result<void> Listen();
 };
@@ -186,8 +191,28 @@ Result<void> Service::Parts::FindUpstream(const std::string& version) {
   objects = std::make_unique<upstream::CurlObjectStore>(
       *client, upstream::CurlStoreOptions{.url = "",
                                           .spool_directory = config.engine.spool_directory,
-                                          .object_bytes = config.storage.object_bytes});
+                                          .object_bytes = config.storage.object_bytes,
+                                          .asked_from_bytes = section.asked_from_bytes});
   asking_authorizer = std::make_unique<upstream::CurlAuthorizer>(*client, "");
+  return config.local.devices.empty() ? Result<void>() : FindDevices();
+}
+
+Result<void> Service::Parts::FindDevices() {
+  swift::LocalOptions options;
+  options.devices_directory = config.local.devices;
+  options.swift_directory = config.local.swift_dir;
+  for (const std::string_view address : http::SplitTrimmed(config.local.addresses, ',')) {
+    options.addresses.emplace_back(address);
+  }
+  options.complain = [](const std::string& sentence) {
+    fmt::print(stderr, "zerocloud: {}\n", sentence);
+  };
+  auto opened = swift::LocalObjects::Open(std::move(options));
+  if (!opened.has_value()) return Fail(opened);
+  local = std::move(*opened);
+  remote = std::move(objects);
+  objects = std::make_unique<swift::LocalObjectStore>(
+      *remote, *local, std::chrono::seconds(config.local.listing_seconds));
   return {};
 }
 

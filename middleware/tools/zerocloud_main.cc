@@ -15,7 +15,7 @@ namespace {
 using namespace zerocloud;
 
 struct Arguments {
-  std::string config_file, listen, store, upstream;
+  std::string config_file, listen, store, upstream, devices, swift_dir;
   std::vector<std::string> users, settings;
   bool is_check = false, is_manual = false;
 };
@@ -31,6 +31,8 @@ Result<config::Config> Configure(const Arguments& arguments) {
   if (!arguments.listen.empty()) config.listen = arguments.listen;
   if (!arguments.store.empty()) config.store = arguments.store;
   if (!arguments.upstream.empty()) config.upstream = arguments.upstream;
+  if (!arguments.devices.empty()) config.local.devices = arguments.devices;
+  if (!arguments.swift_dir.empty()) config.local.swift_dir = arguments.swift_dir;
   for (const std::string& setting : arguments.settings) {
     const std::size_t equals = std::min(setting.find('='), setting.size() - 1);
     auto applied =
@@ -83,6 +85,8 @@ int main(int argc, char** argv) {
   serve->add_option("--listen", arguments.listen, "ADDRESS:PORT; port 0 takes a free one");
   serve->add_option("--store", arguments.store, "Keep objects in this directory");
   serve->add_option("--upstream", arguments.upstream, "Stand in front of this Swift endpoint");
+  serve->add_option("--devices", arguments.devices, "Swift's devices on this host, read in place");
+  serve->add_option("--swift-dir", arguments.swift_dir, "With its swift.conf and rings");
   serve->add_option("--user", arguments.users, "account:user:key[:admin], repeatable");
   serve->add_option("--set", arguments.settings, "POINTER=VALUE, any option, repeatable");
   serve->add_flag("--check-config", arguments.is_check, "Print the configuration and exit");

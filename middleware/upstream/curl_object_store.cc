@@ -82,6 +82,29 @@ store::ObjectInfo InfoOf(const http::Headers& headers) {
   return info;
 }
 
+// Just these bytes of just that version.
+Result<void> FetchRange(HttpClient& client, ClientRequest request, const std::string& what,
+                        const store::ObjectInfo& info, std::uint64_t offset, std::uint64_t size,
+                        const RangeServer::Take& take) {
+  request.headers.Add("Range", fmt::format("bytes={}-{}", offset, offset + size - 1));
+  request.headers.Add("If-Match", fmt::format("\"{}\"", info.etag));
+  request.on_body = take;
+  const Result<ClientReply> reply = client.Send(request);
+  if (!reply.has_value()) return Fail(reply);
+  if (reply->status == 412 || reply->status == 416 ||
+      (reply->status / 100 == 2 &&
+       Unquoted(reply->headers.Get("ETag").value_or("")) != info.etag)) {
+    return Fail(ErrorCode::kConflict, what + " was replaced while the session read it");
+  }
+  if (reply->status / 100 != 2) return std::unexpected(StatusError(reply->status, what));
+  const std::string range = fmt::format("bytes {}-{}/{}", offset, offset + size - 1, info.size);
+  if (reply->status != 206 || reply->headers.Get("Content-Range").value_or("") != range) {
+    return Fail(ErrorCode::kUnavailable,
+                fmt::format("{}: the upstream did not answer {} with that range", what, range));
+  }
+  return {};
+}
+
 Result<void> WriteAll(int fd, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t count = ::write(fd, bytes.data(), bytes.size());
@@ -103,7 +126,7 @@ std::string RandomName() {
 }  // namespace
 
 CurlObjectStore::CurlObjectStore(HttpClient& client, CurlStoreOptions options)
-    : client_(client), options_(std::move(options)) {}
+    : client_(client), options_(std::move(options)), ranges_(options_.spool_directory) {}
 
 std::string CurlObjectStore::UrlOf(const store::ObjectPath& path) const {
   std::string url = options_.url + "/v1/" + http::PercentEncode(path.account, false);
@@ -159,16 +182,38 @@ Result<store::OpenedObject> CurlObjectStore::Open(const store::Caller& caller,
   return opened;
 }
 
-Result<std::vector<std::string>> CurlObjectStore::List(const store::Caller& caller,
-                                                       const std::string& url,
-                                                       const std::string& what,
-                                                       const std::string& prefix,
-                                                       std::size_t limit) {
-  std::vector<std::string> names;
+Result<store::OpenedObject> CurlObjectStore::OpenInput(const store::Caller& caller,
+                                                       const store::ObjectPath& path,
+                                                       const store::InputHints& hints) {
+  if (!hints.is_random) return Open(caller, path);
+  Result<store::ObjectInfo> info = Head(caller, path);
+  if (!info.has_value()) return Fail(info);
+  if (info->size < options_.asked_from_bytes || info->etag.empty()) return Open(caller, path);
+  const auto fetch = [&client = client_, caller, url = UrlOf(path), info = *info,
+                      what = "object " + path.ToString()](std::uint64_t offset, std::uint64_t size,
+                                                          const RangeServer::Take& take) {
+    return FetchRange(client, RequestAs(caller, "GET", url), what, info, offset, size, take);
+  };
+  store::OpenedObject opened;
+  opened.late_failure = std::make_shared<store::LateFailure>();
+  Result<UniqueFd> socket = ranges_.Serve(info->size, fetch, opened.late_failure);
+  if (!socket.has_value()) return Fail(socket);
+  opened.file = std::move(*socket);
+  opened.info = std::move(*info);
+  return opened;
+}
+
+Result<std::vector<store::ListedObject>> CurlObjectStore::List(const store::Caller& caller,
+                                                               const std::string& url,
+                                                               const std::string& what,
+                                                               const std::string& prefix,
+                                                               std::size_t limit) {
+  std::vector<store::ListedObject> listed;
   for (;;) {
     std::string text;
+    const auto now = std::chrono::steady_clock::now();
     std::string page_url = url + "?format=json&prefix=" + http::PercentEncode(prefix, false);
-    if (!names.empty()) page_url += "&marker=" + http::PercentEncode(names.back(), false);
+    if (!listed.empty()) page_url += "&marker=" + http::PercentEncode(listed.back().name, false);
     ClientRequest request = RequestAs(caller, "GET", std::move(page_url));
     request.on_body = [&](std::span<const std::byte> bytes) -> Result<void> {
       if (bytes.size() > kMaxPageBytes - text.size()) {
@@ -180,17 +225,20 @@ Result<std::vector<std::string>> CurlObjectStore::List(const store::Caller& call
     };
     const Result<ClientReply> reply = client_.Send(request);
     if (!reply.has_value()) return Fail(reply);
-    if (reply->status == 204) return names;
+    if (reply->status == 204) return listed;
     if (reply->status != 200) return std::unexpected(StatusError(reply->status, what));
-    Result<std::vector<std::string>> page = ParseListingPage(text);
+    Result<std::vector<store::ListedObject>> page = ParseListingPage(text);
     if (!page.has_value()) return page;
     // The endpoint's page size is its own affair: only an empty page is the end.
-    if (page->empty()) return names;
-    if (!names.empty() && page->front() <= names.back()) {
+    if (page->empty()) return listed;
+    if (!listed.empty() && page->front().name <= listed.back().name) {
       return Fail(ErrorCode::kUnavailable, "the listing of " + what + " does not go forward");
     }
-    std::ranges::move(*page, std::back_inserter(names));
-    if (names.size() > limit) {
+    for (store::ListedObject& object : *page) {
+      object.listed = now;
+      listed.push_back(std::move(object));
+    }
+    if (listed.size() > limit) {
       return Fail(ErrorCode::kLimitExceeded,
                   fmt::format("the listing of {} has more than {} names", what, limit));
     }
@@ -201,14 +249,18 @@ Result<std::vector<std::string>> CurlObjectStore::ListContainers(const store::Ca
                                                                  const std::string& account,
                                                                  const std::string& prefix,
                                                                  std::size_t limit) {
-  return List(caller, UrlOf({account, {}, {}}), "account " + account, prefix, limit);
+  auto listed = List(caller, UrlOf({account, {}, {}}), "account " + account, prefix, limit);
+  if (!listed.has_value()) return Fail(listed);
+  std::vector<std::string> names;
+  for (store::ListedObject& container : *listed) names.push_back(std::move(container.name));
+  return names;
 }
 
-Result<std::vector<std::string>> CurlObjectStore::ListObjects(const store::Caller& caller,
-                                                              const std::string& account,
-                                                              const std::string& container,
-                                                              const std::string& prefix,
-                                                              std::size_t limit) {
+Result<std::vector<store::ListedObject>> CurlObjectStore::ListObjects(const store::Caller& caller,
+                                                                      const std::string& account,
+                                                                      const std::string& container,
+                                                                      const std::string& prefix,
+                                                                      std::size_t limit) {
   return List(caller, UrlOf({account, container, {}}),
               fmt::format("container /{}/{}", account, container), prefix, limit);
 }

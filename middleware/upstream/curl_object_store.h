@@ -13,6 +13,7 @@
 #include "middleware/store/authorizer.h"
 #include "middleware/store/object_store.h"
 #include "middleware/upstream/http_client.h"
+#include "middleware/upstream/range_server.h"
 
 namespace zerocloud::upstream {
 
@@ -20,6 +21,8 @@ struct CurlStoreOptions {
   std::string url;              // of the endpoint: "http://host:port"; empty: the client's
   std::string spool_directory;  // downloads are unnamed files there
   std::uint64_t object_bytes = 5ULL << 30U;  // a larger object is not downloaded
+  // From this size on, an input that is read at random is fetched as it is read.
+  std::uint64_t asked_from_bytes = 4ULL << 20U;
 };
 
 class CurlObjectStore : public store::ObjectStore {
@@ -32,15 +35,19 @@ class CurlObjectStore : public store::ObjectStore {
   // The bytes are checked against the ETag where it is their MD5 (not for segmented objects).
   Result<store::OpenedObject> Open(const store::Caller& caller,
                                    const store::ObjectPath& path) override;
+  // A large input that is read at random is not downloaded: what a session reads of it is fetched
+  // by ranges, all of the one version that is there now.
+  Result<store::OpenedObject> OpenInput(const store::Caller& caller, const store::ObjectPath& path,
+                                        const store::InputHints& hints) override;
   Result<std::vector<std::string>> ListContainers(const store::Caller& caller,
                                                   const std::string& account,
                                                   const std::string& prefix,
                                                   std::size_t limit) override;
-  Result<std::vector<std::string>> ListObjects(const store::Caller& caller,
-                                               const std::string& account,
-                                               const std::string& container,
-                                               const std::string& prefix,
-                                               std::size_t limit) override;
+  Result<std::vector<store::ListedObject>> ListObjects(const store::Caller& caller,
+                                                       const std::string& account,
+                                                       const std::string& container,
+                                                       const std::string& prefix,
+                                                       std::size_t limit) override;
   // Asks by an upload that must fail: to a name nobody has, with an ETag that does not fit.
   Result<void> CheckWritable(const store::Caller& caller, const store::ObjectPath& path) override;
   // Sends the MD5 along, so that what arrives damaged is refused.
@@ -49,12 +56,13 @@ class CurlObjectStore : public store::ObjectStore {
 
  private:
   [[nodiscard]] std::string UrlOf(const store::ObjectPath& path) const;
-  Result<std::vector<std::string>> List(const store::Caller& caller, const std::string& url,
-                                        const std::string& what, const std::string& prefix,
-                                        std::size_t limit);
+  Result<std::vector<store::ListedObject>> List(const store::Caller& caller, const std::string& url,
+                                                const std::string& what, const std::string& prefix,
+                                                std::size_t limit);
 
   HttpClient& client_;
   const CurlStoreOptions options_;
+  RangeServer ranges_;
 };
 
 class CurlAuthorizer : public store::Authorizer {

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <memory>
@@ -12,6 +13,7 @@
 #include "middleware/server/server.h"
 #include "middleware/store/testing/fixture.h"
 #include "middleware/upstream/listing_page.h"
+#include "sandbox/runtime/calls_asked.h"
 
 namespace zerocloud::upstream {
 namespace {
@@ -19,6 +21,8 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
+
+auto Named(const std::string& name) { return ::testing::Field(&store::ListedObject::name, name); }
 
 // Passes everything to a handler, after the test has had a look.
 class Interposed : public http::Handler {
@@ -47,8 +51,8 @@ class CurlObjectStoreTest : public store::StoreTest {
     ASSERT_TRUE(client.has_value());
     client_ = std::move(*client);
     url_ = "http://127.0.0.1:" + std::to_string(server_->port());
-    objects_ = std::make_unique<CurlObjectStore>(*client_,
-                                                 CurlStoreOptions{url_, Dir().string(), 1'000'000});
+    objects_ = std::make_unique<CurlObjectStore>(
+        *client_, CurlStoreOptions{url_, Dir().string(), 1'000'000, 100'000});
     caller_ = {.account = "AUTH_test", .user = {}, .token = Token("test:tester", "testing")};
     ASSERT_EQ(Put("/c", "").status, 201);
   }
@@ -130,7 +134,7 @@ TEST_F(CurlObjectStoreTest, ListsPageAfterPage) {
   }
   ASSERT_EQ(Put("/c2", "").status, 201);
   EXPECT_THAT(objects_->ListObjects(caller_, "AUTH_test", "c", "a", 10).value(),
-              ElementsAre("a &/3", "a/1", "a/2"));
+              ElementsAre(Named("a &/3"), Named("a/1"), Named("a/2")));
   EXPECT_THAT(objects_->ListContainers(caller_, "AUTH_test", "", 10).value(),
               ElementsAre("c", "c2"));
   EXPECT_THAT(objects_->ListObjects(caller_, "AUTH_test", "c2", "", 10).value(), SizeIs(0));
@@ -138,6 +142,20 @@ TEST_F(CurlObjectStoreTest, ListsPageAfterPage) {
             ErrorCode::kLimitExceeded);
   EXPECT_EQ(objects_->ListObjects(caller_, "AUTH_test", "absent", "", 3).error().code,
             ErrorCode::kNotFound);
+}
+
+TEST_F(CurlObjectStoreTest, ListsWhatAHeadWouldSay) {
+  ASSERT_EQ(Put("/c/o", "hello").status, 201);
+  const auto listed = objects_->ListObjects(caller_, "AUTH_test", "c", "", 10);
+  ASSERT_TRUE(listed.has_value()) << listed.error().message;
+  ASSERT_THAT(*listed, ElementsAre(Named("o")));
+  const auto told = objects_->Head(caller_, In("c", "o"));
+  ASSERT_TRUE(told.has_value()) << told.error().message;
+  const store::ObjectInfo& info = listed->front().info;
+  EXPECT_EQ(info.size, told->size);
+  EXPECT_EQ(info.etag, told->etag);
+  EXPECT_EQ(info.content_type, told->content_type);
+  EXPECT_EQ(info.last_modified, told->last_modified);
 }
 
 TEST_F(CurlObjectStoreTest, DoesNotFollowAListingThatNeverEnds) {
@@ -171,6 +189,34 @@ TEST_F(CurlObjectStoreTest, MapsRefusalsToWhoMustAct) {
   }
   server_.reset();
   EXPECT_EQ(objects_->Head(caller_, In("c", "o")).error().code, ErrorCode::kUnavailable);
+}
+
+TEST_F(CurlObjectStoreTest, FetchesOnlyWhatIsReadOfALargeRandomInput) {
+  std::string text(300'000, 'a');
+  text.replace(200'000, 5, "needle", 5);
+  ASSERT_EQ(Put("/c/large", text).status, 201);
+  const auto small = objects_->OpenInput(caller_, In("c", "large"), {.is_random = false});
+  ASSERT_TRUE(small.has_value()) << small.error().message;
+  EXPECT_EQ(small->late_failure, nullptr);
+  const auto opened = objects_->OpenInput(caller_, In("c", "large"), {.is_random = true});
+  ASSERT_TRUE(opened.has_value()) << opened.error().message;
+  ASSERT_NE(opened->late_failure, nullptr);
+  EXPECT_EQ(opened->info.size, text.size());
+  const auto ask = [&](std::int64_t offset, std::int64_t size) {
+    const runtime::AskedRange range{offset, size};
+    EXPECT_EQ(::send(opened->file.get(), &range, sizeof range, MSG_NOSIGNAL), sizeof range);
+    std::string answer(static_cast<std::size_t>(size), '\0');
+    const ssize_t got = ::recv(opened->file.get(), answer.data(), answer.size(), MSG_WAITALL);
+    answer.resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    return answer;
+  };
+  EXPECT_EQ(ask(200'000, 5), "needl");
+  text[100] = 'b';
+  ASSERT_EQ(Put("/c/large", text).status, 201);
+  EXPECT_EQ(ask(200'000, 5), "needl");  // was fetched before
+  EXPECT_EQ(ask(0, 5), "");             // never a mixture
+  EXPECT_THAT(opened->late_failure->Get()->message, HasSubstr("was replaced"));
+  EXPECT_EQ(opened->late_failure->Get()->code, ErrorCode::kConflict);
 }
 
 TEST_F(CurlObjectStoreTest, RefusesDamagedAndOversizedObjects) {
@@ -214,7 +260,7 @@ TEST(ListingPage, TakesTheNamesAndNothingElse) {
   EXPECT_THAT(ParseListingPage(R"([{"name": "a", "bytes": 1}, {"subdir": "x/"}, {"hash": "name",
       "more": {"name": "no"}, "name": "\u00e4"}])")
                   .value(),
-              ElementsAre("a", "\xC3\xA4"));
+              ElementsAre(Named("a"), Named("\xC3\xA4")));
   EXPECT_THAT(ParseListingPage("[]").value(), SizeIs(0));
   for (const std::string& wrong :
        {std::string(), std::string("{}"), std::string("[1]"), std::string("[\"name\"]"),

@@ -5,43 +5,70 @@
 
 #include <utility>
 
+#include "middleware/store/timestamp.h"
+
 namespace zerocloud::upstream {
 namespace {
 
-// An array of flat objects, of which only the strings called "name" matter.
-class NameCollector {
+// An array of flat objects, of which only some keys matter.
+class EntryCollector {
  public:
   using Ch = char;
 
-  std::vector<std::string> names;
+  std::vector<store::ListedObject> entries;
 
   bool Null() { return Skip(); }
   bool Bool(bool) { return Skip(); }
   bool Int(int) { return Skip(); }
-  bool Uint(unsigned) { return Skip(); }
+  bool Uint(unsigned number) { return Number(number); }
   bool Int64(std::int64_t) { return Skip(); }
-  bool Uint64(std::uint64_t) { return Skip(); }
+  bool Uint64(std::uint64_t number) { return Number(number); }
   bool Double(double) { return Skip(); }
   // Only called with a flag that is not set.
   bool RawNumber(const char*, rapidjson::SizeType, bool) { return false; }
   bool String(const char* text, rapidjson::SizeType size, bool) {
-    if (depth_ == 2 && is_name_) names.emplace_back(text, size);
+    if (depth_ != 2) return Skip();
+    const std::string_view value(text, size);
+    if (key_ == "name") {
+      entry_.name = value;
+      has_name_ = true;
+    } else if (key_ == "hash") {
+      entry_.info.etag = value;
+    } else if (key_ == "content_type") {
+      entry_.info.content_type = value;
+    } else if (key_ == "last_modified") {
+      const auto time = store::Timestamp::ParseIso(value);
+      entry_.info.last_modified = time ? time->ToString() : "";
+    }
     return Skip();
   }
   bool Key(const char* text, rapidjson::SizeType size, bool) {
-    is_name_ = depth_ == 2 && std::string_view(text, size) == "name";
+    key_ = depth_ == 2 ? std::string(text, size) : std::string();
     return true;
   }
   bool StartArray() { return Open(depth_ == 0 || depth_ >= 2); }
-  bool StartObject() { return Open(depth_ >= 1); }
+  bool StartObject() {
+    if (depth_ == 1) {
+      entry_ = {};
+      has_name_ = false;
+    }
+    return Open(depth_ >= 1);
+  }
   bool EndArray(rapidjson::SizeType) { return Close(); }
-  bool EndObject(rapidjson::SizeType) { return Close(); }
+  bool EndObject(rapidjson::SizeType) {
+    if (depth_ == 2 && has_name_) entries.push_back(std::move(entry_));
+    return Close();
+  }
 
  private:
   static constexpr int kMaxDepth = 16;
+  bool Number(std::uint64_t number) {
+    if (depth_ == 2 && key_ == "bytes") entry_.info.size = number;
+    return Skip();
+  }
   bool Open(bool is_expected) {
     ++depth_;
-    is_name_ = false;
+    key_.clear();
     return is_expected && depth_ <= kMaxDepth;
   }
   bool Close() {
@@ -50,18 +77,20 @@ class NameCollector {
   }
   // A value; at the outermost levels there must be none.
   bool Skip() {
-    is_name_ = false;
+    key_.clear();
     return depth_ >= 2;
   }
 
   int depth_ = 0;
-  bool is_name_ = false;
+  std::string key_;  // whose value comes next, of an entry
+  store::ListedObject entry_;
+  bool has_name_ = false;
 };
 
 }  // namespace
 
-Result<std::vector<std::string>> ParseListingPage(std::string_view json) {
-  NameCollector collector;
+Result<std::vector<store::ListedObject>> ParseListingPage(std::string_view json) {
+  EntryCollector collector;
   rapidjson::MemoryStream stream(json.data(), json.size());
   rapidjson::Reader reader;
   const rapidjson::ParseResult parsed = reader.Parse < rapidjson::kParseIterativeFlag |
@@ -70,7 +99,7 @@ Result<std::vector<std::string>> ParseListingPage(std::string_view json) {
     return Fail(ErrorCode::kUnavailable, "the upstream's listing is not what Swift sends: byte " +
                                              std::to_string(parsed.Offset()));
   }
-  return std::move(collector.names);
+  return std::move(collector.entries);
 }
 
 }  // namespace zerocloud::upstream

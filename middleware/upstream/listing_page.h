@@ -1,4 +1,4 @@
-// One page of a Swift listing (format=json): the names in it. Pure.
+// One page of a Swift listing (format=json). Pure.
 #pragma once
 
 #include <string>
@@ -6,11 +6,13 @@
 #include <vector>
 
 #include "channels/base/result.h"
+#include "middleware/store/object_store.h"
 
 namespace zerocloud::upstream {
 
-// The "name" of each object of the array, in order; entries without one ("subdir") are left out.
-// kUnavailable: this is not such a listing, so the endpoint is not what it seems.
-Result<std::vector<std::string>> ParseListingPage(std::string_view json);
+// What stands in each object of the array that has a "name", in order; entries without one
+// ("subdir") are left out. `last_modified` is as X-Timestamp has it, empty if it is none; `listed`
+// is not set. kUnavailable: this is not such a listing, so the endpoint is not what it seems.
+Result<std::vector<store::ListedObject>> ParseListingPage(std::string_view json);
 
 }  // namespace zerocloud::upstream

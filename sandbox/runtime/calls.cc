@@ -4,6 +4,7 @@
 
 #include "channels/channel_rules.h"
 #include "sandbox/include/zvm.h"
+#include "sandbox/runtime/calls_asked.h"
 #include "sandbox/runtime/fork.h"
 #include "sandbox/runtime/jail.h"
 #include "sandbox/runtime/sys.h"
@@ -45,10 +46,16 @@ int64_t Pread(Calls& calls, uint64_t handle, uint64_t address, int64_t size, int
   if (decision.step == channels::Step::kDone) return decision.result;
   unsigned char probe;
   const bool is_probe = decision.step == channels::Step::kProbe;
-  const Transfer transfer =
-      is_probe ? ReadSources(channel, calls.first_descriptor, Address(&probe), 1, 0)
-               : ReadSources(channel, calls.first_descriptor, calls.memory.HostAddress(address),
-                             decision.bytes, decision.offset);
+  const uint64_t to = is_probe ? Address(&probe) : calls.memory.HostAddress(address);
+  const int64_t wanted = is_probe ? 1 : decision.bytes;
+  const int64_t from = is_probe ? 0 : decision.offset;
+  Transfer transfer;
+  if (channel.is_asked != 0) {
+    const int descriptor = calls.first_descriptor + static_cast<int>(channel.first_source);
+    transfer = {wanted, ReadAsked(descriptor, to, wanted, from)};
+  } else {
+    transfer = ReadSources(channel, calls.first_descriptor, to, wanted, from);
+  }
   if (transfer.host_errno != 0) {
     return FailTransfer(calls, static_cast<int32_t>(index), transfer.host_errno);
   }

@@ -13,10 +13,12 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "channels/base/unique_fd.h"
 #include "sandbox/include/zvm.h"
+#include "sandbox/runtime/calls_asked.h"
 
 namespace zerocloud::runtime {
 namespace {
@@ -432,6 +434,68 @@ TEST_F(CallsTest, AnyArgumentsLeaveMemoryAndLimitsIntact) {
     EXPECT_LE(channel.state.puts, channel.state.limits.puts);
     EXPECT_LE(channel.state.put_bytes, channel.state.limits.put_size);
   }
+}
+
+// The other end of an asked channel: answers from `bytes`, or with less than it was asked for.
+void AnswerFrom(int socket, const std::string& bytes, std::int64_t most,
+                std::vector<AskedRange>& asked) {
+  AskedRange range{};
+  while (recv(socket, &range, sizeof range, MSG_WAITALL) == sizeof range) {
+    asked.push_back(range);
+    const std::int64_t size = std::min(range.size, most);
+    std::string_view rest(bytes.data() + range.offset, static_cast<std::size_t>(size));
+    while (!rest.empty()) {  // in pieces
+      const ssize_t sent = send(socket, rest.data(), std::min<std::size_t>(rest.size(), 7), 0);
+      if (sent <= 0) return;
+      rest.remove_prefix(static_cast<std::size_t>(sent));
+    }
+    if (size < range.size) break;
+  }
+  shutdown(socket, SHUT_RDWR);
+}
+
+TEST_F(CallsTest, AsksForJustTheBytesOfEachRead) {
+  int ends[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  const UniqueFd guest_end(ends[0]);
+  UniqueFd host_end(ends[1]);
+  Add(channels::StartChannel(channels::AccessType::kRandomBoth, {9, 100, 0, 0}, 26, false),
+      guest_end.get());
+  channels_.back().is_asked = 1;
+  std::vector<AskedRange> asked;
+  std::thread host(AnswerFrom, host_end.get(), "abcdefghijklmnopqrstuvwxyz", 100, std::ref(asked));
+  EXPECT_EQ(Pread(3, kHeap, 5, 10), 5);
+  EXPECT_EQ(Bytes(kHeap, 5), "klmno");
+  EXPECT_EQ(Pread(3, kHeap, 100, 20), 6);  // cut at the end
+  EXPECT_EQ(Bytes(kHeap, 6), "uvwxyz");
+  EXPECT_EQ(Pread(3, kHeap, 5, 26), 0);
+  EXPECT_EQ(Pread(3, kHeap, 5, -1), -EINVAL);
+  EXPECT_EQ(Pread(3, kText, 5, 0), -EINVAL);
+  shutdown(guest_end.get(), SHUT_RDWR);
+  host.join();
+  ASSERT_EQ(asked.size(), 2U);
+  EXPECT_EQ(asked[0].offset, 10);
+  EXPECT_EQ(asked[0].size, 5);
+  EXPECT_EQ(asked[1].offset, 20);
+  EXPECT_EQ(asked[1].size, 6);
+  EXPECT_EQ(ended_sessions, 0);
+}
+
+TEST_F(CallsTest, AnAnswerThatIsTooShortEndsTheSession) {
+  int ends[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  const UniqueFd guest_end(ends[0]);
+  const UniqueFd host_end(ends[1]);
+  Add(channels::StartChannel(channels::AccessType::kRandomBoth, {9, 100, 0, 0}, 26, false),
+      guest_end.get());
+  channels_.back().is_asked = 1;
+  std::vector<AskedRange> asked;
+  std::thread host(AnswerFrom, host_end.get(), "abcdefghijklmnopqrstuvwxyz", 3, std::ref(asked));
+  EXPECT_EQ(Pread(3, kHeap, 5, 10), -EIO);
+  host.join();
+  EXPECT_EQ(ended_sessions, 1);
+  EXPECT_EQ(block_.end_cause, EndCause::kChannelIo);
+  EXPECT_EQ(block_.host_errno, EIO);
 }
 
 }  // namespace

@@ -39,6 +39,9 @@ struct SessionChannel {
   // The guest finds the file in its memory, read-only (mapped.h). Not in a session that may fork.
   bool is_mapped = false;
   bool is_immutable = false;  // nobody ever changes the file, so it is mapped without a copy
+  // `file` is a socket, and who holds the other end answers which bytes of `size` are asked for
+  // (calls_asked.h). Only to be read, and not in a session that may fork.
+  bool is_asked = false;
   // Further sources, up to 15: they vote on what is read and all get what is written (transfer.h).
   // Of `size` like the first, or streams like it.
   std::vector<UniqueFd> replicas = {};

@@ -125,7 +125,7 @@ struct BlockChannel {
   // Written by the launcher, a bit for each source of several that are read.
   uint32_t failed_sources;    // could not be read, and was not asked again
   uint32_t outvoted_sources;  // gave other bytes than two others
-  uint32_t reserved;
+  uint32_t is_asked;          // calls_asked.h: it has one source then
 };
 
 struct SessionBlock {

@@ -65,6 +65,14 @@ Result<void> Complete(SessionRequest& request) {
     if (channel.replicas.size() >= kMaxSources) {
       return Fail(ErrorCode::kInvalid, channel.spec.alias + " has more than 16 sources");
     }
+    if (!channel.is_asked) continue;
+    if (MayFork(request) || channel.is_mapped || channel.is_stream || channel.size == 0 ||
+        channel.spec.is_writable() || !channel.replicas.empty()) {
+      return Fail(ErrorCode::kInternal,
+                  channel.spec.alias +
+                      " is asked for bytes: it must be one input of known length, not mapped, in a "
+                      "session that cannot fork");
+    }
   }
   if (!MayFork(request)) return {};
   for (const SessionChannel& channel : request.channels) {
@@ -240,6 +248,7 @@ Result<UniqueFd> Session::State::MakeBlock(const SessionRequest& request, const 
     BlockChannel& channel = *new (&block->channels()[i]) BlockChannel{};
     channel.state = facts[i].state;
     channel.wants_digest = request.channels[i].spec.wants_digest ? 1 : 0;
+    channel.is_asked = request.channels[i].is_asked ? 1 : 0;
     channels::DigestInit(channel.digest, request.digest_kind);
     channel.first_source = block->source_count;
     channel.source_count = 1 + static_cast<std::uint32_t>(request.channels[i].replicas.size());

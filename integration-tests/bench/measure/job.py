@@ -71,6 +71,8 @@ def job_texts(smoke):
 
 def build_job(smoke):
     examples = ROOT / "docs/examples/wordcount"
+    for kind in ("native", "guest"):
+        (places.work / kind).mkdir(exist_ok=True)
     wraps = "-Wl,--wrap=main,--wrap=fopen,--wrap=opendir"
     for name in ("map", "reduce"):
         files = [examples / f"{name}.c", examples / "combine.c"]

@@ -50,17 +50,19 @@ class FakeStore : public store::ObjectStore {
     }
     return std::vector<std::string>(names.begin(), names.end());
   }
-  Result<std::vector<std::string>> ListObjects(const store::Caller&, const std::string&,
-                                               const std::string& container,
-                                               const std::string& prefix, std::size_t) override {
+  Result<std::vector<store::ListedObject>> ListObjects(const store::Caller&, const std::string&,
+                                                       const std::string& container,
+                                                       const std::string& prefix,
+                                                       std::size_t) override {
     const std::lock_guard lock(mutex);
-    std::vector<std::string> names;
+    std::vector<store::ListedObject> listed;
     std::string start = container;
     start.append("/").append(prefix);
     for (const auto& [key, bytes] : objects) {
-      if (key.starts_with(start)) names.push_back(key.substr(container.size() + 1));
+      if (!key.starts_with(start)) continue;
+      listed.push_back({key.substr(container.size() + 1), Info(bytes), {}});
     }
-    return names;
+    return listed;
   }
   Result<void> CheckWritable(const store::Caller&, const store::ObjectPath& path) override {
     const std::lock_guard lock(mutex);

@@ -1,0 +1,475 @@
+"""Jobs on the host that holds the objects: what lies there is opened in place, after Swift has allowed
+it, and everything else is read by HTTP, with the same bytes."""
+
+import hashlib
+import http.client
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import unittest
+import urllib.parse
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import jobs_test  # noqa: E402
+from framework import swift_front  # noqa: E402
+from framework.jobs import GUESTS, REPORT, JobTest, device, group, poured  # noqa: E402
+from framework.service import ACCOUNT, Service  # noqa: E402
+from framework.swift_cluster import SwiftCluster  # noqa: E402
+from framework.tracing import Tracer  # noqa: E402
+
+
+def setUpModule():
+    swift_front.start_cluster(nodes=1)
+
+
+def tearDownModule():
+    swift_front.stop_cluster()
+
+
+def copies(path, device_name="stdin"):
+    source = "-" if device_name == "stdin" else f"/dev/{device_name}"
+    return [group("each", "copy", f"{source} -", [device(device_name, path), "stdout"])]
+
+
+class LocalInputs(swift_front.BesideSwift, jobs_test.Inputs):
+    pass
+
+
+class LocalOutputs(swift_front.BesideSwift, jobs_test.Outputs):
+    pass
+
+
+class LocalTest(swift_front.BesideSwift, JobTest):
+    """With words for where sessions found their objects."""
+
+    def places(self, report):
+        """For each session, "local" or why not."""
+        return ["local" if session["local"] else session["why_not_local"]
+                for session in report["sessions"]]
+
+    def read(self, path, device_name="stdin"):
+        """A job that copies objects to its answer: the bytes, and where they were read."""
+        report = self.report(copies(path, device_name))
+        self.assertEqual(report["local_sessions"], self.places(report).count("local"))
+        return report.get("body"), self.places(report)
+
+    def data_files(self):
+        """All .data files on the devices."""
+        return {path for path in self.swift.devices().glob("*/objects*/*/*/*/*.data")}
+
+
+class SeenFromOutside(LocalTest):
+    """The report says so; here the kernel and Swift say so too."""
+
+    def gets(self, container):
+        """The GET and HEAD requests for objects of a container that Swift's servers have logged."""
+        pattern = re.compile(rf"(GET|HEAD)[ \"/].*/{ACCOUNT}/{container}/\w")
+        return [line for name in ("proxy", "object-1") for line in self.swift.log(name).splitlines()
+                if pattern.search(line)]
+
+    def test_plain_objects_are_opened_on_disk_and_not_asked_for(self):
+        why_not = Tracer.why_not()
+        if why_not:
+            self.skipTest(why_not)
+        self.put("seen", b"")
+        before = self.data_files()
+        self.fill("seen", **{f"o{i}": f"text {i} ".encode() for i in range(20)})
+        stored = self.data_files() - before
+        self.assertEqual(len(stored), 20)
+        with Tracer(self.service.process.pid, self.directory / "strace") as tracer:
+            body, places = self.read("seen/o*")
+        self.assertEqual(body.split(), " ".join(f"text {i}" for i in sorted(range(20), key=str)).split())
+        self.assertEqual(places, ["local"] * 20)
+        opened = [path for path in tracer.opened() if path in stored]
+        self.assertEqual(sorted(opened), sorted(stored))
+        self.assertEqual(self.gets("seen"), [])
+        # The log would show them.
+        self.get("seen/o1")
+        self.assertEqual(len(self.gets("seen")), 2)
+
+    def test_a_session_holds_the_file_itself(self):
+        self.put("in/o", poured(100_000))
+        thread, answer, sessions = jobs_test.WhileAJobRuns.start(
+            self, [group("g", "copy", "--wait - -", [device("stdin", "in/o"), "stdout"])])
+        os.kill(sessions[0], signal.SIGSTOP)
+        links = {os.readlink(link) for link in pathlib.Path(f"/proc/{sessions[0]}/fd").iterdir()}
+        os.kill(sessions[0], signal.SIGCONT)
+        thread.join()
+        self.assertTrue(answer[0].body == poured(100_000))
+        self.assertEqual(len(links & {str(path) for path in self.data_files()}), 1, links)
+
+    started = jobs_test.WhileAJobRuns.started
+
+    def test_nothing_is_opened_for_those_who_may_not_read(self):
+        why_not = Tracer.why_not()
+        if why_not:
+            self.skipTest(why_not)
+        self.put("in/o", b"secret")
+        self.service.request("POST", f"/v1/{ACCOUNT}/programs", headers={"X-Container-Read": "test2:*"})
+        token = {"X-Auth-Token": self.service.token("test2:tester2", "testing2")}
+        programs = f"swift://{ACCOUNT}/programs/copy"
+        with Tracer(self.service.process.pid, self.directory / "strace") as tracer:
+            for path in ("in/o", "in/*"):
+                job = [{"name": "g", "exec": {"path": programs, "args": "- -"},
+                        "devices": [{"name": "stdin", "path": f"swift://{ACCOUNT}/{path}"}, {"name": "stdout"}]}]
+                response = self.service.job(job, target="/v1/AUTH_test2", headers=token)
+                self.assertEqual(response.status, 403, response.body)
+                self.assertNotIn(b"secret", response.body)
+        secret = {path for path in self.data_files() if path.read_bytes() == b"secret"}
+        self.assertEqual(len(secret), 1)
+        self.assertEqual(secret & set(tracer.opened()), set())
+
+
+class Rights(LocalTest):
+    """A reader's rights are the container's; Swift's word counts on both ways of asking."""
+
+    def as_reader(self, acl, path):
+        self.put("in/o", b"text")
+        for container, rights in (("in", acl), ("programs", "test:tester3")):
+            self.service.request("POST", f"/v1/{ACCOUNT}/{container}", headers={"X-Container-Read": rights})
+        # Who may run jobs in an account owns it, so the reader has one of its own.
+        token = {"X-Auth-Token": self.service.token("test2:tester2", "testing2")}
+        self.service.request("POST", f"/v1/{ACCOUNT}/programs", headers={"X-Container-Read": "test2:tester2"})
+        job = [{"name": "g", "exec": {"path": f"swift://{ACCOUNT}/programs/copy", "args": "- -"},
+                "devices": [{"name": "stdin", "path": f"swift://{ACCOUNT}/{path}"}, {"name": "stdout"}]}]
+        return self.service.job(job, target="/v1/AUTH_test2", headers={**token, **REPORT})
+
+    def test_who_may_read_is_served_in_place(self):
+        for path in ("in/o", "in/*"):
+            answer = self.as_reader("test2:tester2", path)
+            self.assertEqual(answer.status, 200, answer.body)
+            self.assertEqual(json.loads(answer.body)["local_sessions"], 1)
+
+    def test_a_right_to_read_without_listings_holds_for_one_object_only(self):
+        self.assertEqual(self.as_reader(".r:*", "in/o").status, 200)
+        self.assertEqual(self.as_reader(".r:*", "in/*").status, 403)
+        self.assertEqual(self.as_reader(".r:*,.rlistings", "in/*").status, 200)
+
+
+class AskedForEachObject(LocalTest):
+    settings = ("/local/listing_seconds=0",)
+
+    def test_a_listing_need_not_be_enough(self):
+        self.fill(**{"vouched-a": b"1", "vouched-b": b"2"})
+        body, places = self.read("in/*")
+        self.assertEqual((body, places), ("12", ["local", "local"]))
+        self.assertEqual(len([line for line in self.swift.log("proxy").splitlines()
+                              if re.search(rf"HEAD /v1/{ACCOUNT}/in/vouched-[ab] ", line)]), 2)
+
+
+class Kinds(LocalTest):
+    """Whatever kind an object is of, a job reads what a client downloads."""
+
+    def setUp(self):
+        super().setUp()
+        # The same program on the downloaded object, with no Swift at all.
+        self.plain = Service(pathlib.Path(tempfile.mkdtemp(dir=self.directory)))
+        self.plain.start()
+        self.addCleanup(self.plain.stop, signal.SIGKILL)
+        for container in ("programs", "in"):
+            self.plain.request("PUT", f"/v1/{ACCOUNT}/{container}")
+        self.plain.request("PUT", f"/v1/{ACCOUNT}/programs/copy", (GUESTS / "jobs-copy").read_bytes())
+
+    def check(self, path, expected):
+        """`expected` is "local" or a pattern of the reason why not."""
+        downloaded = self.get(path)
+        self.assertEqual(downloaded.status, 200)
+        self.plain.request("PUT", f"/v1/{ACCOUNT}/in/o", downloaded.body)
+        alone = self.plain.job(copies("in/o"))
+        self.assertEqual(alone.status, 200, alone.body)
+        pattern = path[:-1] + "*"
+        for name in ("stdin", "input"):
+            for each in (path, pattern):
+                with self.subTest(path=each, device=name):
+                    answer = self.run_job(copies(each, name))
+                    self.assertEqual(answer.status, 200, answer.body[:1000])
+                    self.assertTrue(answer.body == alone.body == downloaded.body)
+                    place, = self.places(self.report(copies(each, name)))
+                    self.assertRegex(place, expected)
+                    self.assertEqual(place == "local", expected == "local")
+
+    def test_plain_objects_of_all_sizes(self):
+        for size in (0, 1, 4096, 1_000_000, 20_000_000):
+            self.put("in/plain", os.urandom(size))
+            self.check("in/plain", "local")
+
+    def test_objects_with_all_that_a_client_may_say_of_them(self):
+        self.put("in/said", b"said", {"X-Object-Meta-Colour": "grün", "Content-Encoding": "x-test",
+                                      "Content-Disposition": "attachment", "X-Delete-After": "3600",
+                                      "Content-Type": "text/x; charset=utf-8"})
+        self.check("in/said", "local")
+
+    def test_an_object_that_was_sent_in_chunks(self):
+        self.put("in/chunked", iter([b"one", b"two"]), chunked=True)
+        self.check("in/chunked", "local")
+
+    def test_an_object_after_a_post(self):
+        self.put("in/posted", b"posted")
+        self.service.request("POST", f"/v1/{ACCOUNT}/in/posted", headers={"X-Object-Meta-A": "b"})
+        self.check("in/posted", "local")
+
+    def test_an_object_that_a_post_made_large(self):
+        self.put("in/part", b"the segment")
+        self.put("in/turned", b"small")
+        self.service.request("POST", f"/v1/{ACCOUNT}/in/turned", headers={"X-Object-Manifest": "in/part"})
+        self.check("in/turned", "segments|another version")
+
+    def test_an_overwritten_object(self):
+        for body in (b"first", b"second, longer", b"3"):
+            self.put("in/again", body)
+        self.check("in/again", "local")
+
+    def test_a_copied_object(self):
+        self.put("in/source", b"copied")
+        self.put("in/copied", b"", {"X-Copy-From": "in/source"})
+        self.check("in/copied", "local")
+
+    def test_a_static_large_object(self):
+        parts = [os.urandom(1_000_000), os.urandom(1_000_001)]
+        manifest = []
+        for i, part in enumerate(parts):
+            self.put(f"out/{i}-part", part)
+            manifest.append({"path": f"/out/{i}-part"})
+        self.put("in/slo?multipart-manifest=put", json.dumps(manifest).encode())
+        self.check("in/slo", "segments")
+        self.check("out/1-part", "local")
+
+    def test_a_dynamic_large_object(self):
+        self.fill("out", **{"seg-1": b"one", "seg-2": b"two"})
+        self.put("in/dlo", b"", {"X-Object-Manifest": "out/seg-"})
+        self.check("in/dlo", "segments")
+
+    def test_links(self):
+        self.put("out/target", b"behind the link")
+        self.put("in/link", b"", {"X-Symlink-Target": "out/target"})
+        self.check("in/link", "link")
+        self.put("in/fixed", b"", {"X-Symlink-Target": "out/target",
+                                   "X-Symlink-Target-Etag": hashlib.md5(b"behind the link").hexdigest()})
+        self.check("in/fixed", "link")
+
+    def test_an_object_with_versions(self):
+        self.put("in/null", b"older than versioning")
+        self.service.request("POST", f"/v1/{ACCOUNT}/in", headers={"X-Versions-Enabled": "true"})
+        for body in (b"old", b"new"):
+            self.put("in/versioned", body)
+        self.check("in/versioned", "version|link|of its own")
+        self.check("in/null", "local")
+        self.remove_versions("in")
+
+    def remove_versions(self, container):
+        token = {"X-Auth-Token": self.service.token()}
+        versions = self.service.request("GET", f"/v1/{ACCOUNT}/{container}?versions&format=json")
+        for entry in json.loads(versions.body):
+            self.service.request("DELETE", f"/v1/{ACCOUNT}/{container}/{entry['name']}"
+                                 f"?version-id={entry['version_id']}", headers=token)
+
+    def test_an_object_whose_old_versions_are_kept_elsewhere(self):
+        self.put("old", b"")
+        self.service.request("POST", f"/v1/{ACCOUNT}/in", headers={"X-Versions-Location": "old"})
+        for body in (b"old", b"new"):
+            self.put("in/kept", body)
+        self.check("in/kept", "local")
+        self.service.request("POST", f"/v1/{ACCOUNT}/in", headers={"X-Remove-Versions-Location": "x"})
+
+    def test_an_erasure_coded_object(self):
+        self.put("ec", b"", {"X-Storage-Policy": "ec"})
+        for size in (10, 3_000_000):
+            self.put("ec/coded", os.urandom(size))
+            self.check("ec/coded", "no replica")
+
+    def test_an_expired_object_is_gone(self):
+        self.put("in/expired", b"x", {"X-Delete-At": str(int(time.time()) + 2)})
+        self.check("in/expired", "local")
+        self.wait_until(lambda: self.get("in/expired").status == 404)
+        self.assertIn("expired", self.names("in"))  # still listed
+        self.refuse(copies("in/expired"), 404)
+        self.refuse(copies("in/e*"), 404)
+
+    def test_names_of_every_kind(self):
+        for name in ("söme name", "a/b//c", "50%", "..", "x\ny", "?q=1", "#", "'\"\\", "+ +"):
+            self.put("in/" + urllib.parse.quote(name, safe=""), name.encode())
+        _, places = self.read("in/*")
+        self.assertEqual(places, ["local"] * 9)
+
+
+class OwnCluster(LocalTest):
+    """For tests that need another cluster, or leave one in disorder."""
+
+    cluster_options = {"nodes": 1}
+
+    def make_service(self):
+        self.addCleanup(swift_front.use_cluster(SwiftCluster(**self.cluster_options).start()))
+        return super().make_service()
+
+
+class Encrypted(OwnCluster):
+    """What Swift encrypts is not read on disk, and never shown as it lies there."""
+
+    cluster_options = {"nodes": 1, "encryption": True}
+
+    def test_is_read_by_http(self):
+        self.put("in/o", b"clear text")
+        for path in ("in/o", "in/*"):
+            read, places = self.read(path)
+            self.assertEqual(read, "clear text")
+            self.assertRegex(places[0], "encrypted|another version")
+        self.put("in/o", b"")  # nothing of which is encrypted
+        self.assertEqual(self.read("in/*")[0], "")
+
+
+class MeanwhileLocal(swift_front.BesideSwift, jobs_test.WhileAJobRuns):
+    """Deleted or replaced while a session reads: the old bytes to the end."""
+
+
+# These are of the embedded store, or have nothing to do with objects.
+for name in [name for name in dir(MeanwhileLocal) if name.startswith("test_")]:
+    if "input" not in name:
+        setattr(MeanwhileLocal, name, None)
+
+
+class BadInput(OwnCluster):
+    """Rings, configurations and files as they should not be."""
+
+    def make_service(self):
+        service = super().make_service()
+        self.conf = self.directory / "conf"
+        shutil.copytree(self.swift.swift_dir, self.conf)
+        service.arguments[-1] = str(self.conf)
+        return service
+
+    def restart(self):
+        self.service.stop()
+        self.start_again()
+
+    def start_again(self):
+        self.service.start()
+        self.warm_up()
+        self.quiet = self.files()
+
+    def only_file(self):
+        """The .data file of the one object in container `in`."""
+        found = [path for path in self.data_files()
+                 if f"/{ACCOUNT}/in/".encode() in os.getxattr(path, "user.swift.metadata")]
+        self.assertEqual(len(found), 1)
+        return found[0]
+
+    def replace(self, name, text):
+        (self.conf / "new").write_bytes(text)
+        os.rename(self.conf / "new", self.conf / name)
+
+    def test_a_ring_is_read_again_and_a_broken_one_is_not_taken(self):
+        self.put("in/o", b"text")
+        self.assertEqual(self.read("in/o"), ("text", ["local"]))
+        good = (self.conf / "object.ring.gz").read_bytes()
+        self.replace("object.ring.gz", good[:-10])
+        for _ in range(3):
+            self.assertEqual(self.read("in/o"), ("text", ["local"]))
+        complaints = [line for line in (self.directory / "log").read_text().splitlines()
+                      if "object.ring.gz" in line]
+        self.assertEqual(len(complaints), 1, complaints)
+        # A ring of other hosts is a good one, and leads to no file here.
+        self.swift.command(do="ring", file=str(self.conf / "other.gz"), part_power=6, replicas=1,
+                           devices=[{"zone": 1, "ip": "192.0.2.1", "port": 6200, "device": "d1"}])
+        os.rename(self.conf / "other.gz", self.conf / "object.ring.gz")
+        self.assertEqual(self.read("in/o"), ("text", ["the rings place it on other hosts"]))
+        self.assertEqual(self.read("in/*")[0], "text")
+        self.replace("object.ring.gz", good)
+        self.assertEqual(self.read("in/o"), ("text", ["local"]))
+
+    def test_a_broken_ring_or_none_is_told_at_the_start(self):
+        for text in (b"", b"garbage", (self.conf / "object.ring.gz").read_bytes()[:100]):
+            self.replace("object.ring.gz", text)
+            self.service.stop()
+            with self.assertRaisesRegex(RuntimeError, "object.ring.gz"):
+                self.service.start()
+            self.service.stop()
+        shutil.copy(self.swift.swift_dir / "object.ring.gz", self.conf)
+        self.start_again()
+
+    def test_another_hash_suffix_finds_nothing(self):
+        text = (self.conf / "swift.conf").read_text().replace("suffix = tests", "suffix = wrong")
+        self.replace("swift.conf", text.encode())
+        self.restart()
+        self.put("in/o", b"text")
+        body, places = self.read("in/o")
+        self.assertEqual(body, "text")
+        self.assertIn("no replica", places[0])
+
+    def test_a_link_in_the_tree_is_not_followed(self):
+        self.put("in/o", b"text")
+        file = self.only_file()
+        hidden = file.with_name("hidden")
+        os.rename(file, hidden)
+        os.symlink(hidden, file)
+        body, places = self.read("in/o")
+        self.assertEqual(body, "text")  # Swift itself follows it
+        self.assertIn("symbolic link", places[0])
+        os.unlink(file)
+        os.rename(hidden, file)
+
+    def test_damaged_metadata_are_not_believed(self):
+        """Swift itself finds the damage too and puts the file away, so the job fails."""
+        for damage in ("missing", "cut", "foreign"):
+            with self.subTest(damage):
+                self.put("in/o", b"text")
+                file = self.only_file()
+                pickled = os.getxattr(file, "user.swift.metadata")
+                if damage == "missing":
+                    os.removexattr(file, "user.swift.metadata")
+                elif damage == "cut":
+                    os.setxattr(file, "user.swift.metadata", pickled[:-20])
+                else:
+                    os.setxattr(file, "user.swift.metadata", b"cos\nsystem\n(S'touch /tmp/owned'\ntR.")
+                self.refuse(copies("in/*"), 404)
+                self.assertFalse(os.path.exists("/tmp/owned"))
+
+    def test_a_file_shorter_than_its_metadata_is_not_read(self):
+        self.put("in/o", b"a longer text")
+        os.truncate(self.only_file(), 5)
+        answer = self.run_job(copies("in/*"))
+        self.assertNotEqual(answer.status, 200)
+        self.assertNotIn(b"a lon\n", answer.body)
+
+    def test_a_file_of_another_object_is_not_read(self):
+        self.put("out/other", b"secret")
+        secret = [path for path in self.data_files() if path.read_bytes() == b"secret"][0]
+        self.put("in/o", b"mine!!")
+        mine = self.only_file()
+        # As if an operator had restored files into the wrong places.
+        mine.write_bytes(b"secret")
+        for name in os.listxattr(secret):
+            os.setxattr(mine, name, os.getxattr(secret, name))
+        answer = self.run_job(copies("in/*"))
+        self.assertNotIn(b"secret", answer.body)
+        self.assertNotEqual(answer.status, 200)
+
+
+@unittest.skipUnless(os.environ.get("ZEROCLOUD_SWIFT_FULL"), "four nodes: ./test.sh --swift-full")
+class SomeAreElsewhere(OwnCluster):
+    """Three replicas on four hosts: the fourth part of the objects is not on this one."""
+
+    settings = ("/local/addresses=127.0.0.2",)
+    node = 2
+    cluster_options = {"nodes": 4}
+
+    def test_and_are_read_by_http(self):
+        for i in range(60):
+            self.put(f"in/o{i:02}", f"{i} ".encode())
+        body, places = self.read("in/*")
+        self.assertEqual(body.split(), [str(i) for i in range(60)])
+        here = {path for path in self.swift.devices(2).glob("*/objects/*/*/*/*.data")
+                if f"/{ACCOUNT}/in/".encode() in os.getxattr(path, "user.swift.metadata")}
+        self.assertEqual(places.count("local"), len(here))
+        self.assertGreater(places.count("local"), 30)
+        self.assertGreater(len(places) - places.count("local"), 3)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
