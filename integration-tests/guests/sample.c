@@ -1,5 +1,5 @@
-/* sample LENGTH COUNT SIZE SEED: reads COUNT pieces of SIZE bytes of /dev/input, which has LENGTH, here and
- * there, and prints a sum of what it read (FNV-1a, 64 bits). */
+/* sample LENGTH COUNT SIZE SEED: reads COUNT pieces of SIZE bytes of /dev/input, which has LENGTH,
+ * here and there, and prints a sum of what it read (FNV-1a, 64 bits). */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
