@@ -177,7 +177,7 @@ class LinksPeer : public testing::Test {
     });
     // One who is no session, or no longer there, is passed over.
     Send(Reach(port), "GET / HTTP/1.1\r\nHost: none\r\n\r\n");
-    Reach(port);
+    EXPECT_TRUE(Reach(port).is_open());
     peer_ = Reach(port);
     ASSERT_TRUE(SendAll(peer_.get(), MakeGreeting(7), patience_));
     std::array<std::byte, kWelcome.size()> welcome{};
