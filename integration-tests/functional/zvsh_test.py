@@ -296,7 +296,7 @@ class Trace(ZvshTest):
         trace = self.read("zvsh.trace.log")
         for line in trace.splitlines():
             self.assertRegex(line, r"^\d+\.\d{6} \[\d+\.\d{6}\]: ")
-        stages = ["manifest parsed", "program verified", "session started", "untrusted code", "pwrite(1, ",
+        stages = ["manifest parsed", "program verified", "untrusted code", "pwrite(1, ",
                   "exit(0)", "session ended", "done: ok"]
         places = [trace.find(f"]: {stage}") for stage in stages]
         self.assertEqual(places, sorted(places), trace)
