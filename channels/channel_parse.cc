@@ -79,11 +79,8 @@ HostResult<NetworkAddress> ParseHostAndPort(std::string_view source, std::string
   if (ip && address.port == 0) {
     return Invalid(fmt::format("'{}' has no port; only a node number may go without", source));
   }
-  if (address.port == 0) {
-    address.node = static_cast<std::uint32_t>(*number);
-  } else {
-    address.ip = ip ? *ip : static_cast<std::uint32_t>(*number);
-  }
+  const auto value = ip ? *ip : static_cast<std::uint32_t>(number.value_or(0));
+  (address.port == 0 ? address.node : address.ip) = value;
   return address;
 }
 

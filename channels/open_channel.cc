@@ -347,7 +347,7 @@ HostResult<void> WaitForWriter(const OpenedSource& fifo,
   }
   if (!has_writer) {
     return FailHost(HostStatus::kInterrupted, ErrorCode::kTimeout,
-                    "nobody opened a FIFO for writing before the timeout");
+                    fifo.where + ": nobody opened this FIFO for writing before the timeout");
   }
   return {};
 }
@@ -399,7 +399,10 @@ HostResult<std::vector<OpenedChannel>> OpenChannels(std::vector<CheckedChannel> 
     OpenedChannel& result = opened.emplace_back();
     result.size = channel.size;
     result.is_stream = channel.is_stream;
-    for (CheckedSource& source : channel.sources) result.sources.push_back(std::move(source.open));
+    for (CheckedSource& source : channel.sources) {
+      source.open.where = fmt::format("{}source: {}", channel.where, source.label);
+      result.sources.push_back(std::move(source.open));
+    }
   }
   return opened;
 }

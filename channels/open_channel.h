@@ -37,6 +37,7 @@ namespace zerocloud::channels {
 struct OpenedSource {
   UniqueFd file;  // close-on-exec, blocking; not open for a network source
   bool is_stream = false;
+  std::string where = {};  // "MANIFEST 7: Channel: source: alias (path)", for messages
 };
 
 struct OpenedChannel {

@@ -191,6 +191,7 @@ TEST_F(OpenChannel, StopsWaitingForAWriterAtTheDeadline) {
   const auto waited = WaitForWriters(*reader, steady_clock::now() + std::chrono::milliseconds(20));
   ASSERT_FALSE(waited.has_value());
   EXPECT_EQ(waited.error().status, HostStatus::kInterrupted);
+  EXPECT_THAT(waited.error().error.message, HasSubstr(Path("fifo") + "): nobody opened"));
 }
 
 TEST_F(OpenChannel, RefusesDirectoriesAndSockets) {

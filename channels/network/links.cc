@@ -218,7 +218,7 @@ class Link {
   Result<void> PassOn(std::span<const std::byte> data) {
     report_.bytes += data.size();
     if (!is_draining_ && !data.empty()) {
-      const auto sent = SendAll(local_.get(), data, session_.patience());
+      auto sent = SendAll(local_.get(), data, session_.patience());
       if (sent) return {};
       if (IsOurDecision(sent.error())) return sent;
       // The session has ended, well or not: it is not known yet. The writer shall not hang.

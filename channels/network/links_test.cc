@@ -185,7 +185,7 @@ class LinksPeer : public testing::Test {
     opens.join();
     in_ = reader_->TakeSessionEnd(0);
   }
-  UniqueFd Reach(std::uint16_t port) const {
+  [[nodiscard]] UniqueFd Reach(std::uint16_t port) const {
     while (true) {
       auto connected = Connect(kLoopback, port, patience_);
       if (connected) return std::move(*connected);

@@ -23,6 +23,7 @@ TEST(NameService, ParcelHasItsDocumentedBytes) {
       .node = 1, .binds = {{2, 0x1234}}, .connects = {{0x7f000001, 80}, {3, 0}}};
   const auto bytes = EncodeParcel(parcel);
   std::vector<int> numbers;
+  numbers.reserve(bytes.size());
   for (const std::byte byte : bytes) numbers.push_back(std::to_integer<int>(byte));
   EXPECT_THAT(numbers, ElementsAre(0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2,  //
                                    0, 0, 0, 2, 0x12, 0x34,              //

@@ -184,6 +184,7 @@ TEST(Manifest, CheckFindsEveryMistake) {
       "Channel = /dev/null, /dev/stdout, 0, 0, 0, 0, 1, 1\n"
       "Channel = /dev/null, /dev/stdout, 0, 0, 0, 0, 1, 1\n");
   std::vector<std::size_t> lines;
+  lines.reserve(check.errors.size());
   for (const auto& mistake : check.errors) lines.push_back(mistake.line);
   EXPECT_THAT(lines, testing::ElementsAre(1, 2, 3, 5, 7, 0));
   EXPECT_EQ(check.errors.back().error.error.message, "MANIFEST: not specified: Program");

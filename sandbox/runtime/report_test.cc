@@ -202,10 +202,12 @@ TEST(Report, TimeoutAndDiskQuotaAreLimits) {
   RunReport report = Report(session);
   report.timeout_seconds = 5;
   EXPECT_THAT(RenderJson(report), HasSubstr(R"("limits_hit":[{"limit":"timeout","value":5}])"));
-  report.session->cause = Cause::kCpuLimit;
+  session.cause = Cause::kCpuLimit;
+  report.session = session;
   report.cpu_limit = std::chrono::microseconds(7000);
   EXPECT_THAT(RenderJson(report), HasSubstr(R"("limits_hit":[{"limit":"cpu_us","value":7000}])"));
-  report.session->cause = Cause::kMemoryLimit;
+  session.cause = Cause::kMemoryLimit;
+  report.session = session;
   report.memory_limit = 8192;
   EXPECT_THAT(RenderJson(report),
               HasSubstr(R"("limits_hit":[{"limit":"resident_bytes","value":8192}])"));
@@ -217,12 +219,13 @@ TEST(Report, TimeoutAndDiskQuotaAreLimits) {
 }
 
 TEST(Report, JsonTellsWhatTheSessionMayHave) {
-  RunReport report = Report(Exited());
+  SessionReport session = Exited();
+  session.peak_memory = 4096;
+  RunReport report = Report(session);
   report.memory_size = 67108864;
   report.timeout_seconds = 5;
   report.mapped = {{"/dev/stdin", true}, {"/dev/stdout", false}};
   report.has_readiness = true;
-  report.session->peak_memory = 4096;
   std::string json = RenderJson(report);
   EXPECT_TRUE(IsValidJson(json)) << json;
   EXPECT_THAT(json,

@@ -335,7 +335,6 @@ TEST_F(ZerovmOutputs, GoodFilesOutvoteABadOne) {
   Write("b", "evil");
   Write("c", "good");
   CopyText("");
-  const std::string kRest = ", 1, 9, 99, 0, 0";
   manifest_.standard_in = "Channel = " + Path("a") + ";" + Path("b") + ";" + Path("c") +
                           ", /dev/stdin, 0, 0, 9, 99, 0, 0";
   manifest_.standard_out =

@@ -237,7 +237,9 @@ TEST_F(Zerovm, StopsAtTheTimeoutWhenNobodyOpensAFifo) {
   ASSERT_EQ(::mkfifo(Path("fifo").c_str(), 0600), 0);
   manifest_.standard_in = Channel(Path("fifo"), "/dev/stdin, 0, 0, 9, 99, 0, 0");
   manifest_.timeout = "Timeout = 1";
-  EXPECT_EQ(Start().exit_code, 4);
+  const Outcome run = Start();
+  EXPECT_EQ(run.exit_code, 4);
+  EXPECT_THAT(run.lines[5], testing::StartsWith("MANIFEST 5: Channel: source: /dev/stdin ("));
 }
 
 TEST_F(Zerovm, EndsTheSessionWhenTheHostCannotWrite) {
