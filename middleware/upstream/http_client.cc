@@ -250,7 +250,7 @@ Result<std::unique_ptr<HttpClient>> HttpClient::Start(ClientOptions options) {
   auto state = std::make_unique<State>(std::move(options));
   if (kGlobal == CURLE_OK) state->multi = curl_multi_init();
   if (state->multi == nullptr) return Fail(ErrorCode::kInternal, "libcurl cannot be started");
-  const auto at_once = static_cast<long>(options.requests_at_once);
+  const auto at_once = static_cast<long>(state->options.requests_at_once);
   curl_multi_setopt(state->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, at_once);
   curl_multi_setopt(state->multi, CURLMOPT_MAXCONNECTS, at_once);
   state->thread = std::thread([raw = state.get()] { raw->Loop(); });

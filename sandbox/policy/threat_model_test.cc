@@ -38,7 +38,7 @@ std::set<std::string> FindAll(const std::string& text, const std::string& patter
 std::set<std::string> AllTests() {
   std::set<std::string> tests;
   const std::regex regex(R"(\bTEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\))");
-  for (const char* folder : {"channels", "sandbox"}) {
+  for (const char* folder : {"channels", "middleware", "sandbox"}) {
     for (const auto& entry : std::filesystem::recursive_directory_iterator(kSource / folder)) {
       if (!entry.path().filename().string().ends_with("_test.cc")) continue;
       const std::string text = ReadFile(entry.path());
