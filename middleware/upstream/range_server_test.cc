@@ -16,10 +16,16 @@ namespace {
 using runtime::AskedRange;
 using ::testing::HasSubstr;
 
+// A place in the object with 1000 bytes behind it.
+std::int64_t NextOffset(std::minstd_rand& random) {
+  return static_cast<std::int64_t>(random() % (20'000'001 - 1000));
+}
+
 class RangeServerTest : public testing::Test {
  protected:
   RangeServerTest() {
     std::minstd_rand random(7);
+    object_.resize(20'000'001);
     for (char& c : object_) c = static_cast<char>(random());
   }
   void Serve() {
@@ -56,7 +62,12 @@ class RangeServerTest : public testing::Test {
         << offset << " " << size;
   }
 
-  std::string object_ = std::string(20'000'001, '\0');
+  // Why it failed, or nothing.
+  [[nodiscard]] std::string Failure() const {
+    return failure_->Get().value_or(Error{ErrorCode::kInternal, ""}).message;
+  }
+
+  std::string object_;
   std::mutex mutex_;
   std::uint64_t fetched_ = 0;
   int fetches_ = 0;
@@ -71,14 +82,13 @@ TEST_F(RangeServerTest, FetchesLittleMoreThanWhatIsReadHereAndThere) {
   std::minstd_rand random(1);
   std::int64_t read = 0;
   for (int i = 0; i < 200; ++i) {
-    const std::int64_t offset = random() % (20'000'001 - 1000);
-    ExpectRead(offset, 1000);
+    ExpectRead(NextOffset(random), 1000);
     read += 1000;
   }
   EXPECT_LE(fetched_, 200 * 2 * 4096U);
   const std::uint64_t before = fetched_;
   random.seed(1);
-  for (int i = 0; i < 200; ++i) ExpectRead(random() % (20'000'001 - 1000), 1000);
+  for (int i = 0; i < 200; ++i) ExpectRead(NextOffset(random), 1000);
   EXPECT_EQ(fetched_, before);  // nothing twice
   EXPECT_EQ(read, 200'000);
 }
@@ -110,7 +120,7 @@ TEST_F(RangeServerTest, ClosesWhereAFetchFailsAndKeepsTheReason) {
   ExpectRead(5'000'000, 10);  // kept
   Ask(0, 10);
   EXPECT_EQ(Answer(10), "");
-  EXPECT_EQ(failure_->Get()->message, "replaced");
+  EXPECT_EQ(Failure(), "replaced");
 }
 
 TEST_F(RangeServerTest, RefusesQuestionsBeyondTheObject) {
@@ -126,13 +136,13 @@ TEST_F(RangeServerTest, RefusesQuestionsBeyondTheObject) {
     Serve();
     Ask(offset, size);
     EXPECT_EQ(Answer(1), "");
-    EXPECT_THAT(failure_->Get()->message, HasSubstr("does not have"));
+    EXPECT_THAT(Failure(), HasSubstr("does not have"));
   }
   EXPECT_EQ(fetches_, 0);
 }
 
 TEST_F(RangeServerTest, EndsWithItsSessionsOrByItself) {
-  for (int i = 0; i < 50; ++i) {
+  for (std::int64_t i = 0; i < 50; ++i) {
     Serve();
     ExpectRead(i * 100'000, 100);
   }
