@@ -461,28 +461,29 @@ std::string RenderJson(const RunReport& report) {
 }
 
 std::string RenderTrace(const RunReport& report) {
-  // The calls go where their time puts them, between two stages.
+  struct Event {
+    std::chrono::nanoseconds at;
+    std::string what;
+  };
+  std::vector<Event> events;
+  if (report.session) {
+    for (const TracedCall& call : report.session->trace) {
+      const auto start = report.session_start + call.start;
+      events.push_back({start, "untrusted code"});
+      events.push_back({call.end ? report.session_start + *call.end : start, CallText(call)});
+    }
+  }
+  for (const RunStage& stage : report.stages) {
+    events.push_back({stage.since_start, OneLine(stage.name)});
+  }
+  // The session runs beside its parent: a stage may be noted in the middle of a call.
+  std::ranges::stable_sort(events, {}, &Event::at);
   std::string text;
   std::chrono::nanoseconds before{0};
-  const auto put = [&](std::chrono::nanoseconds at, const std::string& what) {
-    text += fmt::format("{:.6f} [{:.6f}]: {}\n", std::chrono::duration<double>(at).count(),
-                        std::chrono::duration<double>(at - before).count(), what);
-    before = at;
-  };
-  std::size_t next = 0;
-  const std::vector<TracedCall> none;
-  const std::vector<TracedCall>& calls = report.session ? report.session->trace : none;
-  const auto put_calls_until = [&](std::chrono::nanoseconds until) {
-    for (; next < calls.size(); ++next) {
-      const auto start = report.session_start + calls[next].start;
-      if (start > until) return;
-      put(start, "untrusted code");
-      put(calls[next].end ? report.session_start + *calls[next].end : start, CallText(calls[next]));
-    }
-  };
-  for (const RunStage& stage : report.stages) {
-    put_calls_until(stage.since_start);
-    put(stage.since_start, OneLine(stage.name));
+  for (const Event& event : events) {
+    text += fmt::format("{:.6f} [{:.6f}]: {}\n", std::chrono::duration<double>(event.at).count(),
+                        std::chrono::duration<double>(event.at - before).count(), event.what);
+    before = event.at;
   }
   if (report.session && report.session->untraced_calls > 0) {
     text += fmt::format("{} more calls were not noted\n", report.session->untraced_calls);

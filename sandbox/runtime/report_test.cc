@@ -285,6 +285,25 @@ TEST(Report, TraceShowsStagesAndCallsInTheirOrder) {
             "2 more calls were not noted\n");
 }
 
+// On a busy host the session may be in its first call before its parent notes that it started.
+TEST(Report, TraceShowsAStageNotedInTheMiddleOfACallThere) {
+  using std::chrono::microseconds;
+  SessionReport session = Exited();
+  session.trace = {{.number = ZVM_CALL_PREAD,
+                    .arguments = {0, 0x400000, 10, 5},
+                    .start = microseconds(10),
+                    .end = microseconds(300),
+                    .result = 10}};
+  RunReport report = Report(session);
+  report.session_start = microseconds(1000);
+  report.stages = {{"session started", microseconds(1100)}, {"session ended", microseconds(2000)}};
+  EXPECT_EQ(RenderTrace(report),
+            "0.001010 [0.001010]: untrusted code\n"
+            "0.001100 [0.000090]: session started\n"
+            "0.001300 [0.000200]: pread(0, 0x400000, 10, 5) = 10\n"
+            "0.002000 [0.000700]: session ended\n");
+}
+
 TEST(Report, JsonIsValidForEveryByte) {
   const std::string kBad[] = {"\xff",         "\xc0\x80",         "\xe0\x80\x80",
                               "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf0\x80\x80\x80",
