@@ -23,8 +23,8 @@ class Proof {
 
   void Run() {
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(options_.seconds);
-    while (!progress_.is_caught && progress_.changed < options_.instructions &&
-           std::chrono::steady_clock::now() < end) {
+    while (!progress_.is_caught && !progress_.is_to_stop &&
+           progress_.changed < options_.instructions && std::chrono::steady_clock::now() < end) {
       const Bytes snippet = corpus_.PickSnippet(random_);
       const std::vector<bool> starts = FindStarts(snippet);
       // A snippet that is not accepted as it stands would only waste mutants.

@@ -29,6 +29,7 @@ struct Progress {
   std::uint64_t accepted_changed;       // of these
   std::uint64_t executed;               // runs
   std::uint64_t stepped, faults, traps, timeouts;
+  volatile bool is_to_stop;  // set by who started it: end early, with what there is
   bool is_caught;
   bool is_running;  // in the harness
   char finding[400];
@@ -36,8 +37,9 @@ struct Progress {
   unsigned char code[kMaxCodeSize];
 };
 
-// Goes on until an escape is found or the time or the instructions are used up. Call it in a
-// process of its own: it takes the low 4 GiB and the signals, and what escapes may end it.
+// Goes on until an escape is found, the time or the instructions are used up, or it is to stop.
+// Call it in a process of its own: it takes the low 4 GiB and the signals, and what escapes may end
+// it.
 void RunProof(const ProofOptions& options, Progress& progress);
 
 }  // namespace zerocloud::proof

@@ -1,13 +1,17 @@
 // zvm-proof: mutates accepted programs, asks two other decoders about what is still accepted, runs
 // it, and says what it found. zvm-proof-weakened is the same with a verifier whose rules can be
-// switched off: there, finding an escape is what is expected.
+// switched off: there, finding an escape is what is expected. SIGINT and SIGTERM end it early: it
+// says what it found so far.
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <string>
@@ -50,16 +54,33 @@ std::vector<std::string> ListFiles(const std::vector<std::string>& paths) {
   return files;
 }
 
+Progress* stopped_progress = nullptr;
+
+// The worker is told through what it shares with us: a handler of its own could run on a guest's
+// stack.
+void StopAtSignals(Progress& progress) {
+  stopped_progress = &progress;
+  struct sigaction action{};
+  action.sa_handler = [](int) { stopped_progress->is_to_stop = true; };
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+}
+
 // Runs one worker and waits for it. True if it caught something.
 bool RunWorker(const ProofOptions& options, Progress& progress) {
   std::fflush(stdout);
+  StopAtSignals(progress);
   const pid_t worker = ::fork();
   if (worker == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    std::signal(SIGINT, SIG_IGN);
+    std::signal(SIGTERM, SIG_IGN);
     RunProof(options, progress);
     ::_exit(kClean);
   }
   int status = 0;
-  ::waitpid(worker, &status, 0);
+  while (::waitpid(worker, &status, 0) < 0 && errno == EINTR) {
+  }
   if (WIFEXITED(status) && WEXITSTATUS(status) == kUnusable) return true;
   if (progress.is_caught || (WIFEXITED(status) && WEXITSTATUS(status) == kClean))
     return progress.is_caught;
