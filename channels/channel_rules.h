@@ -36,10 +36,13 @@ inline constexpr std::int64_t kErrnoOverQuota = 122;  // EDQUOT
 struct ChannelState {
   ChannelLimits limits;
   AccessType type = AccessType::kSequentialBoth;
-  bool is_stream = false;      // no offsets on the host: sequential whatever the type says
-  bool is_at_end = false;      // a sequential source has ended: every later read is 0
-  bool hit_get_limit = false;  // a get limit withheld bytes that the guest asked for
-  bool hit_put_limit = false;  // a put limit refused or cut a write
+  bool is_stream = false;  // no offsets on the host: sequential whatever the type says
+  bool is_at_end = false;  // a sequential source has ended: every later read is 0
+  // A get limit withheld bytes that the guest asked for. Of a stream that was not read beyond its
+  // limit: or would have, if there were more.
+  bool hit_get_limit = false;
+  bool hit_put_limit = false;    // a put limit refused or cut a write
+  bool is_known_longer = false;  // a stream has more than its limit: nobody need look again
   std::int64_t gets = 0, get_bytes = 0, puts = 0, put_bytes = 0;  // used so far, <= limits
   std::int64_t get_position = 0, put_position = 0;                // of the sequential directions
   std::int64_t size = 0;      // the logical size now: what a writable file is cut to at the end
@@ -131,7 +134,8 @@ constexpr Decision DecideRead(ChannelState& state, std::int64_t size, std::int64
   if (state.is_stream) {
     // How much there is cannot be known: only a byte beyond the limit tells it from the end.
     if (limit_left <= 0)
-      return state.hit_get_limit ? Done(-kErrnoOverQuota) : Decision{Step::kProbe};
+      return state.is_known_longer ? Done(-kErrnoOverQuota) : Decision{Step::kProbe};
+    state.hit_get_limit = size > limit_left;
     const std::int64_t bytes = size < limit_left ? size : limit_left;
     return {.step = Step::kTransfer, .bytes = bytes, .offset = state.get_position};
   }
@@ -153,13 +157,14 @@ constexpr std::int64_t CompleteRead(ChannelState& state, const Decision& decisio
   if (decision.step == Step::kDone) return decision.result;
   if (decision.step == Step::kProbe) {
     state.is_at_end = transferred <= 0;
-    state.hit_get_limit = !state.is_at_end;
+    state.hit_get_limit = state.is_known_longer = !state.is_at_end;
     return state.is_at_end ? 0 : -kErrnoOverQuota;
   }
   if (transferred < 0) transferred = 0;
   if (transferred > decision.bytes) transferred = decision.bytes;
   if (IsSequentialGet(state)) {
     state.is_at_end = transferred < decision.bytes;
+    if (state.is_at_end) state.hit_get_limit = false;
     state.get_position = decision.offset + transferred;
   }
   if (transferred > 0) ++state.gets;

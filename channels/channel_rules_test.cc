@@ -314,6 +314,25 @@ TEST(ChannelRules, MarksALimitOnlyWhenItWithheldSomething) {
   EXPECT_FALSE(written.state.hit_get_limit);
 }
 
+TEST(ChannelRules, ReadOfAStreamThatTheLimitCutCountsUntilTheEndIsSeen) {
+  const auto stream = [](std::int64_t length) {
+    return Host(kSeqSeq, {9, 10, 0, 0}, length, true);
+  };
+  Host unknown = stream(100);  // and nobody asks for more
+  EXPECT_EQ(unknown.Read(64), 10);
+  EXPECT_TRUE(unknown.state.hit_get_limit);
+  Host exact = stream(10);
+  EXPECT_EQ(exact.Read(64), 10);
+  EXPECT_EQ(exact.Read(64), 0);
+  EXPECT_FALSE(exact.state.hit_get_limit);
+  Host shorter = stream(9);
+  EXPECT_EQ(shorter.Read(64), 9);
+  EXPECT_FALSE(shorter.state.hit_get_limit);
+  Host content = stream(100);
+  EXPECT_EQ(content.Read(10), 10);
+  EXPECT_FALSE(content.state.hit_get_limit);
+}
+
 TEST(ChannelRules, StreamIsNotReadBeyondTheByteThatShowsThereIsMore) {
   Host host(kSeqSeq, {9, 10, 0, 0}, 100, true);
   EXPECT_EQ(host.Read(10), 10);

@@ -34,6 +34,17 @@ void UpdateDigest(BlockChannel& channel, const GuestMemory& memory, uint64_t add
                          static_cast<uint64_t>(bytes));
 }
 
+// The last words of a session, wherever they went: a pipe cannot be asked. Safe as above.
+void KeepStderrTail(Calls& calls, uint64_t address, int64_t bytes) {
+  const auto* from = PointerTo<const unsigned char>(calls.memory.HostAddress(address));
+  int64_t i = bytes > kStderrTailSize ? bytes - kStderrTailSize : 0;
+  const uint64_t before = calls.block->stderr_bytes;
+  for (; i < bytes; ++i) {
+    calls.stderr_tail[(before + static_cast<uint64_t>(i)) % kStderrTailSize] = from[i];
+  }
+  calls.block->stderr_bytes = before + static_cast<uint64_t>(bytes);
+}
+
 int64_t Pread(Calls& calls, uint64_t handle, uint64_t address, int64_t size, int64_t offset) {
   const auto index = static_cast<uint32_t>(handle);  // an int32_t of the guest: the low half counts
   if (index >= calls.channel_count) return -EINVAL;
@@ -80,6 +91,9 @@ int64_t Pwrite(Calls& calls, uint64_t handle, uint64_t address, int64_t size, in
     return FailTransfer(calls, static_cast<int32_t>(index), transfer.host_errno);
   }
   UpdateDigest(channel, calls.memory, address, transfer.bytes);
+  if (index == kStderrHandle && calls.stderr_tail != nullptr) {
+    KeepStderrTail(calls, address, transfer.bytes);
+  }
   return channels::CompleteWrite(channel.state, decision, transfer.bytes);
 }
 

@@ -24,6 +24,7 @@ struct Calls {
   uint32_t region_capacity = 0;               // 0: nothing can be jailed
   TraceCall* trace = nullptr;                 // room for trace_capacity calls
   uint64_t trace_capacity = 0;
+  unsigned char* stderr_tail = nullptr;  // a ring of kStderrTailSize bytes, if it is kept
 };
 
 // One call: `number` and the arguments as the guest left them in registers, so any values. Returns

@@ -98,6 +98,8 @@ void RunCalls(Arena& arena, const std::uint8_t* data, std::size_t size) {
       [] {}};
   calls.regions = arena.regions;
   calls.region_capacity = Arena::kCapacity;
+  unsigned char stderr_tail[kStderrTailSize];
+  calls.stderr_tail = stderr_tail;
   block.isa_level = 2;
   arena.Reset();
   constexpr std::size_t kCallSize = 5 * sizeof(std::uint64_t);

@@ -106,6 +106,7 @@ class CallsTest : public ::testing::Test {
                 [] { ++ended_sessions; }};
     calls.trace = trace_.data();
     calls.trace_capacity = trace_.size();
+    calls.stderr_tail = stderr_tail_;
     return Dispatch(calls, number, a, b, c, d);
   }
   std::int64_t Pread(std::int64_t channel, std::uint64_t address, std::int64_t size,
@@ -125,6 +126,7 @@ class CallsTest : public ::testing::Test {
   std::vector<BlockChannel> channels_;
   std::uint32_t source_count_ = 0;
   std::vector<TraceCall> trace_;
+  unsigned char stderr_tail_[kStderrTailSize]{};
   SessionBlock block_{};
 };
 
@@ -282,6 +284,23 @@ TEST_F(CallsTest, DigestCoversTheBytesInTheOrderOfTheCalls) {
   char hex[channels::kMaxDigestHexSize];
   const std::size_t size = channels::DigestFinalHex(channels_[1].digest, hex);
   EXPECT_EQ(std::string(hex, size), "a9993e364706816aba3e25717850c26c9cd0d89d");
+}
+
+TEST_F(CallsTest, LastBytesOfStandardErrorAreKept) {
+  channels_[2].state =
+      channels::StartChannel(channels::AccessType::kSequentialBoth, {0, 0, 99, 99999}, 0, false);
+  std::memset(Host(kHeap), 'x', 5000);
+  std::memcpy(Host(kHeap + 5000 - 3), "end", 3);
+  EXPECT_EQ(Pwrite(2, kHeap + 4997, 3), 3);
+  EXPECT_EQ(block_.stderr_bytes, 3U);
+  EXPECT_EQ(std::memcmp(stderr_tail_, "end", 3), 0);
+  EXPECT_EQ(Pwrite(2, kHeap, 5000), 5000);  // more than it holds: the last of them, from 3 on
+  EXPECT_EQ(block_.stderr_bytes, 5003U);
+  constexpr std::size_t kEnd = 5003 - kStderrTailSize;
+  EXPECT_EQ(std::memcmp(stderr_tail_ + kEnd - 3, "endx", 4), 0);
+  EXPECT_EQ(Pwrite(1, kHeap, 5), 5) << "of other channels nothing";
+  EXPECT_EQ(Pwrite(2, kHole, 5), -EINVAL);
+  EXPECT_EQ(block_.stderr_bytes, 5003U);
 }
 
 TEST_F(CallsTest, TwoOfThreeSourcesDecide) {

@@ -406,7 +406,8 @@ void PrepareProcess(SessionBlock* block, const uint64_t* kernel_block) {
                block->regions(),
                block->region_capacity,
                block->trace(),
-               block->trace_capacity};
+               block->trace_capacity,
+               block->stderr_tail()};
   trusted.calls = &all;
   const uint64_t own_data = static_cast<uint64_t>(_end - __ehdr_start) + trusted.signal_stack_size;
   SetSessionLimits(block, first_foreign, block->data_limit + own_data, layers);

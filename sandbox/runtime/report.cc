@@ -444,7 +444,7 @@ std::string RenderJson(const RunReport& report) {
   }
   if (report.session) PutSession(writer, *report.session, report);
   if (!report.links.empty()) PutLinks(writer, report);
-  if (report.stderr_tail) PutText(writer, "stderr_tail", *report.stderr_tail);
+  if (report.session) PutText(writer, "stderr_tail", report.session->stderr_tail);
   if (!report.warnings.empty()) {
     writer.Key("warnings");
     writer.StartArray();

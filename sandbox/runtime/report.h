@@ -49,7 +49,6 @@ struct RunReport {
   std::vector<MappedAlias> mapped = {};
   bool has_readiness = false;
   std::vector<network::LinkReport> links = {};
-  std::optional<std::string> stderr_tail = std::nullopt;  // of a /dev/stderr that is a file
   std::vector<RunStage> stages = {};
   std::chrono::nanoseconds session_start{0};  // on the clock of `stages`
   bool is_daemon = false;  // the guest forked, and sessions can go on from there (daemon.h)

@@ -155,7 +155,7 @@ TEST(Report, JsonTellsEverything) {
       R"("limits":{"gets":0,"get_size":0,"puts":9,"put_size":60}},)"
       R"({"alias":"/dev/stderr","gets":0,"get_bytes":0,"puts":1,"put_bytes":5,"size":5,)"
       R"("digest":"bb22","limits":{"gets":0,"get_size":0,"puts":0,"put_size":0}}]},)"
-      R"("warnings":[{"line":7,"message":"ignored: there is no key 'x'"}]})"
+      R"("stderr_tail":"","warnings":[{"line":7,"message":"ignored: there is no key 'x'"}]})"
       "\n");
 }
 
@@ -175,6 +175,7 @@ TEST(Report, JsonTellsOfLinksSourcesAndThePeople) {
   session.channels[0].source_count = 3;
   session.channels[0].failed_sources = 1;
   session.channels[0].outvoted_sources = 4;
+  session.stderr_tail = "last words";
   RunReport report = Report(session);
   report.channels.resize(3);
   report.channels[0].alias = "/dev/stdin";
@@ -183,7 +184,6 @@ TEST(Report, JsonTellsOfLinksSourcesAndThePeople) {
   report.node = 7;
   report.program_digest = "dd";
   report.is_cached_verdict = true;
-  report.stderr_tail = "last words";
   const std::string json = RenderJson(report);
   EXPECT_TRUE(IsValidJson(json)) << json;
   EXPECT_THAT(json, HasSubstr(R"("sources":3,"failed_sources":[0],"outvoted_sources":[2])"));

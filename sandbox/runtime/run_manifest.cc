@@ -29,8 +29,6 @@ using channels::HostStatus;
 using channels::OpenedChannel;
 using std::chrono::steady_clock;
 
-constexpr std::size_t kMaxStderrTail = 4096;
-
 auto FailErrnoAs(HostStatus status, const std::string& what, int host_errno) {
   return std::unexpected(HostError{status, ErrnoError(what, host_errno)});
 }
@@ -82,24 +80,6 @@ class WrittenFiles {
       }
     }
     return result;
-  }
-
-  // The last bytes of what the channel with this alias was written to.
-  [[nodiscard]] std::optional<std::string> Tail(std::string_view alias) const {
-    for (const File& file : files_) {
-      if (aliases_[file.channel] != alias) continue;
-      const UniqueFd reader(
-          ::open(fmt::format("/proc/self/fd/{}", file.file.get()).c_str(), O_RDONLY | O_CLOEXEC));
-      struct stat status{};
-      if (!reader.is_open() || ::fstat(reader.get(), &status) != 0) return std::nullopt;
-      const auto size = static_cast<std::size_t>(status.st_size);
-      std::string tail(std::min(size, kMaxStderrTail), '\0');
-      const ssize_t got =
-          ::pread(reader.get(), tail.data(), tail.size(), static_cast<off_t>(size - tail.size()));
-      tail.resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
-      return tail;
-    }
-    return std::nullopt;
   }
 
  private:
@@ -267,7 +247,6 @@ HostResult<void> Run::RunSession() {
   Mark("session ended");
   Conclude(ended);
   HostResult<void> cut = written->Cut(ended.channels);
-  report_.stderr_tail = written->Tail(channels::kStandardAliases[2]);
   Mark("files cut");
   if (!cut && report_.status == HostStatus::kOk) report_.cause = kCauseOutputUncut;
   return cut;

@@ -137,6 +137,7 @@ SessionReport Session::Collect() {
   if (report.peak_memory) *report.peak_memory = std::max(*report.peak_memory, Untold(usage));
   if (report.cause == Cause::kForked) state_->TakeSnapshot(report);
   state_->CopyTrace(report);
+  report.stderr_tail = state_->StderrTail();
   return report;
 }
 

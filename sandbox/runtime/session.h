@@ -142,6 +142,9 @@ struct SessionReport {
   std::optional<std::uint64_t> peak_memory;
   std::vector<TracedCall> trace;
   std::uint64_t untraced_calls = 0;  // for which trace_capacity had no room
+  // The last bytes (4096 at most) that it wrote to its third channel, in the order of the calls,
+  // wherever they went.
+  std::string stderr_tail;
 };
 
 // The names of policy::Layer bits, in their order.

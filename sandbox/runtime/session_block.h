@@ -7,7 +7,8 @@
 //
 // Layout: SessionBlock, then region_capacity Regions of which region_count are used, then run_count
 // Regions, then channel_count BlockChannels, then trace_capacity TraceCalls, then manifest_size
-// bytes for ZVM_MANIFEST_ADDRESS. Freestanding.
+// bytes for ZVM_MANIFEST_ADDRESS, then a ring of the last bytes that went to standard error.
+// Freestanding.
 #pragma once
 
 #include <stddef.h>
@@ -19,7 +20,7 @@
 
 namespace zerocloud::runtime {
 
-inline constexpr uint32_t kSessionBlockVersion = 3;
+inline constexpr uint32_t kSessionBlockVersion = 4;
 
 // Descriptors of a session process that the host starts itself. 0 and 1 are closed before the guest
 // runs. Behind the channels come, where the block asks for them, the snapshot file that fork
@@ -32,6 +33,10 @@ inline constexpr int kFirstChannelDescriptor = 2;
 
 // Of one channel; as channels::kMaxSources.
 inline constexpr uint32_t kMaxSources = 16;
+
+// /dev/stderr is always this channel.
+inline constexpr uint32_t kStderrHandle = 2;
+inline constexpr int64_t kStderrTailSize = 4096;
 
 // Where guest addresses end, and where the guard above them does: the largest displacement (2 GiB)
 // plus the widest access from the highest stack pointer stay below it (docs/verifier.md).
@@ -169,18 +174,21 @@ struct SessionBlock {
   uint32_t reserved_2;
   uint64_t data_limit;       // RLIMIT_DATA, besides what the launcher needs itself
   uint64_t file_size_limit;  // RLIMIT_FSIZE
+  uint64_t stderr_bytes;     // by the launcher: written to the channel kStderrHandle
 
   Region* regions() { return reinterpret_cast<Region*>(this + 1); }
   Region* runs() { return regions() + region_capacity; }
   BlockChannel* channels() { return reinterpret_cast<BlockChannel*>(runs() + run_count); }
   TraceCall* trace() { return reinterpret_cast<TraceCall*>(channels() + channel_count); }
   unsigned char* manifest() { return reinterpret_cast<unsigned char*>(trace() + trace_capacity); }
+  // A ring: byte n that was written is at n % kStderrTailSize.
+  unsigned char* stderr_tail() { return manifest() + manifest_size; }
 
   // `regions` counts the room for regions and the runs.
   static constexpr uint64_t SizeFor(uint64_t regions, uint64_t channel_count,
                                     uint64_t trace_capacity, uint64_t manifest_size) {
     return sizeof(SessionBlock) + regions * sizeof(Region) + channel_count * sizeof(BlockChannel) +
-           trace_capacity * sizeof(TraceCall) + manifest_size;
+           trace_capacity * sizeof(TraceCall) + manifest_size + kStderrTailSize;
   }
 };
 

@@ -20,6 +20,7 @@ TEST(SessionBlock, ItsPartsFollowEachOtherAndFillIt) {
   block->run_count = kRuns;
   block->channel_count = kChannels;
   block->trace_capacity = kTraced;
+  block->manifest_size = kManifestSize;
   const auto offset = [&](const void* part) {
     return static_cast<std::uint64_t>(static_cast<const std::byte*>(part) -
                                       reinterpret_cast<const std::byte*>(block));
@@ -29,7 +30,8 @@ TEST(SessionBlock, ItsPartsFollowEachOtherAndFillIt) {
   EXPECT_EQ(offset(block->channels()), offset(block->runs()) + kRuns * sizeof(Region));
   EXPECT_EQ(offset(block->trace()), offset(block->channels()) + kChannels * sizeof(BlockChannel));
   EXPECT_EQ(offset(block->manifest()), offset(block->trace()) + kTraced * sizeof(TraceCall));
-  EXPECT_EQ(offset(block->manifest()) + kManifestSize, size);
+  EXPECT_EQ(offset(block->stderr_tail()), offset(block->manifest()) + kManifestSize);
+  EXPECT_EQ(offset(block->stderr_tail()) + kStderrTailSize, size);
 }
 
 }  // namespace

@@ -139,6 +139,16 @@ std::vector<ChannelUsage> Session::State::Usage(bool is_complete) const {
   return usages;
 }
 
+std::string Session::State::StderrTail() const {
+  constexpr std::uint64_t kSize = kStderrTailSize;
+  const std::uint64_t written = block->stderr_bytes;  // any number: only its rest counts
+  std::string tail;
+  for (std::uint64_t i = written - std::min(written, kSize); i != written; ++i) {
+    tail += static_cast<char>(block_stderr_tail[i % kSize]);
+  }
+  return tail;
+}
+
 // The counter runs at a constant rate, which two readings of both clocks tell.
 void Session::State::CopyTrace(SessionReport& report) const {
   const std::uint64_t traced = block->trace_count;

@@ -258,6 +258,7 @@ Result<UniqueFd> Session::State::MakeBlock(const SessionRequest& request, const 
   block_regions = block->regions();
   block_channels = block->channels();
   block_trace = block->trace();
+  block_stderr_tail = block->stderr_tail();
   trace_capacity = request.trace_capacity;
   region_capacity = block->region_capacity;
   return file;

@@ -58,6 +58,7 @@ struct Session::State {
   const Region* block_regions = nullptr;
   const BlockChannel* block_channels = nullptr;
   const TraceCall* block_trace = nullptr;
+  const unsigned char* block_stderr_tail = nullptr;
   std::uint32_t region_capacity = 0;
   UniqueFd pidfd;
   pid_t pid = -1;
@@ -104,6 +105,7 @@ struct Session::State {
   void ExplainLimits(SessionReport& report) const;
   [[nodiscard]] std::vector<ChannelUsage> Usage(bool is_complete) const;
   void CopyTrace(SessionReport& report) const;
+  [[nodiscard]] std::string StderrTail() const;
   // After a fork: makes the snapshot. A report of a host error if it cannot be.
   void TakeSnapshot(SessionReport& report);
 };

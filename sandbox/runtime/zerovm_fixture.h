@@ -50,8 +50,8 @@ inline std::string ReadAll(int fd) {
   return text;
 }
 
-inline Outcome RunZerovm(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), ZEROCLOUD_ZEROVM);
+inline Outcome RunProgram(const std::string& program, std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), program);
   std::vector<char*> argv;
   argv.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) argv.push_back(argument.data());
@@ -64,7 +64,7 @@ inline Outcome RunZerovm(std::vector<std::string> arguments) {
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_adddup2(&actions, write_end.get(), STDOUT_FILENO);
   pid_t pid = -1;
-  EXPECT_EQ(::posix_spawn(&pid, ZEROCLOUD_ZEROVM, &actions, nullptr, argv.data(), environ), 0);
+  EXPECT_EQ(::posix_spawn(&pid, program.c_str(), &actions, nullptr, argv.data(), environ), 0);
   ::posix_spawn_file_actions_destroy(&actions);
   write_end.Reset();
 
@@ -77,6 +77,10 @@ inline Outcome RunZerovm(std::vector<std::string> arguments) {
   for (std::string line; std::getline(stream, line);) run.lines.push_back(line);
   run.lines.resize(std::max<std::size_t>(run.lines.size(), 6));
   return run;
+}
+
+inline Outcome RunZerovm(std::vector<std::string> arguments) {
+  return RunProgram(ZEROCLOUD_ZEROVM, std::move(arguments));
 }
 
 // The lines of a manifest, each replaceable by its key.
