@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -157,6 +158,9 @@ TEST_F(Walls, SessionCanHaveNamespacesOfItsOwn) {
   const auto image = Guest("wait");
   SessionRequest request = WaitingRequest(image, end);
   request.wants_own_namespaces = true;
+  const auto zygote = Zygote::OfThisProcess(Namespaces::kOwn);
+  ASSERT_NE(zygote, nullptr);
+  request.zygote = zygote;
   auto own = Session::Start(std::move(request));
   ASSERT_TRUE(own) << own.error().message;
   auto shared = Session::Start(WaitingRequest(image, other_end));
@@ -170,16 +174,14 @@ TEST_F(Walls, SessionCanHaveNamespacesOfItsOwn) {
   for (const char* name : {"user", "pid", "ipc", "uts", "mnt", "cgroup"}) {
     if (link((*own)->pid(), name).empty()) continue;  // only root may look at them
     EXPECT_NE(link((*own)->pid(), name), link((*shared)->pid(), name)) << name;
-    EXPECT_NE(link((*own)->pid(), name), link(Zygote::OfThisProcess(Namespaces::kOwn)->pid(), name))
-        << name;
+    EXPECT_NE(link((*own)->pid(), name), link(zygote->pid(), name)) << name;
     EXPECT_NE(link((*shared)->pid(), name), link(getpid(), name)) << name;
     EXPECT_EQ(link((*shared)->pid(), name),
               link(Zygote::OfThisProcess()->pid(),
                    std::string(name) == "pid" ? "pid_for_children" : name))
         << name;
   }
-  EXPECT_EQ(link((*own)->pid(), "net"),
-            link(Zygote::OfThisProcess(Namespaces::kOwn)->pid(), "net"));
+  EXPECT_EQ(link((*own)->pid(), "net"), link(zygote->pid(), "net"));
   SayAndExpect(end.get(), 7);
   SayAndExpect(other_end.get(), 8);
   const SessionReport report = (*own)->Wait();
@@ -448,6 +450,24 @@ TEST(Leftovers, SessionsDieWithTheirHost) {
   int status = -1;
   ASSERT_EQ(waitpid(pid, &status, 0), pid);
   EXPECT_EQ(status, 0);
+}
+
+// The zygote is kept on the processor of whoever asks it for a session.
+TEST_F(Walls, SessionMayRunOnEveryProcessorOfItsHost) {
+  cpu_set_t ours, of_session;
+  ASSERT_EQ(sched_getaffinity(0, sizeof ours, &ours), 0);
+  for (const bool is_own : {false, true}) {
+    UniqueFd end;
+    SessionRequest request = WaitingRequest(Guest("wait"), end);
+    request.wants_own_namespaces =
+        is_own && (Zygote::OfThisProcess()->layers() & kNamespaces) == kNamespaces;
+    auto session = Session::Start(std::move(request));
+    ASSERT_TRUE(session) << session.error().message;
+    ASSERT_EQ(sched_getaffinity((*session)->pid(), sizeof of_session, &of_session), 0);
+    EXPECT_TRUE(CPU_EQUAL(&ours, &of_session));
+    SayAndExpect(end.get(), 3);
+    EXPECT_EQ((*session)->Wait().exit_code, 3);
+  }
 }
 
 TEST_F(Walls, SessionsDieWithTheirZygoteAndLaterOnesGetAnother) {

@@ -20,6 +20,20 @@
 
 namespace zerocloud::runtime {
 
+namespace {
+
+// Making namespaces takes so long that one zygote cannot do it for threads on several processors.
+// Those on the same processor share one, and on a large host so do those on several.
+constexpr std::size_t kMostWithNamespaces = 4;
+
+// Its place among the zygotes of a process.
+[[maybe_unused]] std::size_t PlaceFor(Namespaces namespaces) {
+  if (namespaces == Namespaces::kShared) return 0;
+  return 1 + static_cast<std::size_t>(std::max(sched_getcpu(), 0)) % kMostWithNamespaces;
+}
+
+}  // namespace
+
 std::shared_ptr<Zygote> Zygote::OfThisProcess([[maybe_unused]] Namespaces namespaces) {
 #if __has_feature(thread_sanitizer)
   return nullptr;
@@ -32,12 +46,12 @@ std::shared_ptr<Zygote> Zygote::OfThisProcess([[maybe_unused]] Namespaces namesp
     int failures = 0;
   };
   // Never destroyed: sessions may outlive every static object. The kernel cleans up after us.
-  static auto* const places = new std::array<Place, 2>;
+  static auto* const places = new std::array<Place, 1 + kMostWithNamespaces>;
   // But a program that exits lets its zygotes end, and waits for them, if no session is left.
   [[maybe_unused]] static const int registered = std::atexit([] {
     for (Place& place : *places) place.zygote.reset();
   });
-  Place& place = (*places)[namespaces == Namespaces::kOwn ? 1 : 0];
+  Place& place = (*places)[PlaceFor(namespaces)];
   const std::lock_guard lock(place.mutex);
   std::shared_ptr<Zygote>& current = place.zygote;
   if (current != nullptr && current->is_alive() && current->owner_ == getpid()) return current;
@@ -71,6 +85,9 @@ Result<std::shared_ptr<Zygote>> Zygote::Make(int launcher, Namespaces namespaces
   zygote->pid_ = *pid;
   zygote->owner_ = getpid();
   zygote->namespaces_ = namespaces;
+  if (sched_getaffinity(*pid, sizeof zygote->processors_, &zygote->processors_) != 0) {
+    zygote->can_be_moved_ = false;
+  }
   far_end.Reset();  // or its end would never show
   ZygoteHello hello{};
   if (const auto received = zygote->Receive(&hello, sizeof hello); !received) {
@@ -117,6 +134,19 @@ int Zygote::Send(const void* bytes, std::size_t size, std::span<const int> descr
   }
 }
 
+void Zygote::ComeHere() {
+  const int here = sched_getcpu();
+  if (!can_be_moved_ || here < 0 || here >= CPU_SETSIZE || here == processor_) return;
+  cpu_set_t only;
+  CPU_ZERO(&only);
+  CPU_SET(here, &only);
+  processor_ = here;
+  if (sched_setaffinity(pid_, sizeof only, &only) == 0) return;
+  // Not where the host may run. Sessions inherit what it has from now on.
+  can_be_moved_ = false;
+  sched_setaffinity(pid_, sizeof processors_, &processors_);
+}
+
 Result<void> Zygote::Receive(void* bytes, std::size_t size) {
   ssize_t received;
   do {
@@ -130,6 +160,7 @@ Result<pid_t> Zygote::Start(std::span<const int> descriptors, std::uint64_t bloc
   const StartRequest request = {static_cast<std::uint32_t>(descriptors.size()), 0, block_size};
   const std::lock_guard lock(mutex_);
   if (!is_alive_) return Fail(ErrorCode::kInternal, "the zygote has ended");
+  ComeHere();
   const auto first = std::min<std::size_t>(descriptors.size(), kDescriptorBatch);
   int error = Send(&request, sizeof request, descriptors.first(first));
   if (error != 0 && error != EPIPE && error != ECONNRESET) {
@@ -149,6 +180,8 @@ Result<pid_t> Zygote::Start(std::span<const int> descriptors, std::uint64_t bloc
     return Fail(ErrorCode::kInternal, "the zygote has ended");
   }
   if (reply.pid < 0) return FailErrno("cannot start a session process", -reply.pid);
+  // The session may go wherever the zygote could at first.
+  if (can_be_moved_) sched_setaffinity(reply.pid, sizeof processors_, &processors_);
   return reply.pid;
 }
 

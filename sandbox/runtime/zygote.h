@@ -6,6 +6,7 @@
 // zygote, or its death, kills its sessions if the host allowed a process id namespace.
 #pragma once
 
+#include <sched.h>
 #include <sys/types.h>
 
 #include <atomic>
@@ -25,9 +26,10 @@ enum class Namespaces : std::uint8_t { kShared, kOwn };
 
 class Zygote {
  public:
-  // The one that sessions of this process share. Made when first asked for, and again when it has
-  // died; null if this host has none to offer (or under ThreadSanitizer, which cannot run one), and
-  // sessions are then started one by one.
+  // The one that sessions of this process share; of those that make namespaces, one for each
+  // processor, up to four, and this is that of the caller's. Made when first asked for, and again
+  // when it has died; null if this host has none to offer (or under ThreadSanitizer, which cannot
+  // run one), and sessions are then started one by one.
   static std::shared_ptr<Zygote> OfThisProcess(Namespaces namespaces = Namespaces::kShared);
 
   // Starts `launcher` (an O_PATH descriptor) as a zygote. `switches` is for the tests' launcher.
@@ -54,12 +56,18 @@ class Zygote {
   // 0 or an errno.
   int Send(const void* bytes, std::size_t size, std::span<const int> descriptors);
   Result<void> Receive(void* bytes, std::size_t size);
+  // Has the zygote run where the caller does. Otherwise the kernel wakes it on an idle processor,
+  // and waking one that sleeps takes longer than all that the zygote does.
+  void ComeHere();
 
   std::mutex mutex_;  // one request at a time
   UniqueFd control_;
   Namespaces namespaces_ = Namespaces::kShared;
   pid_t owner_ = -1, pid_ = -1;
   std::uint32_t layers_ = 0;
+  bool can_be_moved_ = true;
+  int processor_ = -1;      // the one where it has to run, once there is one
+  cpu_set_t processors_{};  // where it could run before
   std::atomic<bool> is_alive_ = false;
 };
 
