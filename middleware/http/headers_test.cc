@@ -23,7 +23,23 @@ TEST(Headers, KeepTheOrderTheyCameIn) {
   Headers headers;
   headers.Add("B", "1");
   headers.Add("A", "2");
-  EXPECT_EQ(headers.begin()->first, "B");
+  headers.Add("C", "3");
+  headers.Remove("a");
+  std::string text;
+  for (const auto& [name, value] : headers) text.append(name).append("=").append(value).append(" ");
+  EXPECT_EQ(text, "B=1 C=3 ");
+}
+
+TEST(Headers, CanBeSetFromThemselves) {
+  Headers headers;
+  headers.Add("Etag", "old");
+  headers.Add("X-Other", "a value that is longer than any text that a string keeps in itself");
+  headers.Set("Etag", *headers.Get("X-Other"));
+  EXPECT_EQ(headers.Get("Etag"), headers.Get("X-Other"));
+  const Headers copy = headers;
+  headers = {};
+  EXPECT_EQ(copy.size(), 2U);
+  EXPECT_TRUE(copy.Get("Etag")->starts_with("a value"));
 }
 
 TEST(Text, Utf8RefusesWhatRfc3629Refuses) {

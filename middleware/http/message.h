@@ -18,27 +18,68 @@
 
 namespace zerocloud::http {
 
-// Header fields in the order they came. Names compare without case.
+// Header fields in the order they came. Names compare without case. All of them lie in one piece of
+// memory: what Get and iterators give is valid until the fields change.
 class Headers {
  public:
-  using Field = std::pair<std::string, std::string>;
+  using Field = std::pair<std::string_view, std::string_view>;  // name and value
 
   // The first field of that name.
   [[nodiscard]] std::optional<std::string_view> Get(std::string_view name) const;
   [[nodiscard]] bool Has(std::string_view name) const { return Get(name).has_value(); }
+  // Neither may be a part of these fields.
   void Add(std::string_view name, std::string_view value);
-  void Reserve(std::size_t count) { fields_.reserve(count); }
+  // Room for so many fields with so many bytes of names and values in all.
+  void Reserve(std::size_t count, std::size_t bytes) {
+    places_.reserve(count);
+    text_.reserve(bytes);
+  }
   // Replaces every field of that name by one.
   void Set(std::string_view name, std::string_view value);
   void Remove(std::string_view name);
 
-  [[nodiscard]] auto begin() const { return fields_.begin(); }
-  [[nodiscard]] auto end() const { return fields_.end(); }
-  [[nodiscard]] std::size_t size() const { return fields_.size(); }
+  class Iterator;
+  [[nodiscard]] Iterator begin() const;
+  [[nodiscard]] Iterator end() const;
+  [[nodiscard]] std::size_t size() const { return places_.size(); }
 
  private:
-  std::vector<Field> fields_;
+  // In text_, the value behind the name.
+  struct Place {
+    std::size_t start = 0;
+    std::size_t name_size = 0;
+    std::size_t value_size = 0;
+  };
+  [[nodiscard]] Field At(const Place& place) const {
+    const std::string_view text = std::string_view(text_).substr(place.start);
+    return {text.substr(0, place.name_size), text.substr(place.name_size, place.value_size)};
+  }
+
+  std::string text_;
+  std::vector<Place> places_;
 };
+
+class Headers::Iterator {
+ public:
+  using value_type = Field;
+  using difference_type = std::ptrdiff_t;
+  Iterator() = default;
+  Iterator(const Headers* headers, std::size_t index) : headers_(headers), index_(index) {}
+  Field operator*() const { return headers_->At(headers_->places_[index_]); }
+  Iterator& operator++() {
+    ++index_;
+    return *this;
+  }
+  Iterator operator++(int) { return {headers_, index_++}; }
+  bool operator==(const Iterator&) const = default;
+
+ private:
+  const Headers* headers_ = nullptr;
+  std::size_t index_ = 0;
+};
+
+inline Headers::Iterator Headers::begin() const { return {this, 0}; }
+inline Headers::Iterator Headers::end() const { return {this, places_.size()}; }
 
 // A request before its body. `target` is what stood on the request line, still percent-encoded.
 struct RequestHead {

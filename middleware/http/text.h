@@ -10,9 +10,17 @@
 
 namespace zerocloud::http {
 
-[[nodiscard]] char ToLower(char c);
+[[nodiscard]] constexpr char ToLower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 [[nodiscard]] std::string ToLower(std::string_view text);
-[[nodiscard]] bool EqualsIgnoringCase(std::string_view a, std::string_view b);
+[[nodiscard]] inline bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (a[i] != b[i] && ToLower(a[i]) != ToLower(b[i])) return false;
+  }
+  return true;
+}
 [[nodiscard]] bool StartsWithIgnoringCase(std::string_view text, std::string_view prefix);
 
 // Without spaces and tabs at both ends.

@@ -29,6 +29,7 @@ constexpr std::size_t kHeadPiece = std::size_t{8} * 1024;
 Connection::Connection(Socket socket, std::size_t thread, Service& service,
                        std::string remote_address)
     : service_(service),
+      settings_version_(service.version()),
       settings_(service.Current()),
       thread_(thread),
       wire_(std::make_shared<Wire>(std::move(socket))),
@@ -92,13 +93,13 @@ net::awaitable<std::optional<std::size_t>> Connection::ReadHead() {
   HeadScanner scanner({limits.request_line_bytes, limits.head_bytes, limits.head_fields});
   is_idle_ = true;
   bool has_begun = false;
-  auto deadline = steady_clock::now() + limits.idle_timeout;
+  auto deadline = CoarseNow() + limits.idle_timeout;
   for (;;) {
     if (!has_begun) buffer_.consume(HeadScanner::SkippedPrefix(View(buffer_)));
     if (buffer_.size() > 0 && !has_begun && View(buffer_) != "\r") {
       has_begun = true;
       is_idle_ = false;
-      deadline = steady_clock::now() + limits.head_timeout;
+      deadline = CoarseNow() + limits.head_timeout;
     }
     if (has_begun) {
       const auto state = scanner.Scan(View(buffer_));
@@ -113,7 +114,7 @@ net::awaitable<std::optional<std::size_t>> Connection::ReadHead() {
       co_await Refuse(431, "The request head is too long for this connection.");
       co_return std::nullopt;
     }
-    const auto left = std::chrono::ceil<Wire::Limit>(deadline - steady_clock::now());
+    const auto left = std::chrono::ceil<Wire::Limit>(deadline - CoarseNow());
     const error_code failure =
         co_await wire_->Fill(&buffer_, kHeadPiece, std::max(left, Wire::Limit(0)));
     if (failure) co_return std::nullopt;
@@ -163,7 +164,10 @@ std::optional<HeadObjection> Connection::ParseHead(std::size_t size) {
 net::awaitable<Connection::Next> Connection::ServeOne() {
   request_.reset();
   // buffer_ keeps the bounds that it began with: a head that needs more is refused as too long.
-  settings_ = service_.Current();
+  if (const std::uint64_t version = service_.version(); version != settings_version_) {
+    settings_ = service_.Current();
+    settings_version_ = version;
+  }
   const std::optional<std::size_t> head_size = co_await ReadHead();
   if (!head_size.has_value()) co_return Next::kClose;
   std::optional<HeadObjection> objection = ParseHead(*head_size);

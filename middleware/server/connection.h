@@ -48,10 +48,14 @@ class Service {
   void Set(std::shared_ptr<const LiveSettings> settings) {
     const std::lock_guard lock(mutex_);
     settings_ = std::move(settings);
+    ++version_;
   }
+  // Which settings are in force; costs less than to get them.
+  [[nodiscard]] std::uint64_t version() const { return version_; }
 
  private:
   mutable std::mutex mutex_;
+  std::atomic<std::uint64_t> version_ = 0;
   std::shared_ptr<const LiveSettings> settings_;  // under mutex_
 };
 
@@ -112,6 +116,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void Record();
 
   Service& service_;
+  std::uint64_t settings_version_;  // before settings_: never newer
   std::shared_ptr<const LiveSettings> settings_;
   const std::size_t thread_;
   std::shared_ptr<Wire> wire_;

@@ -9,7 +9,6 @@
 #include "middleware/http/date.h"
 #include "middleware/http/reply.h"
 #include "middleware/http/text.h"
-#include "middleware/server/head_scanner.h"
 
 namespace zerocloud::server {
 namespace {
@@ -51,6 +50,8 @@ constexpr std::string_view kLastChunk = "0\r\n\r\n";
 constexpr std::size_t kShortBody = std::size_t{16} * 1024;
 // What is asked for when a head is expected.
 constexpr std::size_t kHeadPiece = std::size_t{16} * 1024;
+// More answers of 1xx to one request than any server sends.
+constexpr int kMaxInformational = 100;
 
 // Buffers for answers, kept by each thread for its next request.
 constexpr std::size_t kKeptBuffers = 8;
@@ -176,8 +177,10 @@ net::awaitable<Forwarding::Outcome> Forwarding::Run() {
   PrepareStart();
   if (is_nonsense_) co_return FailFor(HeadWait::kClientGone);
   for (const bool may_reuse : {true, false}) {
-    const bool is_sent = co_await SendStart(may_reuse);
-    if (!is_sent) co_return Outcome::kFailed;
+    if (!StartNow(may_reuse)) {
+      const bool is_sent = co_await SendStart(may_reuse);
+      if (!is_sent) co_return Outcome::kFailed;
+    }
     if (is_cancelled_) co_return Outcome::kBroken;
     must_try_again_ = false;
     is_over_ = false;
@@ -189,7 +192,7 @@ net::awaitable<Forwarding::Outcome> Forwarding::Run() {
     Outcome outcome = co_await AnswerSide();
     is_over_ = true;
     client_.Unwatch();
-    co_await StopUpload();
+    if (is_uploading_) co_await StopUpload();
     if (must_try_again_ && CanTryAgain()) continue;
     if (must_try_again_) outcome = FailFor(HeadWait::kUpstreamGone);
     if (request_.has_body && outcome == Outcome::kAnswered) request_.body->Release();
@@ -199,8 +202,23 @@ net::awaitable<Forwarding::Outcome> Forwarding::Run() {
 }
 
 net::awaitable<Forwarding::Outcome> Forwarding::AnswerSide() {
-  HeadWait waited = co_await ReadHead();
-  while (waited == HeadWait::kHead && answer_.status / 100 == 1) {
+  HeadScanner scanner(kAnswerLimits);
+  int informational = 0;
+  std::optional<HeadWait> waited;
+  while (!waited.has_value()) {
+    waited = TakeHead(scanner);
+    if (!waited.has_value()) {
+      const error_code error = co_await peer_.wire->Fill(&peer_buffer_, kHeadPiece, HeadLimit());
+      waited = WhyNoHead(error);
+      continue;
+    }
+    if (waited != HeadWait::kHead || answer_.status / 100 != 1) break;
+    if (++informational > kMaxInformational) {
+      waited = HeadWait::kNonsense;
+      break;
+    }
+    scanner = HeadScanner(kAnswerLimits);
+    waited.reset();
     if (answer_.status == 100 && request_.expects_continue && !request_.has_asked_for_body) {
       constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
       const Wire::Pieces pieces = {net::buffer(kContinue)};
@@ -210,12 +228,11 @@ net::awaitable<Forwarding::Outcome> Forwarding::AnswerSide() {
       client_.Unwatch();
       StartUpload();
     }
-    waited = co_await ReadHead();
   }
   has_head_ = waited == HeadWait::kHead;
   if (has_head_) co_return co_await PassBack();
   must_try_again_ = waited == HeadWait::kUpstreamGone && CanTryAgain();
-  co_return must_try_again_ ? Outcome::kBroken : FailFor(waited);
+  co_return must_try_again_ ? Outcome::kBroken : FailFor(*waited);
 }
 
 // Closing the upstream's connection is how the other side learns of it.
@@ -282,14 +299,32 @@ void Forwarding::PrepareStart() {
   request_.record.bytes_in = start_body_;
 }
 
-net::awaitable<bool> Forwarding::SendStart(bool may_reuse) {
+bool Forwarding::StartNow(bool may_reuse) {
   peer_ = {};
   peer_buffer_.clear();
-  Upstream::Connected connected;
-  if (may_reuse) connected = upstream_.ConnectNow(thread_);
-  if (connected.lease.wire == nullptr) {
-    connected = co_await upstream_.Connect(client_.executor(), thread_, may_reuse);
+  start_left_ = {net::buffer(start_)};
+  if (!may_reuse) return false;
+  Upstream::Connected connected = upstream_.ConnectNow(thread_);
+  if (connected.lease.wire == nullptr) return false;
+  peer_ = std::move(connected.lease);
+  is_reused_ = true;
+  error_code shows_when_reading;
+  return peer_.wire->WriteNow(start_left_, shows_when_reading);
+}
+
+net::awaitable<bool> Forwarding::SendStart(bool may_reuse) {
+  if (peer_.wire == nullptr) {
+    const bool is_connected = co_await ConnectUp(may_reuse);
+    if (!is_connected) co_return false;
   }
+  // A failure shows again when the answer is read; on a reused one it leads to a new connection.
+  [[maybe_unused]] const bool is_sent = co_await WriteUp(start_left_);
+  co_return true;
+}
+
+net::awaitable<bool> Forwarding::ConnectUp(bool may_reuse) {
+  Upstream::Connected connected =
+      co_await upstream_.Connect(client_.executor(), thread_, may_reuse);
   if (connected.is_full) {
     FailWith(503, "Every connection to the upstream is in use.");
     request_.response.headers.Add("Retry-After", "1");
@@ -303,12 +338,6 @@ net::awaitable<bool> Forwarding::SendStart(bool may_reuse) {
   }
   peer_ = std::move(connected.lease);
   is_reused_ = connected.is_reused;
-  // A failure shows again when the answer is read; on a reused one it leads to a new connection.
-  Wire::Pieces pieces = {net::buffer(start_)};
-  error_code ignored;
-  if (!peer_.wire->WriteNow(pieces, ignored)) {
-    [[maybe_unused]] const bool is_sent = co_await WriteUp(pieces);
-  }
   co_return true;
 }
 
@@ -318,23 +347,23 @@ Wire::Limit Forwarding::HeadLimit() const {
   return is_uploading_ && !must_ask ? Wire::kForever : upstream_.options().response_timeout;
 }
 
-net::awaitable<Forwarding::HeadWait> Forwarding::ReadHead() {
-  HeadScanner scanner(kAnswerLimits);
-  for (;;) {
-    const auto state = scanner.Scan(View(peer_buffer_));
-    if (state == HeadScanner::State::kRefused) co_return HeadWait::kNonsense;
-    if (state == HeadScanner::State::kComplete) break;
-    const error_code error = co_await peer_.wire->Fill(&peer_buffer_, kHeadPiece, HeadLimit());
-    if (given_up_for_ != HeadWait::kHead) co_return given_up_for_;
-    if (error == net::error::timed_out) co_return HeadWait::kTimeout;
-    if (error) co_return HeadWait::kUpstreamGone;
-  }
+std::optional<Forwarding::HeadWait> Forwarding::TakeHead(HeadScanner& scanner) {
+  const auto state = scanner.Scan(View(peer_buffer_));
+  if (state == HeadScanner::State::kRefused) return HeadWait::kNonsense;
+  if (state != HeadScanner::State::kComplete) return std::nullopt;
   auto parsed =
       ParseResponseHead(View(peer_buffer_).substr(0, scanner.head_size()), request_.is_head);
-  if (std::holds_alternative<HeadObjection>(parsed)) co_return HeadWait::kNonsense;
+  if (std::holds_alternative<HeadObjection>(parsed)) return HeadWait::kNonsense;
   answer_ = std::move(std::get<ResponseHeadParts>(parsed));
   peer_buffer_.consume(scanner.head_size());
-  co_return HeadWait::kHead;
+  return HeadWait::kHead;
+}
+
+std::optional<Forwarding::HeadWait> Forwarding::WhyNoHead(const error_code& error) const {
+  if (given_up_for_ != HeadWait::kHead) return given_up_for_;
+  if (error == net::error::timed_out) return HeadWait::kTimeout;
+  if (error) return HeadWait::kUpstreamGone;
+  return std::nullopt;
 }
 
 net::awaitable<bool> Forwarding::Upload() {
@@ -431,7 +460,10 @@ void Forwarding::KeepIfQuiet(std::size_t unexpected_bytes) {
 net::awaitable<bool> Forwarding::PassBodyBack(std::string head, bool is_chunked) {
   std::string prefix = std::move(head);
   for (bool is_last = false; !is_last;) {
-    const BodyReader::Got got = co_await answer_body_->Next(upstream_.options().response_timeout);
+    std::optional<BodyReader::Got> got = answer_body_->TakeBuffered();
+    if (!got.has_value()) {
+      got = co_await answer_body_->Next(upstream_.options().response_timeout);
+    }
     // Too late for a status: a body cut short upstream is a connection cut short here.
     if (got != BodyReader::Got::kData && got != BodyReader::Got::kEnd) co_return false;
     const std::string_view piece = answer_body_->data();

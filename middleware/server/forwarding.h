@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "middleware/server/head_scanner.h"
 #include "middleware/server/message_head.h"
 #include "middleware/server/request.h"
 #include "middleware/server/upstream.h"
@@ -51,12 +52,18 @@ class Forwarding {
   Outcome FailFor(HeadWait why);
   // The bytes to send first: the head and, if it has come with it and is short, the body.
   void PrepareStart();
-  // Connects (or reuses), and sends that. False: request_.response says why not.
+  // Sends that over an idle connection, if there is one that takes all of it at once.
+  bool StartNow(bool may_reuse);
+  // Connects, if need be, and sends what is left of it. False: request_.response says why not.
   net::awaitable<bool> SendStart(bool may_reuse);
+  net::awaitable<bool> ConnectUp(bool may_reuse);
   [[nodiscard]] bool CanTryAgain() const;
   // Everything up to the end of the answer, while the upload goes on beside it.
   net::awaitable<Outcome> AnswerSide();
-  net::awaitable<HeadWait> ReadHead();
+  // The answer's head, if it is all there; kNonsense: it will never be one. None: more must come.
+  std::optional<HeadWait> TakeHead(HeadScanner& scanner);
+  // What it means that the upstream's connection ended so. None: it did not.
+  [[nodiscard]] std::optional<HeadWait> WhyNoHead(const boost::system::error_code& error) const;
   // What may be waited for until the upstream sends more of its head.
   [[nodiscard]] Wire::Limit HeadLimit() const;
   // Passes the rest of the request body up, beside the answer's side.
@@ -97,6 +104,7 @@ class Forwarding {
   ResponseHeadParts answer_;  // the head read last
   std::unique_ptr<BodyReader> answer_body_;
   std::string start_;
+  Wire::Pieces start_left_;           // what of it is not sent yet
   std::uint64_t start_body_ = 0;      // bytes of the body in it
   std::optional<Timer> upload_over_;  // while somebody waits for that
   bool is_uploading_ = false;

@@ -1,6 +1,7 @@
 #include "middleware/server/message_head.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "middleware/http/text.h"
@@ -11,13 +12,23 @@ namespace {
 constexpr std::string_view kLineEnd = "\r\n";
 
 // RFC 9110 5.6.2.
-bool IsTokenByte(char c) {
+constexpr bool IsTokenByte(char c) {
   constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
   return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
          kMarks.find(c) != std::string_view::npos;
 }
 
-bool IsHigh(char c) { return static_cast<unsigned char>(c) >= 0x80; }
+constexpr bool IsHigh(char c) { return static_cast<unsigned char>(c) >= 0x80; }
+
+// What may stand in a field's name, by byte.
+constexpr auto kNameBytes = [] {
+  std::array<bool, 256> allowed{};
+  for (std::size_t i = 0; i < allowed.size(); ++i) {
+    const char c = static_cast<char>(static_cast<unsigned char>(i));
+    allowed[i] = IsTokenByte(c) || IsHigh(c);
+  }
+  return allowed;
+}();
 
 bool IsToken(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, IsTokenByte);
@@ -25,8 +36,9 @@ bool IsToken(std::string_view text) {
 
 // Swift and its clients use UTF-8 in the names of metadata.
 bool IsFieldName(std::string_view text) {
-  return !text.empty() &&
-         std::ranges::all_of(text, [](char c) { return IsTokenByte(c) || IsHigh(c); });
+  return !text.empty() && std::ranges::all_of(text, [](char c) {
+    return kNameBytes[static_cast<unsigned char>(c)];
+  });
 }
 
 bool IsTarget(std::string_view text) {
@@ -36,12 +48,16 @@ bool IsTarget(std::string_view text) {
 }
 
 bool IsFieldValue(std::string_view text) {
-  return text.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos;
+  return text.find('\r') == std::string_view::npos && text.find('\n') == std::string_view::npos &&
+         text.find('\0') == std::string_view::npos;
 }
 
 // The next line without its end; none: there is no whole line.
 std::optional<std::string_view> TakeLine(std::string_view& rest) {
-  const std::size_t end = rest.find(kLineEnd);
+  std::size_t end = rest.find('\r');
+  while (end != std::string_view::npos && !rest.substr(end).starts_with(kLineEnd)) {
+    end = rest.find('\r', end + 1);
+  }
   if (end == std::string_view::npos) return std::nullopt;
   const std::string_view line = rest.substr(0, end);
   rest.remove_prefix(end + kLineEnd.size());
@@ -50,7 +66,7 @@ std::optional<std::string_view> TakeLine(std::string_view& rest) {
 
 // Every field up to the empty line, which must be the end. Empty, or what is wrong.
 std::string ParseFields(std::string_view rest, http::Headers& headers) {
-  headers.Reserve(16);
+  headers.Reserve(16, rest.size());
   for (;;) {
     const std::optional<std::string_view> line = TakeLine(rest);
     if (!line.has_value()) return "The head has no end.";

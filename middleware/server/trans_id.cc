@@ -10,9 +10,9 @@ namespace zerocloud::server {
 
 namespace {
 
-// From the host's random source, some hundred bytes at a time.
+// From the host's random source, some thousand bytes at a time.
 std::uint64_t Random() {
-  thread_local std::array<std::uint64_t, 64> numbers{};
+  thread_local std::array<std::uint64_t, 512> numbers{};
   thread_local std::size_t used = numbers.size();
   if (used == numbers.size()) {
     // Ids need to differ, not to be secret: a failing source (never seen after boot) leaves the
@@ -24,9 +24,12 @@ std::uint64_t Random() {
 }
 
 void AppendHex(std::string& out, std::uint64_t number, int digits) {
-  for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4) {
-    out.push_back("0123456789abcdef"[(number >> static_cast<unsigned>(shift)) & 15U]);
+  std::array<char, 16> text;
+  for (int i = digits - 1; i >= 0; --i) {
+    text[static_cast<std::size_t>(i)] = "0123456789abcdef"[number & 15U];
+    number >>= 4U;
   }
+  out.append(text.data(), static_cast<std::size_t>(digits));
 }
 
 }  // namespace

@@ -67,20 +67,36 @@ void Upstream::DropIdle(Endpoint& endpoint) {
   endpoint.idle_count = 0;
 }
 
+std::shared_ptr<Upstream::Waiter> Upstream::FreePlace(std::size_t endpoint) {
+  --endpoints_[endpoint].taken;
+  if (waiting_.empty()) return nullptr;
+  std::shared_ptr<Waiter> next = std::move(waiting_.front());
+  waiting_.pop_front();
+  return next;
+}
+
+void Upstream::Wake(std::shared_ptr<Waiter> next) {
+  if (next == nullptr) return;
+  const Executor executor = next->executor;
+  net::post(executor,
+            [next = std::move(next)] { next->wake.expires_at(Clock::time_point::min()); });
+}
+
 void Upstream::GiveBack(std::size_t endpoint) {
   std::shared_ptr<Waiter> next;
   {
     const std::lock_guard lock(mutex_);
-    --endpoints_[endpoint].taken;
-    if (waiting_.empty()) return;
-    next = std::move(waiting_.front());
-    waiting_.pop_front();
+    next = FreePlace(endpoint);
   }
-  net::post(next->executor, [next] { next->wake.expires_at(Clock::time_point::min()); });
+  Wake(std::move(next));
+}
+
+bool Upstream::IsGood(const Idle& idle) const {
+  return idle.since >= CoarseNow() - options_.idle_timeout &&
+         IsQuiet(idle.wire->socket().native_handle());
 }
 
 bool Upstream::Reuse(Lease& lease) {
-  const auto oldest = Clock::now() - options_.idle_timeout;
   for (;;) {
     Idle idle;
     {
@@ -92,7 +108,7 @@ bool Upstream::Reuse(Lease& lease) {
       kept.pop_back();
       --endpoint.idle_count;
     }
-    if (idle.since >= oldest && IsQuiet(idle.wire->socket().native_handle())) {
+    if (IsGood(idle)) {
       lease.wire = std::move(idle.wire);
       return true;
     }
@@ -102,7 +118,7 @@ bool Upstream::Reuse(Lease& lease) {
 
 // Under mutex_.
 std::optional<std::size_t> Upstream::Next(const std::vector<bool>& tried, bool must_be_healthy) {
-  const auto now = Clock::now();
+  const auto now = CoarseNow();
   for (std::size_t i = 0; i < endpoints_.size(); ++i) {
     const std::size_t index = (next_ + i) % endpoints_.size();
     const Endpoint& endpoint = endpoints_[index];
@@ -127,18 +143,24 @@ std::optional<std::size_t> Upstream::Take(std::vector<bool>& tried) {
 
 Upstream::Connected Upstream::ConnectNow(std::size_t thread) {
   Connected result;
-  std::size_t endpoint = 0;
+  Idle idle;
   {
     const std::lock_guard lock(mutex_);
     const auto chosen = Next({}, true);
-    if (!chosen.has_value() || endpoints_[*chosen].idle[thread].empty()) return result;
-    endpoint = *chosen;
-    next_ = (endpoint + 1) % endpoints_.size();
-    ++endpoints_[endpoint].taken;
+    if (!chosen.has_value()) return result;
+    Endpoint& endpoint = endpoints_[*chosen];
+    auto& kept = endpoint.idle[thread];
+    if (kept.empty()) return result;
+    idle = std::move(kept.back());
+    kept.pop_back();
+    --endpoint.idle_count;
+    next_ = (*chosen + 1) % endpoints_.size();
+    ++endpoint.taken;
+    result.lease = Lease(*this, *chosen, thread);
   }
-  Lease lease(*this, endpoint, thread);
-  result.is_reused = Reuse(lease);
-  if (result.is_reused) result.lease = std::move(lease);
+  result.is_reused = IsGood(idle);
+  result.lease.wire = std::move(idle.wire);
+  if (!result.is_reused) result.lease = {};
   return result;
 }
 
@@ -233,8 +255,9 @@ net::awaitable<Upstream::Opened> Upstream::Open(std::size_t endpoint, Executor e
 }
 
 void Upstream::Keep(Lease lease) {
-  const auto oldest = Clock::now() - options_.idle_timeout;
-  const std::lock_guard lock(mutex_);
+  const auto now = CoarseNow();
+  const auto oldest = now - options_.idle_timeout;
+  std::unique_lock lock(mutex_);
   Endpoint& endpoint = endpoints_[lease.endpoint_];
   auto& kept = endpoint.idle[lease.thread_];
   while (!kept.empty() && kept.front().since < oldest) {
@@ -242,9 +265,14 @@ void Upstream::Keep(Lease lease) {
     kept.erase(kept.begin());
     --endpoint.idle_count;
   }
-  if (endpoint.idle_count >= options_.idle_connections) return;
-  kept.push_back({std::move(lease.wire), Clock::now()});
-  ++endpoint.idle_count;
+  if (endpoint.idle_count < options_.idle_connections) {
+    kept.push_back({std::move(lease.wire), now});
+    ++endpoint.idle_count;
+  }
+  lease.owner_ = nullptr;  // its place is given back here, under the same lock
+  std::shared_ptr<Waiter> next = FreePlace(lease.endpoint_);
+  lock.unlock();
+  Wake(std::move(next));
 }
 
 }  // namespace zerocloud::server

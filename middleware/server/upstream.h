@@ -109,6 +109,11 @@ class Upstream {
   // Makes room for a new connection beside the idle ones of other threads.
   void MakeRoom(std::size_t endpoint);
   void GiveBack(std::size_t endpoint);
+  // Under mutex_. Who has waited for it, to be woken without the lock; or null.
+  std::shared_ptr<Waiter> FreePlace(std::size_t endpoint);
+  static void Wake(std::shared_ptr<Waiter> next);
+  // Not kept for too long, and still open.
+  [[nodiscard]] bool IsGood(const Idle& idle) const;
   // Closed where it lives.
   static void Discard(Idle idle);
   // Under mutex_.

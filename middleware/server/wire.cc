@@ -31,6 +31,14 @@ error_code TlsEnd(const error_code& error) {
   return error == net::error::eof ? error_code(net::error::connection_aborted) : error;
 }
 
+void Advance(Wire::Pieces& pieces, std::size_t count) {
+  for (net::const_buffer& piece : pieces) {
+    const std::size_t taken = std::min(count, piece.size());
+    piece += taken;
+    count -= taken;
+  }
+}
+
 }  // namespace
 
 Wire::Wire(Socket socket) : socket_(std::move(socket)), timer_(socket_.get_executor()) {
@@ -41,7 +49,7 @@ Wire::Wire(Socket socket) : socket_(std::move(socket)), timer_(socket_.get_execu
 Wire::Wire(const Executor& executor) : socket_(executor), timer_(executor) {}
 
 void Wire::SetDeadline(Clock::time_point& deadline, Limit limit) {
-  deadline = limit == kForever ? Clock::time_point::max() : Clock::now() + limit;
+  deadline = limit == kForever ? Clock::time_point::max() : CoarseNow() + limit;
   if (deadline < rings_at_) SetTimer(deadline);
 }
 
@@ -87,26 +95,38 @@ net::awaitable<error_code> Wire::Connect(net::generic::stream_protocol::endpoint
   co_return Told(error);
 }
 
-net::awaitable<Wire::Moved> Wire::Read(net::mutable_buffer space, Limit limit) {
-  if (tls_ != nullptr) co_return co_await ReadTls(space, limit);
-  if (was_full_ && ++reads_at_once_ < kAtOnce) {
-    error_code error;
-    const std::size_t count = socket_.read_some(space, error);
-    was_full_ = count == space.size();
-    if (error != net::error::would_block) co_return Moved{error, count};
-  }
+bool Wire::ReadNow(net::mutable_buffer space, Moved& moved) {
+  if (!was_full_ || ++reads_at_once_ >= kAtOnce) return false;
+  moved.count = socket_.read_some(space, moved.error);
+  was_full_ = moved.count == space.size();
+  return moved.error != net::error::would_block;
+}
+
+void Wire::BeginRead(Limit limit) {
   reads_at_once_ = 0;
+  writes_at_once_ = 0;
   SetDeadline(read_deadline_, limit);
-  const auto [error, count] = co_await socket_.async_read_some(space, kAwait);
+}
+
+Wire::Moved Wire::EndRead(net::mutable_buffer space, const error_code& error, std::size_t count) {
   read_deadline_ = Clock::time_point::max();
   was_full_ = count == space.size();
-  co_return Moved{Told(error), count};
+  return {Told(error), count};
+}
+
+net::awaitable<Wire::Moved> Wire::Read(net::mutable_buffer space, Limit limit) {
+  if (tls_ != nullptr) co_return co_await ReadTls(space, limit);
+  Moved moved;
+  if (ReadNow(space, moved)) co_return moved;
+  BeginRead(limit);
+  const auto [error, count] = co_await socket_.async_read_some(space, kAwait);
+  co_return EndRead(space, error, count);
 }
 
 net::awaitable<error_code> Wire::Fill(beast::flat_buffer* buffer, std::size_t at_most,
                                       Limit limit) {
   if (is_reading_ahead_) {
-    SetDeadline(read_deadline_, limit);
+    BeginRead(limit);
     const auto [error] = co_await net::async_initiate<decltype(kAwait), void(error_code)>(
         [this](auto handler) { waiter_.emplace(std::move(handler)); }, kAwait);
     read_deadline_ = Clock::time_point::max();
@@ -114,7 +134,14 @@ net::awaitable<error_code> Wire::Fill(beast::flat_buffer* buffer, std::size_t at
   }
   if (ahead_error_) co_return Told(ahead_error_);
   const auto space = buffer->prepare(std::min(at_most, buffer->max_size() - buffer->size()));
-  const Moved moved = co_await Read(space, limit);
+  Moved moved;
+  if (tls_ != nullptr) {
+    moved = co_await ReadTls(space, limit);
+  } else if (!ReadNow(space, moved)) {  // Read() without a frame of its own
+    BeginRead(limit);
+    const auto [error, count] = co_await socket_.async_read_some(space, kAwait);
+    moved = EndRead(space, error, count);
+  }
   if (!moved.error) buffer->commit(moved.count);
   co_return moved.error;
 }
@@ -199,17 +226,11 @@ net::awaitable<error_code> Wire::Write(std::span<const net::const_buffer> pieces
 
 bool Wire::WriteNow(Pieces& pieces, error_code& error) {
   if (tls_ != nullptr || ++writes_at_once_ >= kAtOnce) return false;
-  std::size_t count = socket_.write_some(pieces, error);
+  const std::size_t count = socket_.write_some(pieces, error);
   if (error == net::error::would_block) error.clear();
   if (error) return true;
-  std::size_t left = 0;
-  for (net::const_buffer& piece : pieces) {
-    const std::size_t taken = std::min(count, piece.size());
-    piece += taken;
-    count -= taken;
-    left += piece.size();
-  }
-  return left == 0;
+  Advance(pieces, count);
+  return net::buffer_size(pieces) == 0;
 }
 
 net::awaitable<error_code> Wire::WritePlain(std::span<const net::const_buffer> pieces,
@@ -219,14 +240,12 @@ net::awaitable<error_code> Wire::WritePlain(std::span<const net::const_buffer> p
   error_code now;
   if (tls_ == nullptr && WriteNow(rest, now)) co_return now;
   writes_at_once_ = 0;
-  for (net::const_buffer& piece : rest) {
-    while (piece.size() > 0) {
-      SetDeadline(write_deadline_, limit);
-      const auto [error, count] = co_await socket_.async_write_some(piece, kAwait);
-      write_deadline_ = Clock::time_point::max();
-      if (error) co_return Told(error);
-      piece += count;
-    }
+  while (net::buffer_size(rest) > 0) {
+    SetDeadline(write_deadline_, limit);
+    const auto [error, count] = co_await socket_.async_write_some(rest, kAwait);
+    write_deadline_ = Clock::time_point::max();
+    if (error) co_return Told(error);
+    Advance(rest, count);
   }
   co_return error_code();
 }

@@ -94,6 +94,12 @@ class Wire : public std::enable_shared_from_this<Wire> {
   // Lets a Fill go on that waits for the read ahead.
   void WakeWaiter(const boost::system::error_code& error);
   void EndAhead(const boost::system::error_code& error);
+  // What there is to read without waiting, if the last read took all that there was room for.
+  bool ReadNow(net::mutable_buffer space, Moved& moved);
+  // Around the wait for something to read.
+  void BeginRead(Limit limit);
+  Moved EndRead(net::mutable_buffer space, const boost::system::error_code& error,
+                std::size_t count);
   // What OpenSSL has of the plain text now. False, `error` clear: it needs more of the peer.
   bool TakePlain(net::mutable_buffer space, Moved& moved);
   // Bytes that OpenSSL wants sent. Only one writer at a time may do that.

@@ -146,8 +146,8 @@ Result<void> HttpClient::State::Prepare(Transfer& transfer) const {
   };
   bool is_complete = true;
   for (const auto& [name, value] : request.headers) {
-    const auto has_break = [](const std::string& text) {
-      return text.find_first_of("\r\n") != std::string::npos;
+    const auto has_break = [](std::string_view text) {
+      return text.find_first_of("\r\n") != std::string_view::npos;
     };
     if (has_break(name) || has_break(value) || name.empty()) {
       curl_slist_free_all(list);
@@ -155,7 +155,7 @@ Result<void> HttpClient::State::Prepare(Transfer& transfer) const {
                   "the header field " + http::ToLower(name.substr(0, 40)) + " holds a line break");
     }
     // curl's notation: "Name;" is a field without a value, "Name:" would remove it.
-    std::string line = name;
+    std::string line(name);
     line.append(value.empty() ? ";" : ": ").append(value);
     is_complete = is_complete && add(line);
   }
