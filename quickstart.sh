@@ -72,7 +72,7 @@ if [ -n "$swift" ]; then
   where="--upstream $upstream --swift-dir $swift_dir --devices $devices"
 else
   mkdir "$work/store"
-  where="--store $work/store --user test:tester:testing:admin --set /storage/durable=0"
+  where="--store $work/store --user test:tester:testing:admin --set storage.durable=0"
 fi
 
 say "starting the server"

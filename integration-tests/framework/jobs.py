@@ -46,7 +46,7 @@ class JobTest(ServiceTest):
     def make_service(self):
         self.spool = self.directory / "spool"
         self.spool.mkdir()
-        return Service(self.directory, settings=(f"/engine/spool_directory={self.spool}",
+        return Service(self.directory, settings=(f"engine.spool_directory={self.spool}",
                                                  *self.settings))
 
     def setUp(self):

@@ -108,9 +108,9 @@ class Sessions(JobTest):
 
 
 class Limits(JobTest):
-    settings = ("/jobs/response_bytes=100000", "/jobs/channel_bytes=300000",
-                "/jobs/job_spool_bytes=2000000", "/engine/spool_bytes=5000000",
-                "/jobs/memory_bytes=100000000")
+    settings = ("jobs.response_bytes=100000", "jobs.channel_bytes=300000",
+                "jobs.job_spool_bytes=2000000", "engine.spool_bytes=5000000",
+                "jobs.memory_bytes=100000000")
 
     def test_the_bound_of_the_body_is_named(self):
         self.assertEqual(len(self.succeed([group("g", "pour", "25000", ["stdout"], count=4)])), 100_000)
@@ -146,7 +146,7 @@ class Limits(JobTest):
 
 
 class SessionLimits(JobTest):
-    settings = ("/jobs/cpu_seconds=1", "/jobs/resident_bytes=30000000")
+    settings = ("jobs.cpu_seconds=1", "jobs.resident_bytes=30000000")
 
     def test_the_limit_of_processor_time_is_named_and_what_was_used_is_told(self):
         limits = json.loads(self.service.request("GET", "/info").body)["zerocloud"]["limits"]
@@ -212,7 +212,7 @@ class Programs(JobTest):
 
     def test_a_program_above_its_bound_is_refused(self):
         self.service.stop()
-        self.service.settings = (*self.service.settings, "/jobs/program_bytes=1000")
+        self.service.settings = (*self.service.settings, "jobs.program_bytes=1000")
         self.service.start()
         self.refuse([group("g", "pour")], 413, "/0/exec/path", "program_bytes is 1000")
         self.service.stop()

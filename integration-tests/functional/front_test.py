@@ -16,6 +16,14 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from framework.service import ACCOUNT, KEY, PATH, PROGRAM, USER, Service, ServiceTest  # noqa: E402
 
 
+def as_ini(config):
+    """{"upstream": ..., "server": {...}} as a configuration file; what is in no section is in [zerocloud]."""
+    top = {key: value for key, value in config.items() if not isinstance(value, dict)}
+    sections = {"zerocloud": top} | {key: value for key, value in config.items() if isinstance(value, dict)}
+    return "".join(f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in section.items())
+                   for name, section in sections.items())
+
+
 def make_certificate(directory, name):
     """A self-signed certificate for 127.0.0.1; returns the paths of it and of its key."""
     certificate, key = directory / f"{name}.pem", directory / f"{name}.key"
@@ -47,10 +55,10 @@ class FrontTest(ServiceTest):
 
     def front_arguments(self):
         self.write_config()
-        return ["--config", str(self.directory / "config.json")]
+        return ["--config", str(self.directory / "zerocloud.conf")]
 
     def write_config(self):
-        (self.directory / "config.json").write_text(json.dumps(self.config))
+        (self.directory / "zerocloud.conf").write_text(as_ini(self.config))
 
     def reload(self, **changes):
         """Writes the configuration with changes and has it read."""
@@ -69,8 +77,8 @@ class Tls(FrontTest):
         behind = self.directory / "behind"
         behind.mkdir()
         authority, key = make_certificate(self.directory, "behind")
-        self.store = self.start_store(behind, settings=(f"/server/tls_certificate={authority}",
-                                                        f"/server/tls_key={key}"))
+        self.store = self.start_store(behind, settings=(f"server.tls_certificate={authority}",
+                                                        f"server.tls_key={key}"))
         self.config = {"upstream": f"https://{self.store.address}",
                        "proxy": {"tls_authorities": str(authority)},
                        "server": {"tls_certificate": str(self.certificate), "tls_key": str(self.key)}}
@@ -144,11 +152,11 @@ class Reload(FrontTest):
         kept.close()
 
     def test_a_wrong_configuration_changes_nothing(self):
-        for wrong in ('{"upstream": 7}', "nonsense", '{"upstream": "ftp://x"}',
-                      '{"upstream": "http://127.0.0.1:1", "server": {"tls_certificate": "/none"}}',
-                      '{"store": "/somewhere"}'):
+        for wrong in ("[server]\nthreads = many\n", "nonsense", "[zerocloud]\nupstream = ftp://x\n",
+                      "[zerocloud]\nupstream = http://127.0.0.1:1\n[server]\ntls_certificate = /none\n",
+                      "[zerocloud]\nstore = /somewhere\n"):
             log = (self.directory / "log").stat().st_size
-            (self.directory / "config.json").write_text(wrong)
+            (self.directory / "zerocloud.conf").write_text(wrong)
             self.service.process.send_signal(signal.SIGHUP)
             self.wait_until(lambda size=log: (self.directory / "log").stat().st_size > size)
             self.assertEqual(self.service.request("GET", "/healthcheck", authenticated=False).status, 200)

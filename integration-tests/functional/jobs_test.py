@@ -255,7 +255,7 @@ class Connections(JobTest):
 
 
 class SmallMachine(JobTest):
-    settings = ("/engine/sessions_at_once=3", "/jobs/gang_sessions=8")
+    settings = ("engine.sessions_at_once=3", "jobs.gang_sessions=8")
 
     def test_300_sessions_run_in_waves(self):
         self.fill(**{f"o{i:03}": f"{i:03} ".encode() for i in range(300)})
@@ -306,7 +306,7 @@ class SmallMachine(JobTest):
 
 
 class WhileAJobRuns(JobTest):
-    settings = ("/server/stop_grace_seconds=1",)
+    settings = ("server.stop_grace_seconds=1",)
 
     def start(self, document):
         """Posts a job on a thread; returns the thread and a list that will hold the response, or

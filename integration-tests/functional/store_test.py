@@ -1,5 +1,6 @@
 """The embedded store through real clients: the swift command, curl, and raw sockets."""
 
+import configparser
 import hashlib
 import json
 import os
@@ -184,8 +185,9 @@ class FrontCurl(ThroughAFront, Curl):
 
 class CommandLine(ServiceTest):
     def test_refuses_a_wrong_option_with_a_sentence(self):
-        for arguments, sentence in ((["--set", "/server/nothing=1"], b"/server/nothing"),
-                                    ([], b"/store"), (["--store", "/dev/null/x"], b"/dev/null/x"),
+        for arguments, sentence in ((["--set", "server.nothing=1"], b"server.nothing"),
+                                    (["--set", "server.threads"], b"SECTION.KEY=VALUE"),
+                                    ([], b"zerocloud.store"), (["--store", "/dev/null/x"], b"/dev/null/x"),
                                     (["--store", "x", "--listen", "nowhere"], b"nowhere")):
             done = subprocess.run([PROGRAM, "serve", *arguments], capture_output=True, timeout=60,
                                   check=False, cwd=self.directory)
@@ -193,13 +195,45 @@ class CommandLine(ServiceTest):
             self.assertIn(sentence, done.stderr)
 
     def test_accepts_the_sample_configurations(self):
-        for sample in sorted((pathlib.Path(__file__).parents[2] / "swift-config").glob("*.json")):
+        samples = pathlib.Path(__file__).parents[2] / "swift-config"
+        for sample in sorted(samples.glob("*.conf")):
             done = subprocess.run([PROGRAM, "serve", "--config", sample, "--check-config"],
                                   capture_output=True, timeout=60, check=True)
-            in_force = json.loads(done.stdout)
-            for key, value in json.loads(sample.read_text()).items():
-                if not isinstance(value, (dict, list)):
-                    self.assertEqual(in_force[key], value)
+            self.assertEqual(done.stderr, b"", sample)
+            wanted, in_force = configparser.RawConfigParser(), configparser.RawConfigParser()
+            wanted.read(sample)
+            in_force.read_string(done.stdout.decode())
+            for section in wanted.sections():
+                for key, value in wanted.items(section):
+                    if section != "users":
+                        self.assertEqual(in_force[section][key], " ".join(value.split()), sample)
+
+    def check(self, *arguments):
+        """What --check-config prints on its two outputs."""
+        done = subprocess.run([PROGRAM, "serve", *arguments, "--check-config"], capture_output=True,
+                              timeout=60, check=False, cwd=self.directory)
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    def test_merges_a_directory_in_the_order_of_names(self):
+        more = self.directory / "conf.d"
+        more.mkdir()
+        for name, port in (("10-a.conf", 1), ("20-b.conf", 2), (".hidden.conf", 3), ("30-c.conf.off", 4)):
+            (more / name).write_text(f"[zerocloud]\nstore = s\nlisten = 127.0.0.1:{port}\n")
+        status, in_force, said = self.check("--config", "conf.d")
+        self.assertEqual(status, 0, said)
+        self.assertIn("# conf.d/20-b.conf:3\nlisten = 127.0.0.1:2\n", in_force)
+        self.assertEqual(said, "zerocloud: warning: conf.d/20-b.conf:3: [zerocloud] listen = 127.0.0.1:2: "
+                               "conf.d/10-a.conf:3 says 127.0.0.1:1; this one counts.\n")
+
+    def test_says_what_is_wrong_with_a_file(self):
+        (self.directory / "z.conf").write_text("[zerocloud]\nstore = s\n[server]\nthreads = 999\n")
+        status, _, said = self.check("--config", "z.conf")
+        self.assertEqual((status, said), (2, 'zerocloud: z.conf:4: [server] threads: "999" is not a whole '
+                                             "number from 0 to 256.\n"))
+        for path, sentence in (("absent.conf", "absent.conf"), ("/dev/null", "no regular file")):
+            status, _, said = self.check("--config", path)
+            self.assertEqual(status, 2)
+            self.assertIn(sentence, said)
 
     def test_refuses_a_directory_that_is_served_already(self):
         done = subprocess.run([PROGRAM, "serve", "--listen", "127.0.0.1:0", "--store",

@@ -154,7 +154,7 @@ class Rights(LocalTest):
 
 
 class AskedForEachObject(LocalTest):
-    settings = ("/local/listing_seconds=0",)
+    settings = ("local.listing_seconds=0",)
 
     def test_a_listing_need_not_be_enough(self):
         self.fill(**{"vouched-a": b"1", "vouched-b": b"2"})
@@ -454,7 +454,7 @@ class BadInput(OwnCluster):
 class SomeAreElsewhere(OwnCluster):
     """Three replicas on four hosts: the fourth part of the objects is not on this one."""
 
-    settings = ("/local/addresses=127.0.0.2",)
+    settings = ("local.addresses=127.0.0.2",)
     node = 2
     cluster_options = {"nodes": 4}
 

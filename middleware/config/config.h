@@ -1,12 +1,14 @@
 // Config: everything an operator can choose about one zerocloud process, as values, with defaults.
 // The options themselves (names, units, ranges, reasons) are one table in options.cc; it reads the
-// file, prints the effective configuration and writes the option list of docs/configuration.md, so
-// that the three cannot differ.
+// files, prints the effective configuration, and writes the option list of docs/configuration.md
+// and the sample file, so that they cannot differ. An option is called SECTION.KEY.
 //
-// Pure: text in, values out. Errors are kInvalid with a JSON pointer and a sentence.
+// Pure: text in, values out. Errors are kInvalid with the place (file and line, or the command
+// line), the option and a sentence.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,7 +41,7 @@ struct ServerSection {
   std::uint64_t read_timeout_seconds = 60;
   std::uint64_t write_timeout_seconds = 60;
   std::uint64_t stop_grace_seconds = 10;
-  std::uint64_t proxy_protocol = 0;
+  bool proxy_protocol = false;
   std::string tls_certificate;
   std::string tls_key;
 };
@@ -60,7 +62,7 @@ struct EngineSection {
   std::uint64_t jobs_at_once = 1000;
   std::uint64_t workers = 4;
   std::uint64_t programs = 64;
-  std::uint64_t own_namespaces = 0;
+  bool own_namespaces = false;
   std::uint64_t spool_bytes = 64ULL << 30U;
   std::string spool_directory = "/var/tmp";
   std::string control_groups;
@@ -68,7 +70,7 @@ struct EngineSection {
 
 struct StorageSection {
   std::uint64_t object_bytes = 5ULL << 30U;
-  std::uint64_t durable = 1;
+  bool durable = true;
 };
 
 // Where replicas of the upstream's objects lie on this host. All empty: nowhere.
@@ -79,13 +81,37 @@ struct LocalSection {
   std::uint64_t listing_seconds = 60;
 };
 
+struct HealthcheckSection {
+  std::string disable_path;
+};
+
+struct LogSection {
+  std::string access = "json";
+  std::uint64_t token_bytes = 16;
+};
+
+struct MetricsSection {
+  std::string listen;
+  std::string path = "/metrics";
+};
+
+struct StatsdSection {
+  std::string host;
+  std::uint64_t port = 8125;
+  std::string prefix;
+  std::uint64_t sample_percent = 100;
+};
+
 struct Config {
   std::string listen = "127.0.0.1:8080";
   std::string store;     // a directory; or
   std::string upstream;  // URLs
-  std::string log = "requests";
   std::vector<User> users;
   ServerSection server;
+  HealthcheckSection healthcheck;
+  LogSection log;
+  MetricsSection metrics;
+  StatsdSection statsd;
   StorageSection storage;
   ProxySection proxy;
   LocalSection local;
@@ -93,11 +119,24 @@ struct Config {
   job::JobLimits jobs;
 };
 
-// Sets what the JSON text says on top of `config`; `users` there replace those here.
-Result<void> ApplyJson(Config& config, std::string_view json);
+// A configuration being put together from several sources, the later of which win.
+struct Settings {
+  Config config;
+  // Where the value of an option ("server.threads") comes from, if it is not the default:
+  // "/etc/zerocloud/zerocloud.conf:12", "the command line". Users are "users.ACCOUNT:USER".
+  std::map<std::string, std::string> origins;
+  // What is not wrong enough to refuse: options and sections that do not exist, options that two
+  // files give different values.
+  std::vector<std::string> warnings;
+};
 
-// One option by its pointer, as a command line has it: "/server/head_bytes", "131072".
-Result<void> ApplyOption(Config& config, std::string_view pointer, std::string_view value);
+// Sets what the text of an ini file (ini.h) says; `file` is its name in messages. What it does not
+// know it warns of. A value that is out of bounds, or text that is no ini, is an error.
+Result<void> ApplyIni(Settings& settings, std::string_view file, std::string_view text);
+
+// One option as a command line has it: "server.head_bytes", "131072". One that does not exist is
+// an error here.
+Result<void> ApplyOption(Settings& settings, std::string_view name, std::string_view value);
 
 // "account:user:key" or "account:user:key:admin".
 Result<User> ParseUser(std::string_view text);
@@ -113,10 +152,14 @@ struct Endpoint {
 };
 Result<Endpoint> ParseEndpoint(std::string_view text);
 
-// Every option with the value in force, as JSON that ApplyJson reads. Keys of users are not shown.
-std::string Dump(const Config& config);
+// Every option with the value in force, as an ini file that ApplyIni reads; before each that is
+// not the default, a comment with its origin. Keys of users are not shown.
+std::string Dump(const Settings& settings);
 
 // The option list of docs/configuration.md, as Markdown.
 std::string Manual();
+
+// swift-config/zerocloud.conf-sample: every option explained, with its default, as a comment.
+std::string Sample();
 
 }  // namespace zerocloud::config

@@ -7,76 +7,190 @@
 #include <iterator>
 #include <string>
 
+#include "middleware/config/ini.h"
+#include "middleware/config/options.h"
+
 namespace zerocloud::config {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-std::string RefusalOf(std::string_view json) {
-  Config config;
-  const Result<void> applied = ApplyJson(config, json);
+std::string RefusalOf(std::string_view ini) {
+  Settings settings;
+  const Result<void> applied = ApplyIni(settings, "z.conf", ini);
   return applied.has_value() ? "(accepted)" : applied.error().message;
 }
 
+std::string ReadFile(const char* path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+TEST(Ini, ReadsWhatConfigParserReads) {
+  const Result<Ini> ini = ParseIni(
+      "\xef\xbb\xbf# a comment\r\n; another\n  # and one after spaces\n[one]\nplain=1\n"
+      "  spaced : two words  \nempty =\nlist = a,\n   b,\n\n  # in between\n\tc\n[ two ]\n"
+      "plain = # no comment ; here\nKey = x=y:z\n");
+  ASSERT_TRUE(ini.has_value()) << ini.error().message;
+  std::vector<std::string> seen;
+  for (const IniEntry& entry : ini->entries) {
+    seen.push_back(entry.section + "." + entry.key + "=" + entry.value + "@" +
+                   std::to_string(entry.line));
+  }
+  EXPECT_THAT(seen,
+              ElementsAre("one.plain=1 spaced : two words@5", "one.empty=@7", "one.list=a, b, c@8",
+                          "two.plain=# no comment ; here@14", "two.Key=x=y:z@15"));
+}
+
+TEST(Ini, RefusesTheRestAndSaysTheLine) {
+  const auto refusal = [](std::string_view text) {
+    const Result<Ini> ini = ParseIni(text);
+    return ini.has_value() ? std::string("(accepted)") : ini.error().message;
+  };
+  EXPECT_THAT(refusal("a = 1\n"), StartsWith("line 1: a stands before the first [section]"));
+  EXPECT_THAT(refusal("[s]\na = 1\nb\n"), StartsWith("line 3: this is neither"));
+  EXPECT_THAT(refusal("[s]\n= 1\n"), StartsWith("line 2: this is neither"));
+  EXPECT_THAT(refusal("[s] # x\n"), StartsWith("line 1: a section is [name]"));
+  EXPECT_THAT(refusal("[ ]\n"), StartsWith("line 1: a section is [name]"));
+  EXPECT_THAT(refusal("["), StartsWith("line 1: a section is [name]"));
+  EXPECT_THAT(refusal("[s]\na=1\na=2\n"), StartsWith("line 3: [s] a is in line 2 already"));
+  EXPECT_THAT(refusal("[s]\n[t]\n[s]\n"), StartsWith("line 3: section [s] is in line 1 already"));
+  EXPECT_THAT(refusal(std::string_view("[s]\na=\0\n", 8)), StartsWith("line 2: a control char"));
+}
+
+TEST(Ini, IsBounded) {
+  const auto code = [](const std::string& text) {
+    const Result<Ini> ini = ParseIni(text);
+    return ini.has_value() ? ErrorCode::kInternal : ini.error().code;
+  };
+  EXPECT_EQ(code(std::string(kMaxIniBytes + 1, '\n')), ErrorCode::kLimitExceeded);
+  EXPECT_EQ(code("[s]\na = " + std::string(kMaxIniLineBytes, 'x')), ErrorCode::kLimitExceeded);
+  std::string lines = "[s]\na =\n";
+  for (int i = 0; i < 3; ++i) lines += " " + std::string(kMaxIniLineBytes / 2, 'x') + "\n";
+  EXPECT_EQ(code(lines), ErrorCode::kLimitExceeded);
+  std::string many = "[s]\n";
+  for (std::size_t i = 0; i <= kMaxIniEntries; ++i) many += std::to_string(i) + "=\n";
+  EXPECT_EQ(code(many), ErrorCode::kLimitExceeded);
+}
+
 TEST(Config, ReadsWhatIsSetAndKeepsTheOtherDefaults) {
-  Config config;
-  const Result<void> applied = ApplyJson(config, R"({
-    "listen": "[::1]:0", "store": "/srv/zerocloud",
-    "users": [{"account": "test", "user": "tester", "key": "testing", "admin": true},
-              {"account": "test", "user": "guest", "key": "k"}],
-    "server": {"head_bytes": 131072}, "jobs": {"groups": 7}, "engine": {}})");
+  Settings settings;
+  const Result<void> applied = ApplyIni(settings, "z.conf", R"(
+[zerocloud]
+listen = [::1]:0
+store = /srv/zerocloud
+[server]
+head_bytes = 131072
+proxy_protocol = Yes
+[jobs]
+groups = 7
+[engine]
+[users]
+user_test_tester = testing .admin
+user_test_guest = k
+user64_YV9i_Y19k = secret
+)");
   ASSERT_TRUE(applied.has_value()) << applied.error().message;
+  const Config& config = settings.config;
   EXPECT_EQ(config.listen, "[::1]:0");
   EXPECT_EQ(config.server.head_bytes, 131072U);
+  EXPECT_TRUE(config.server.proxy_protocol);
   EXPECT_EQ(config.server.head_fields, Config().server.head_fields);
   EXPECT_EQ(config.jobs.groups, 7U);
-  ASSERT_EQ(config.users.size(), 2U);
-  EXPECT_EQ(config.users[0], (User{"test", "tester", "testing", true}));
-  EXPECT_FALSE(config.users[1].is_admin);
+  EXPECT_THAT(config.users,
+              ElementsAre(User{"test", "tester", "testing", true},
+                          User{"test", "guest", "k", false}, User{"a_b", "c_d", "secret", false}));
   EXPECT_TRUE(Check(config).has_value());
+  EXPECT_THAT(settings.warnings, IsEmpty());
+  EXPECT_EQ(settings.origins.at("server.head_bytes"), "z.conf:6");
 }
 
-TEST(Config, RefusesWhatItDoesNotKnowAndSaysWhere) {
-  EXPECT_THAT(RefusalOf(R"({"lisen": "x"})"), StartsWith("/lisen: "));
-  EXPECT_THAT(RefusalOf(R"({"server": {"head_byte": 1}})"), StartsWith("/server/head_byte: "));
-  EXPECT_THAT(RefusalOf(R"({"servers": {}})"), StartsWith("/servers: "));
-  EXPECT_THAT(RefusalOf(R"({"a/b~c": 1})"), StartsWith("/a~1b~0c: "));
-  EXPECT_THAT(RefusalOf(R"({"users": [{"name": "x"}]})"), StartsWith("/users/0/name: "));
-  EXPECT_THAT(RefusalOf(R"({"users": ["x"]})"), StartsWith("/users/0: "));
-  EXPECT_THAT(RefusalOf(R"({"users": {"1": {"key": "x"}}})"), StartsWith("/users/1/key: "));
+TEST(Config, WarnsOfWhatItDoesNotKnowAndNamesWhatIsNear) {
+  Settings settings;
+  const Result<void> applied = ApplyIni(settings, "z.conf", R"([zerocloud]
+lisen = x
+[server]
+head_byte = 1
+spool_bytes = 1
+quite_something_else = 1
+[servr]
+threads = 1
+[DEFAULT]
+workers = 2
+)");
+  ASSERT_TRUE(applied.has_value()) << applied.error().message;
+  EXPECT_THAT(
+      settings.warnings,
+      ::testing::UnorderedElementsAre(
+          "z.conf:2: [zerocloud] lisen: there is no such option; it is ignored. Is "
+          "[zerocloud] listen meant?",
+          "z.conf:4: [server] head_byte: there is no such option; it is ignored. Is [server] "
+          "head_bytes meant?",
+          "z.conf:5: [server] spool_bytes: there is no such option; it is ignored. Is "
+          "[engine] spool_bytes meant?",
+          "z.conf:6: [server] quite_something_else: there is no such option; it is ignored.",
+          "z.conf:7: there is no section [servr]; it is ignored with all that is in it. Is "
+          "[server] meant?",
+          "z.conf:9: there is no section [DEFAULT]; it is ignored with all that is in it. No "
+          "section takes values from it here; put each option in its own section."));
+  EXPECT_EQ(settings.config.server.threads, 0U);
 }
 
-TEST(Config, RefusesValuesOfTheWrongKindOrRange) {
-  EXPECT_THAT(RefusalOf(R"({"listen": 8080})"), HasSubstr("string"));
-  EXPECT_THAT(RefusalOf(R"({"server": {"threads": "4"}})"), HasSubstr("whole number"));
-  EXPECT_THAT(RefusalOf(R"({"server": {"threads": 1.5}})"), HasSubstr("whole number"));
-  EXPECT_THAT(RefusalOf(R"({"server": {"threads": -1}})"), HasSubstr("whole number"));
-  EXPECT_THAT(RefusalOf(R"({"server": {"threads": 257}})"), HasSubstr("0 to 256"));
-  EXPECT_THAT(RefusalOf(R"({"jobs": {"groups": 0}})"), HasSubstr("/jobs/groups"));
+TEST(Config, WarnsOfFilesThatDisagreeAndTheLaterWins) {
+  Settings settings;
+  ASSERT_TRUE(ApplyIni(settings, "a",
+                       "[server]\nthreads = 3\nconnections = 7\n"
+                       "[users]\nuser_a_u = one\n"));
+  ASSERT_TRUE(ApplyIni(settings, "b",
+                       "[server]\nconnections = 7\n\nthreads = 4\n"
+                       "[users]\nuser_a_u = two\n"));
+  EXPECT_THAT(settings.warnings,
+              ElementsAre("b:4: [server] threads = 4: a:2 says 3; this one counts.",
+                          "b:6: [users] user_a_u: a:5 says otherwise; this one counts."));
+  EXPECT_EQ(settings.config.server.threads, 4U);
+  EXPECT_EQ(settings.origins.at("server.threads"), "b:4");
+  EXPECT_THAT(settings.config.users, ElementsAre(User{"a", "u", "two", false}));
 }
 
-TEST(Config, RefusesTextThatIsNotOneJsonObject) {
-  EXPECT_THAT(RefusalOf(""), HasSubstr("not JSON"));
-  EXPECT_THAT(RefusalOf("[]"), HasSubstr("object"));
-  EXPECT_THAT(RefusalOf("3"), HasSubstr("object"));
-  EXPECT_THAT(RefusalOf("{} {}"), HasSubstr("not JSON"));
-  EXPECT_THAT(RefusalOf(R"({"listen": "a", "listen": "b"})"), HasSubstr("twice"));
-  EXPECT_THAT(RefusalOf(std::string(500'000, '[')), HasSubstr("object"));
-  EXPECT_THAT(RefusalOf("{\"a\":" + std::string(500'000, '[')), HasSubstr("deeper"));
-  EXPECT_THAT(RefusalOf(std::string((1U << 20U) + 1, ' ')), HasSubstr("limit"));
+TEST(Config, RefusesValuesOutOfBoundsAndSaysWhereAndWhy) {
+  EXPECT_EQ(RefusalOf("[server]\nthreads = 257\n"),
+            "z.conf:2: [server] threads: \"257\" is not a whole number from 0 to 256.");
+  for (const char* wrong : {"", "-1", "1.5", "4x", "0x4", "99999999999999999999", "%(x)s"}) {
+    EXPECT_THAT(RefusalOf("[server]\nthreads = " + std::string(wrong)), HasSubstr("whole number"));
+  }
+  EXPECT_THAT(RefusalOf("[jobs]\ngroups = 0\n"), StartsWith("z.conf:2: [jobs] groups: \"0\""));
+  EXPECT_THAT(RefusalOf("[storage]\ndurable = maybe\n"), HasSubstr("neither true nor false"));
+  EXPECT_THAT(RefusalOf("[log]\naccess = xml\n"), HasSubstr("none of json, swift, none"));
+  EXPECT_THAT(RefusalOf("no section\n"), StartsWith("z.conf: line 1: "));
+}
+
+TEST(Config, RefusesUsersThatAreNone) {
+  for (const char* wrong :
+       {"tester = k", "user_a = k", "user_a_b_c = k", "user_a_ = k", "user__u = k",
+        "user_a_u =", "user_a_u = k .reseller_admin", "user64_!_YQ = k"}) {
+    EXPECT_THAT(RefusalOf("[users]\n" + std::string(wrong)), StartsWith("z.conf:2: [users] "))
+        << wrong;
+  }
 }
 
 TEST(Config, TakesOptionsFromTheCommandLine) {
-  Config config;
-  EXPECT_TRUE(ApplyOption(config, "/server/threads", "9").has_value());
-  EXPECT_TRUE(ApplyOption(config, "/engine/spool_directory", "7").has_value());
-  EXPECT_EQ(config.server.threads, 9U);
-  EXPECT_EQ(config.engine.spool_directory, "7");
-  EXPECT_FALSE(ApplyOption(config, "/server/threads", "9x").has_value());
-  EXPECT_FALSE(ApplyOption(config, "/server/threads", "").has_value());
-  EXPECT_FALSE(ApplyOption(config, "server/threads", "9").has_value());
+  Settings settings;
+  EXPECT_TRUE(ApplyOption(settings, "server.threads", "9").has_value());
+  EXPECT_TRUE(ApplyOption(settings, "engine.spool_directory", "7").has_value());
+  EXPECT_EQ(settings.config.server.threads, 9U);
+  EXPECT_EQ(settings.config.engine.spool_directory, "7");
+  EXPECT_EQ(settings.origins.at("server.threads"), "the command line");
+  EXPECT_FALSE(ApplyOption(settings, "server.threads", "9x").has_value());
+  for (const char* wrong :
+       {"", ".", "server", "server.", "server.thread", "threads", "/server/x"}) {
+    EXPECT_FALSE(ApplyOption(settings, wrong, "1").has_value()) << wrong;
+  }
+  EXPECT_THAT(ApplyOption(settings, "server.thread", "1").error().message,
+              HasSubstr("Is [server] threads meant?"));
 }
 
 TEST(Config, ReadsUsers) {
@@ -123,28 +237,75 @@ TEST(Config, ChecksWhatOptionsMeanTogether) {
   EXPECT_TRUE(Check(config).has_value());
   config.users.push_back({"a", "u", "other", false});
   EXPECT_FALSE(Check(config).has_value());
+  config.users.clear();
+  config.metrics.listen = "9281";
+  EXPECT_THAT(Check(config).error().message, StartsWith("metrics.listen: "));
+  config.metrics.listen.clear();
+  config.metrics.path = "metrics";
+  EXPECT_FALSE(Check(config).has_value());
+  config.metrics.path = "/m";
+  config.statsd.prefix = "a:b";
+  EXPECT_FALSE(Check(config).has_value());
 }
 
-TEST(Config, DumpsWhatIsInForceButNoKeys) {
-  Config config;
-  config.store = "/a \"quoted\"\npath";
-  config.users = {{"test", "tester", "secret", true}};
-  config.server.threads = 17;
-  const std::string dump = Dump(config);
+TEST(Config, DumpsWhatIsInForceAndWhereItComesFromButNoKeys) {
+  Settings settings;
+  ASSERT_TRUE(ApplyIni(settings, "z.conf",
+                       "[zerocloud]\nstore = /a \"quoted\" path\n"
+                       "[users]\nuser_test_tester = secret .admin\n"
+                       "user64_YV9i_I2M = secret\n"));
+  ASSERT_TRUE(ApplyOption(settings, "server.threads", "17"));
+  const std::string dump = Dump(settings);
   EXPECT_THAT(dump, Not(HasSubstr("secret")));
-  Config again;
-  const Result<void> applied = ApplyJson(again, dump);
+  EXPECT_THAT(dump, HasSubstr("# z.conf:2\nstore = /a \"quoted\" path\n"));
+  EXPECT_THAT(dump, HasSubstr("# the command line\nthreads = 17\n"));
+  EXPECT_THAT(dump, HasSubstr("# z.conf:5\nuser64_YV9i_I2M = (hidden)\n"));
+  Settings again;
+  const Result<void> applied = ApplyIni(again, "dump", dump);
   ASSERT_TRUE(applied.has_value()) << applied.error().message << dump;
+  again.origins = settings.origins;
   EXPECT_EQ(Dump(again), dump);
-  EXPECT_EQ(again.store, config.store);
-  EXPECT_EQ(again.server.threads, 17U);
+  EXPECT_EQ(again.config.store, settings.config.store);
+  EXPECT_EQ(again.config.server.threads, 17U);
+  EXPECT_THAT(again.warnings, IsEmpty());
 }
 
 TEST(Config, IsDocumentedOptionByOption) {
-  std::ifstream file(ZEROCLOUD_CONFIGURATION_PAGE);
-  const std::string page((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  EXPECT_THAT(page, HasSubstr(Manual()))
-      << "put the output of `zerocloud serve --manual` between the markers";
+  EXPECT_THAT(ReadFile(ZEROCLOUD_CONFIGURATION_PAGE), HasSubstr(Manual()))
+      << "put the output of `zerocloud serve --manual` there";
+  EXPECT_EQ(ReadFile(ZEROCLOUD_SAMPLE), Sample())
+      << "put the output of `zerocloud serve --sample` there";
+}
+
+TEST(Config, IsSampledOptionByOptionWithItsDefault) {
+  // With its comment signs before options taken away the sample sets every option, to its default.
+  std::string set;
+  std::size_t count = 0;
+  std::istringstream lines(ReadFile(ZEROCLOUD_SAMPLE));
+  std::string section;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with('[')) section = line.substr(1, line.size() - 2);
+    const std::string key = line.starts_with("# ") ? line.substr(2, line.find(" =") - 2) : "";
+    const bool is_option = line.find(" =") != std::string::npos && FindOption(section, key);
+    count += is_option ? 1 : 0;
+    set += (is_option ? line.substr(2) : line) + "\n";
+  }
+  EXPECT_EQ(count, Options().size());
+  Settings settings;
+  const Result<void> applied = ApplyIni(settings, "sample", set);
+  ASSERT_TRUE(applied.has_value()) << applied.error().message;
+  EXPECT_EQ(settings.origins.size(), Options().size());
+  for (const Option& option : Options()) {
+    EXPECT_EQ(ValueIn(settings.config, option), ValueIn(Config(), option)) << option.name();
+  }
+}
+
+TEST(Config, HasASectionForEachOption) {
+  for (const Option& option : Options()) {
+    EXPECT_TRUE(std::ranges::any_of(Sections(), [&](const SectionDescription& section) {
+      return section.name == option.section;
+    })) << option.name();
+  }
 }
 
 }  // namespace

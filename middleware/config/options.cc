@@ -1,5 +1,13 @@
 #include "middleware/config/options.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <utility>
+
 namespace zerocloud::config {
 namespace {
 
@@ -8,15 +16,56 @@ constexpr std::uint64_t kMiB = 1024 * kKiB;
 constexpr std::uint64_t kTiB = kMiB * kMiB;
 constexpr std::uint64_t kDay = 86'400;
 
+constexpr auto kSections = std::to_array<SectionDescription>({
+    {"zerocloud", "What is served, and where."},
+    {"server", "Clients' connections."},
+    {"healthcheck", "What load balancers ask, as Swift's filter of that name answers it."},
+    {"log", "What goes to standard error."},
+    {"metrics", "Numbers for Prometheus."},
+    {"statsd", "The same numbers for StatsD, under Swift's names."},
+    {"storage", "The embedded store."},
+    {"proxy", "The upstream."},
+    {"local", "Objects of the upstream that lie on this host."},
+    {"engine", "What jobs may use of this host together."},
+    {"jobs", "Limits of one job. GET /info shows them; a refused job is told which one it hit."},
+});
+
 // A row of one section: ZC_NUMBER(server, threads, "threads", 1, 256, "why").
-#define ZC_NUMBER(section, name, unit, minimum, maximum, prose)                     \
-  NumberOption {                                                                    \
-    "/" #section "/" #name, unit, minimum, maximum,                                 \
-        [](Config& config) -> std::uint64_t& { return config.section.name; }, prose \
+#define ZC_NUMBER(section, name, unit, minimum, maximum, prose)                           \
+  Option {                                                                                \
+    #section, #name,                                                                      \
+        NumberKind{unit, minimum, maximum,                                                \
+                   [](Config& config) -> std::uint64_t& { return config.section.name; }}, \
+        prose                                                                             \
+  }
+#define ZC_FLAG(section, name, prose)                                                             \
+  Option {                                                                                        \
+    #section, #name, FlagKind{[](Config& config) -> bool& { return config.section.name; }}, prose \
+  }
+#define ZC_TEXT(section, name, prose)                                                              \
+  Option {                                                                                         \
+    #section, #name, TextKind{[](Config& config) -> std::string& { return config.section.name; }}, \
+        prose                                                                                      \
   }
 
-std::vector<NumberOption> MakeNumbers() {
-  std::vector<NumberOption> rows = {
+TextKind Top(std::string Config::* field) {
+  return {[field](Config& config) -> std::string& { return config.*field; }};
+}
+
+std::vector<Option> ServiceRows() {
+  return {
+      {"zerocloud", "listen", Top(&Config::listen),
+       "Address and port to serve, 127.0.0.1:8080 or [::1]:8080. Port 0 takes a free one; the "
+       "program prints which."},
+      {"zerocloud", "store", Top(&Config::store),
+       "Directory of the embedded store. Exactly one of store and upstream is set."},
+      {"zerocloud", "upstream", Top(&Config::upstream),
+       "URL of a Swift endpoint, http://host:port or https://host:port, to stand in front of; or "
+       "several of one cluster, with commas between, which are used in turn."},
+      ZC_TEXT(server, tls_certificate,
+              "PEM file with the certificate to show, and its chain. With it only TLS is spoken. "
+              "Read again on SIGHUP."),
+      ZC_TEXT(server, tls_key, "PEM file with the key of that certificate."),
       ZC_NUMBER(server, threads, "threads", 0, 256,
                 "Threads that serve connections. 0: with an upstream one for each processor; with "
                 "a store, where local files may block one of them, two more."),
@@ -44,15 +93,50 @@ std::vector<NumberOption> MakeNumbers() {
                 "How long a client may take to accept a piece of a response."),
       ZC_NUMBER(server, stop_grace_seconds, "seconds", 0, kDay,
                 "How long requests under way may go on after SIGTERM; then they are cancelled."),
-      ZC_NUMBER(server, proxy_protocol, "", 0, 1,
-                "1: every connection must begin with a header of the PROXY protocol, version 1 or "
-                "2, which says whose it is. Only for a port that nobody but a load balancer can "
-                "reach."),
+      ZC_FLAG(server, proxy_protocol,
+              "Every connection must begin with a header of the PROXY protocol, version 1 or "
+              "2, which says whose it is. Only for a port that nobody but a load balancer can "
+              "reach."),
+  };
+}
+
+std::vector<Option> OperatorRows() {
+  return {
+      ZC_TEXT(healthcheck, disable_path,
+              "While this file exists, GET /healthcheck is answered 503 DISABLED BY FILE, so that "
+              "load balancers leave this host out. Empty: never."),
+      {"log", "access",
+       TextKind{[](Config& config) -> std::string& { return config.log.access; },
+                {"json", "swift", "none"}},
+       "A line for each request: json, an object; swift, the fields that Swift's proxy logs, in "
+       "its order and quoted as it quotes them; or none."},
+      ZC_NUMBER(log, token_bytes, "bytes", 0, 1024,
+                "Of a caller's token so many characters are logged (by swift; json has none), and "
+                "none of a token that has no more; Swift's name is reveal_sensitive_prefix."),
+      ZC_TEXT(metrics, listen,
+              "Address and port of a listener of its own for metrics, 127.0.0.1:9281. Whoever can "
+              "reach it reads them. Empty: none."),
+      ZC_TEXT(metrics, path, "The path of the metrics there."),
+      ZC_TEXT(statsd, host,
+              "Numeric address or name of a StatsD server, to which datagrams go. Empty: none."),
+      ZC_NUMBER(statsd, port, "", 1, 65'535, "The UDP port there."),
+      ZC_TEXT(statsd, prefix,
+              "Goes before each name, with a dot; log_statsd_metric_prefix of Swift."),
+      ZC_NUMBER(statsd, sample_percent, "percent", 1, 100,
+                "Of the events of requests and sessions so many are sent, and each says so."),
+  };
+}
+
+std::vector<Option> StorageRows() {
+  return {
       ZC_NUMBER(storage, object_bytes, "bytes", 1, kTiB,
                 "Largest object of the embedded store; Swift's own limit is 5 GiB."),
-      ZC_NUMBER(storage, durable, "", 0, 1,
-                "1: what is stored is synced before the answer and survives a power failure. 0: it "
-                "survives the end of the process at any moment, but not of the machine."),
+      ZC_FLAG(storage, durable,
+              "What is stored is synced before the answer and survives a power failure. If not, it "
+              "survives the end of the process at any moment, but not of the machine."),
+      ZC_TEXT(proxy, tls_authorities,
+              "PEM file with the authorities that may vouch for an https upstream. Empty: those "
+              "that the system trusts."),
       ZC_NUMBER(proxy, connect_timeout_seconds, "seconds", 1, 600,
                 "How long connecting to the upstream may take. Longer is 504."),
       ZC_NUMBER(proxy, response_timeout_seconds, "seconds", 1, kDay,
@@ -70,10 +154,26 @@ std::vector<NumberOption> MakeNumbers() {
       ZC_NUMBER(proxy, asked_from_bytes, "bytes", 1, kTiB,
                 "From this size on, the input of a session (not its stdin) is not downloaded: what "
                 "the session reads of it is fetched by ranges."),
+      ZC_TEXT(local, devices,
+              "Directory of Swift's devices on this host, as the object server has it "
+              "(/srv/node): plain objects that lie there are read in place. Empty: all objects "
+              "are read by HTTP."),
+      ZC_TEXT(local, swift_dir,
+              "Directory with the swift.conf and the object rings of that Swift (/etc/swift)."),
+      ZC_TEXT(local, addresses,
+              "As which addresses this host is in the rings, with commas between. Empty: those "
+              "of its network interfaces."),
       ZC_NUMBER(local, listing_seconds, "seconds", 0, 3600,
                 "How long a listing that the caller got is taken as the right to read what it "
                 "names on this host; then Swift is asked by a HEAD for each object, and with 0 "
                 "always. Swift itself keeps a container's access lists for 60 seconds."),
+      ZC_TEXT(engine, spool_directory,
+              "Where connections and outputs of jobs wait, as files without a name. A real disk, "
+              "not a memory file system, if jobs may be larger than memory."),
+      ZC_TEXT(engine, control_groups,
+              "A directory of the cgroup file system (version 2) that is delegated to this user, "
+              "with the controllers memory and pids: each session gets a group in it. Empty: "
+              "none."),
       ZC_NUMBER(engine, sessions_at_once, "sessions", 0, 10'000,
                 "Sessions alive at once on this machine, but for a gang, which runs alone if it is "
                 "larger. 0: one for each processor, and at least 2."),
@@ -83,74 +183,114 @@ std::vector<NumberOption> MakeNumbers() {
                 "Threads that read and write stored objects for jobs and verify programs."),
       ZC_NUMBER(engine, programs, "programs", 1, 100'000,
                 "Verified programs that are kept in memory for the next job."),
-      ZC_NUMBER(engine, own_namespaces, "", 0, 1,
-                "1: each session gets namespaces that no other session shares, which costs a "
-                "little time, and none starts where the host refuses them."),
+      ZC_FLAG(engine, own_namespaces,
+              "Each session gets namespaces that no other session shares, which costs a "
+              "little time, and none starts where the host refuses them."),
       ZC_NUMBER(engine, spool_bytes, "bytes", 1 * kMiB, 1000 * kTiB,
                 "Disk that connections and outputs of all jobs may take until the jobs end."),
   };
+}
+
+#undef ZC_NUMBER
+#undef ZC_FLAG
+#undef ZC_TEXT
+
+std::vector<Option> LimitRows() {
+  std::vector<Option> rows;
   for (const job::LimitDescription& limit : job::DescribeLimits()) {
-    rows.push_back(
-        {"/jobs/" + std::string(limit.name), "", 1, limit.maximum,
-         [field = limit.field](Config& config) -> std::uint64_t& { return config.jobs.*field; },
-         limit.prose});
+    rows.push_back({"jobs", std::string(limit.name),
+                    NumberKind{"", 1, limit.maximum,
+                               [field = limit.field](Config& config) -> std::uint64_t& {
+                                 return config.jobs.*field;
+                               }},
+                    limit.prose});
   }
   return rows;
 }
 
-#undef ZC_NUMBER
+Result<void> SetNumber(Config& config, const NumberKind& kind, std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool is_number = error == std::errc() && end == text.data() + text.size();
+  if (!is_number || value < kind.minimum || value > kind.maximum) {
+    return Fail(ErrorCode::kInvalid, fmt::format("\"{}\" is not a whole number from {} to {}.",
+                                                 text, kind.minimum, kind.maximum));
+  }
+  kind.in(config) = value;
+  return {};
+}
 
-std::vector<TextOption> MakeTexts() {
-  return {
-      {"/listen", [](Config& config) -> std::string& { return config.listen; },
-       "Address and port to serve, \"127.0.0.1:8080\" or \"[::1]:8080\". Port 0 takes a free one; "
-       "the program prints which."},
-      {"/store", [](Config& config) -> std::string& { return config.store; },
-       "Directory of the embedded store. Exactly one of store and upstream is set."},
-      {"/upstream", [](Config& config) -> std::string& { return config.upstream; },
-       "URL of a Swift endpoint, \"http://host:port\" or \"https://host:port\", to stand in "
-       "front of; or several of one cluster, with commas between, which are used in turn."},
-      {"/server/tls_certificate",
-       [](Config& config) -> std::string& { return config.server.tls_certificate; },
-       "PEM file with the certificate to show, and its chain. With it only TLS is spoken. Read "
-       "again on SIGHUP."},
-      {"/server/tls_key", [](Config& config) -> std::string& { return config.server.tls_key; },
-       "PEM file with the key of that certificate."},
-      {"/proxy/tls_authorities",
-       [](Config& config) -> std::string& { return config.proxy.tls_authorities; },
-       "PEM file with the authorities that may vouch for an https upstream. Empty: those that the "
-       "system trusts."},
-      {"/local/devices", [](Config& config) -> std::string& { return config.local.devices; },
-       "Directory of Swift's devices on this host, as the object server has it (\"/srv/node\"): "
-       "plain objects that lie there are read in place. Empty: all objects are read by HTTP."},
-      {"/local/swift_dir", [](Config& config) -> std::string& { return config.local.swift_dir; },
-       "Directory with the swift.conf and the object rings of that Swift (\"/etc/swift\")."},
-      {"/local/addresses", [](Config& config) -> std::string& { return config.local.addresses; },
-       "As which addresses this host is in the rings, with commas between. Empty: those of its "
-       "network interfaces."},
-      {"/log", [](Config& config) -> std::string& { return config.log; },
-       "What goes to standard error: \"requests\", a JSON line for each, or \"nothing\"."},
-      {"/engine/spool_directory",
-       [](Config& config) -> std::string& { return config.engine.spool_directory; },
-       "Where connections and outputs of jobs wait, as files without a name. A real disk, not a "
-       "memory file system, if jobs may be larger than memory."},
-      {"/engine/control_groups",
-       [](Config& config) -> std::string& { return config.engine.control_groups; },
-       "A directory of the cgroup file system (version 2) that is delegated to this user, with the "
-       "controllers memory and pids: each session gets a group in it. Empty: none."},
-  };
+Result<void> SetFlag(Config& config, const FlagKind& kind, std::string_view text) {
+  constexpr std::array<std::string_view, 6> kTrue = {"true", "yes", "on", "1", "t", "y"};
+  constexpr std::array<std::string_view, 6> kFalse = {"false", "no", "off", "0", "f", "n"};
+  std::string lower(text);
+  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const bool is_true = std::ranges::find(kTrue, lower) != kTrue.end();
+  if (!is_true && std::ranges::find(kFalse, lower) == kFalse.end()) {
+    return Fail(ErrorCode::kInvalid, fmt::format("\"{}\" is neither true nor false.", text));
+  }
+  kind.in(config) = is_true;
+  return {};
+}
+
+Result<void> SetText(Config& config, const TextKind& kind, std::string_view text) {
+  if (!kind.choices.empty() && std::ranges::find(kind.choices, text) == kind.choices.end()) {
+    return Fail(ErrorCode::kInvalid,
+                fmt::format("\"{}\" is none of {}.", text, fmt::join(kind.choices, ", ")));
+  }
+  kind.in(config) = text;
+  return {};
 }
 
 }  // namespace
 
-const std::vector<TextOption>& TextOptions() {
-  static const std::vector<TextOption> kRows = MakeTexts();
+std::span<const SectionDescription> Sections() { return kSections; }
+
+const std::vector<Option>& Options() {
+  static const std::vector<Option> kRows = [] {
+    std::vector<Option> rows;
+    for (const auto make : {ServiceRows, OperatorRows, StorageRows, LimitRows}) {
+      for (Option& option : make()) rows.push_back(std::move(option));
+    }
+    return rows;
+  }();
   return kRows;
 }
 
-const std::vector<NumberOption>& NumberOptions() {
-  static const std::vector<NumberOption> kRows = MakeNumbers();
-  return kRows;
+const Option* FindOption(std::string_view section, std::string_view key) {
+  const auto found = std::ranges::find_if(Options(), [&](const Option& option) {
+    return option.section == section && option.key == key;
+  });
+  return found == Options().end() ? nullptr : &*found;
+}
+
+std::string ValueIn(const Config& config, const Option& option) {
+  Config copy = config;  // the table's accessors take a mutable one
+  if (const auto* number = std::get_if<NumberKind>(&option.kind)) {
+    return std::to_string(number->in(copy));
+  }
+  if (const auto* flag = std::get_if<FlagKind>(&option.kind)) {
+    return flag->in(copy) ? "true" : "false";
+  }
+  return std::get<TextKind>(option.kind).in(copy);
+}
+
+std::string BoundsOf(const Option& option) {
+  if (const auto* number = std::get_if<NumberKind>(&option.kind)) {
+    return fmt::format("{} to {}{}{}", number->minimum, number->maximum,
+                       number->unit.empty() ? "" : " ", number->unit);
+  }
+  if (std::holds_alternative<FlagKind>(option.kind)) return "true or false";
+  const TextKind& text = std::get<TextKind>(option.kind);
+  return text.choices.empty() ? "text" : fmt::format("{}", fmt::join(text.choices, ", "));
+}
+
+Result<void> SetValue(Config& config, const Option& option, std::string_view text) {
+  if (const auto* number = std::get_if<NumberKind>(&option.kind)) {
+    return SetNumber(config, *number, text);
+  }
+  if (const auto* flag = std::get_if<FlagKind>(&option.kind)) return SetFlag(config, *flag, text);
+  return SetText(config, std::get<TextKind>(option.kind), text);
 }
 
 }  // namespace zerocloud::config

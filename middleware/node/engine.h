@@ -42,9 +42,12 @@ struct JobRequest {
 };
 
 struct EngineStats {
-  std::size_t jobs = 0;      // accepted and not yet answered
-  std::size_t sessions = 0;  // alive
+  std::size_t jobs = 0;              // accepted and not yet answered
+  std::size_t sessions = 0;          // alive
+  std::size_t waiting_sessions = 0;  // of jobs that have a plan, not started yet
+  std::size_t slots = 0;
   std::uint64_t spool_bytes = 0;
+  std::uint64_t spool_limit = 0;
 };
 
 // A submitted job. Destroying it kills the job's sessions, if it has not ended, and waits for a

@@ -68,7 +68,12 @@ Engine::Core::JobId Engine::Core::Submit(JobRequest request,
 }
 
 EngineStats Engine::Core::stats() const {
-  return {.jobs = open_jobs_, .sessions = alive_, .spool_bytes = spool_->used()};
+  return {.jobs = open_jobs_,
+          .sessions = alive_,
+          .waiting_sessions = waiting_,
+          .slots = config_.slots,
+          .spool_bytes = spool_->used(),
+          .spool_limit = spool_->limit()};
 }
 
 void Engine::Core::WaitUntilIdle() {
@@ -220,6 +225,8 @@ void Engine::Core::Prepared(JobId id, Result<void> result) {
     for (std::size_t i = 0; i < run.outcomes.size(); ++i) {
       run.outcomes[i].name = run.plan.sessions[i].name;
     }
+    run.waiting = run.plan.sessions.size();
+    waiting_ += run.waiting;
     scheduler_.Add(id, run.plan, *run.state);
   }
   Schedule();
@@ -285,6 +292,8 @@ Result<void> Engine::Core::StartSession(JobId id, JobRun& run, OpenedSession ope
   deadlines_.emplace(live.process->deadline(), live_id);
   ++run.running;
   ++alive_;
+  --run.waiting;
+  --waiting_;
   return {};
 }
 
@@ -304,6 +313,7 @@ void Engine::Core::Ended(std::uint64_t live_id) {
 
   const std::uint64_t tail_limit = config_.limits.stderr_tail_bytes;
   SessionOutcome& outcome = run.outcomes[live.session];
+  outcome.has_objects = live.files.has_objects;
   outcome.is_local = live.files.has_objects && live.files.is_local;
   outcome.why_not_local = std::move(live.files.why_not_local);
   if (live.files.stderr_pipe.is_open()) {
@@ -447,6 +457,7 @@ void Engine::Core::Advance(JobId id) {
 void Engine::Core::Finish(JobId id) {
   JobEntry entry = std::move(jobs_.at(id));
   jobs_.erase(id);
+  waiting_ -= entry.run->waiting;
   // Its writers have ended: nothing is left to read.
   std::erase_if(drains_, [id](const auto& drain) { return drain.second.job == id; });
   Answer(std::move(entry.run), std::move(entry.completion));

@@ -130,6 +130,7 @@ class Engine::Core : public std::enable_shared_from_this<Engine::Core> {
   // Any thread.
   std::atomic<JobId> last_id_ = 0;
   std::atomic<std::size_t> alive_ = 0;
+  std::atomic<std::size_t> waiting_ = 0;
   std::mutex post_mutex_;
   std::vector<WorkerPool::Task> posted_;
   std::mutex idle_mutex_;

@@ -173,7 +173,7 @@ class Opening {
     const auto listed = job_.listed.find(path);
     const bool is_input = binding.device == job::DeviceName::kInput;
     Result<store::OpenedObject> object = job_.store.OpenInput(
-        job_.request.caller, path,
+        job_.CallerOf(session_.name), path,
         {.listed = listed != job_.listed.end() ? &listed->second : nullptr, .is_random = is_input});
     if (!object) return fail(object.error());
     SessionFiles& files = opened_.files;

@@ -47,6 +47,7 @@ struct SessionOutcome {
   std::string limit_hit;  // the name of a limit, or empty
   std::string stderr_tail;
   std::vector<StoredObject> stored;
+  bool has_objects = false;   // it read stored objects
   bool is_local = false;      // it read stored objects, all of them from the stored files
   std::string why_not_local;  // why it did not, where that was a choice: a phrase about "it"
 };

@@ -189,7 +189,7 @@ Result<void> JobRun::StoreOutputs() {
                                     output.binding->declared->content_type,
                                     output.binding->declared->metadata};
       Result<store::ObjectInfo> info =
-          store.Put(request.caller, object, file->get(), output.piece.size);
+          store.Put(CallerOf(plan.sessions[session].name), object, file->get(), output.piece.size);
       if (!info) return fail(info.error());
       for (StoredObject& stored : outcomes[session].stored) {
         if (stored.device == output.binding->device) stored.etag = info->etag;
@@ -197,6 +197,12 @@ Result<void> JobRun::StoreOutputs() {
       spool->Drop(output.piece);
     }
   }
+}
+
+store::Caller JobRun::CallerOf(std::string_view session) const {
+  store::Caller caller = request.caller;
+  if (!caller.trace.empty()) caller.trace = store::SessionTrace(caller.trace, session);
+  return caller;
 }
 
 void JobRun::TakeResponse(JobResult& result) {

@@ -80,6 +80,8 @@ class JobRun {
   Result<std::vector<OpenedSession>> Open(const plan::Unit& unit);  // inputs, spool files
   Result<void> Keep(std::size_t session, SessionFiles files, const runtime::SessionReport& report);
   Result<void> StoreOutputs();  // several of these may share the work
+  // The caller, asking for that session.
+  [[nodiscard]] store::Caller CallerOf(std::string_view session) const;
   // Takes the body: all kept pathless outputs in plan order.
   void TakeResponse(JobResult& result);
 
@@ -107,6 +109,7 @@ class JobRun {
   std::optional<std::size_t> failed_session;
   std::size_t steps = 0;    // steps under way
   std::size_t running = 0;  // sessions alive
+  std::size_t waiting = 0;  // sessions that have not started
   bool is_storing = false;
   std::size_t kept_stderr = 0;
 };

@@ -408,10 +408,9 @@ void Connection::Record() {
   if (!service_.on_request) return;
   Request& request = *request_;
   RequestRecord& record = request.record;
-  record.method = request.head.method;
-  record.target = request.head.target;
-  record.remote_address = remote_address_;
-  record.trans_id = request.head.trans_id;
+  record.head = &request.head;
+  record.is_http_10 = request.is_http_10;
+  if (record.trans_id.empty()) record.trans_id = request.head.trans_id;
   record.duration =
       std::chrono::duration_cast<std::chrono::microseconds>(steady_clock::now() - request.start);
   service_.on_request(record);

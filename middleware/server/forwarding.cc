@@ -419,6 +419,7 @@ net::awaitable<Forwarding::Outcome> Forwarding::PassBack() {
   const bool goes_on =
       request_.wants_keep_alive && !is_draining_ && can_finish_request && !ends_with_connection;
   request_.record.status = answer_.status;
+  request_.record.trans_id = answer_.headers.Get("X-Trans-Id").value_or("");
   std::string head = ResponseText(goes_on, is_chunked);
   if (has_body) {
     answer_body_ = std::make_unique<BodyReader>(*peer_.wire, peer_buffer_, answer_.framing);

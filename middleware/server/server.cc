@@ -246,6 +246,17 @@ std::size_t Server::connection_count() const {
   return state_->connections.size();
 }
 
+std::vector<UpstreamState> Server::upstream_states() const {
+  const auto settings = state_->service.Current();
+  return settings == nullptr || settings->upstream == nullptr ? std::vector<UpstreamState>()
+                                                              : settings->upstream->states();
+}
+
+std::size_t Server::upstream_waiting() const {
+  const auto settings = state_->service.Current();
+  return settings == nullptr || settings->upstream == nullptr ? 0 : settings->upstream->waiting();
+}
+
 Result<void> Server::Change(Settings settings) { return state_->Change(std::move(settings)); }
 
 void Server::Adopt(UniqueFd connection) {

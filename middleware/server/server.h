@@ -40,12 +40,11 @@ struct Limits {
   std::chrono::milliseconds linger_timeout{2'000};  // for the peer to close after a refusal
 };
 
-// One finished request, for the log.
+// One finished request, for logs and metrics.
 struct RequestRecord {
-  std::string method;
-  std::string target;
-  std::string remote_address;
-  std::string trans_id;
+  const http::RequestHead* head = nullptr;  // valid while on_request() runs
+  std::string trans_id;                     // as the client was told
+  bool is_http_10 = false;
   int status = 0;               // 499: the client went away before an answer
   std::uint64_t bytes_in = 0;   // of the body
   std::uint64_t bytes_out = 0;  // of the body
@@ -74,6 +73,14 @@ struct UpstreamOptions {
   std::string tls_authorities = {};   // PEM file; empty: those of the system
 
   friend bool operator==(const UpstreamOptions&, const UpstreamOptions&) = default;
+};
+
+// How the connections to one endpoint are just now.
+struct UpstreamState {
+  std::string endpoint;  // "host:port"
+  std::size_t idle = 0;  // kept for the next request
+  std::size_t in_use = 0;
+  bool is_left_out = false;  // it could not be reached a moment ago
 };
 
 // What can change while the server runs.
@@ -108,6 +115,10 @@ class Server {
   [[nodiscard]] std::uint16_t port() const;
   // How many connections are open now.
   [[nodiscard]] std::size_t connection_count() const;
+
+  // Of each endpoint; and how many requests wait for a connection to one of them.
+  [[nodiscard]] std::vector<UpstreamState> upstream_states() const;
+  [[nodiscard]] std::size_t upstream_waiting() const;
 
   // Serves a connected stream socket (for tests: one end of a socketpair).
   void Adopt(UniqueFd connection);

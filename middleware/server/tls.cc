@@ -26,7 +26,7 @@ Result<std::shared_ptr<TlsContext>> TlsContext::ForServer(const std::string& cer
   SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
   if (SSL_CTX_use_certificate_chain_file(context.get(), certificate_file.c_str()) != 1) {
     return Fail(ErrorCode::kInvalid,
-                "/server/tls_certificate: \"" + certificate_file +
+                "server.tls_certificate: \"" + certificate_file +
                     "\" is no PEM certificate that can be read: " + Complaint());
   }
   const bool is_key =
@@ -34,7 +34,7 @@ Result<std::shared_ptr<TlsContext>> TlsContext::ForServer(const std::string& cer
       SSL_CTX_check_private_key(context.get()) == 1;
   if (!is_key) {
     return Fail(ErrorCode::kInvalid,
-                "/server/tls_key: \"" + key_file +
+                "server.tls_key: \"" + key_file +
                     "\" is not the PEM key of the certificate: " + Complaint());
   }
   return std::shared_ptr<TlsContext>(new TlsContext(std::move(context)));
@@ -51,7 +51,7 @@ Result<std::shared_ptr<TlsContext>> TlsContext::ForClient(const std::string& aut
           : SSL_CTX_load_verify_locations(context.get(), authorities_file.c_str(), nullptr) == 1;
   if (!is_loaded) {
     return Fail(ErrorCode::kInvalid,
-                "/proxy/tls_authorities: \"" + authorities_file +
+                "proxy.tls_authorities: \"" + authorities_file +
                     "\" holds no PEM certificates that can be read: " + Complaint());
   }
   return std::shared_ptr<TlsContext>(new TlsContext(std::move(context)));

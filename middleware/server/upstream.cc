@@ -52,6 +52,23 @@ Upstream::~Upstream() {
   for (Endpoint& endpoint : endpoints_) DropIdle(endpoint);
 }
 
+std::vector<UpstreamState> Upstream::states() {
+  std::vector<UpstreamState> states;
+  const std::lock_guard lock(mutex_);
+  const auto now = Clock::now();
+  for (std::size_t i = 0; i < endpoints_.size(); ++i) {
+    const Endpoint& endpoint = endpoints_[i];
+    states.push_back({Authority(options_.endpoints[i]), endpoint.idle_count, endpoint.taken,
+                      endpoint.left_out_until > now});
+  }
+  return states;
+}
+
+std::size_t Upstream::waiting() {
+  const std::lock_guard lock(mutex_);
+  return waiting_.size();
+}
+
 std::string Upstream::authority() const { return Authority(options_.endpoints.front()); }
 
 void Upstream::Discard(Idle idle) {

@@ -37,6 +37,9 @@ class Upstream {
   // "host:port" of the first endpoint, for requests that came without Host.
   [[nodiscard]] std::string authority() const;
 
+  [[nodiscard]] std::vector<UpstreamState> states();
+  [[nodiscard]] std::size_t waiting();
+
   // A connection, and the place among the open ones that it takes until this is destroyed.
   class Lease {
    public:

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "channels/base/result.h"
@@ -86,7 +87,17 @@ struct Caller {
   std::string account;  // of the request URL, "AUTH_test"
   std::string user;     // "account:user" where known, else empty
   std::string token;    // X-Auth-Token as it came; empty for an anonymous caller
+  // For which job (and session) it asks, for the logs of whoever keeps the objects:
+  // X-Trans-Id-Extra of Swift. Empty: nothing is told.
+  std::string trace = {};
 };
+
+// What stands for a job in Caller::trace: "zc-" and the first 12 digits of the transaction id
+// "tx0123456789abcdef01234-..." under which it was posted.
+std::string JobTrace(std::string_view trans_id);
+// For one of its sessions: "zc-0123456789ab-map-17". Of a long name the end, since Swift takes 32
+// characters.
+std::string SessionTrace(std::string_view job_trace, std::string_view session);
 
 // How a session will read an object.
 struct InputHints {

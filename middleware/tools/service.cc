@@ -14,13 +14,17 @@
 #include "middleware/http/text.h"
 #include "middleware/node/engine.h"
 #include "middleware/node/runner.h"
+#include "middleware/operations/access_log.h"
+#include "middleware/operations/health_handler.h"
+#include "middleware/operations/metrics.h"
+#include "middleware/operations/metrics_handler.h"
+#include "middleware/operations/statsd.h"
 #include "middleware/server/server.h"
 #include "middleware/store/authenticator.h"
 #include "middleware/store/directory_store.h"
 #include "middleware/store/embedded_object_store.h"
 #include "middleware/store/swift_api.h"
 #include "middleware/swift/local_object_store.h"
-#include "middleware/tools/request_log.h"
 #include "middleware/upstream/curl_object_store.h"
 #include "middleware/upstream/upstream_handler.h"
 
@@ -30,6 +34,8 @@ namespace zerocloud::tools {
 struct Service::Parts {
   config::Config config;
   std::string host;
+  std::unique_ptr<operations::Statsd> statsd;  // may be null
+  std::unique_ptr<operations::Metrics> metrics;
   // With a store:
   std::unique_ptr<store::DirectoryStore> directory;
   std::unique_ptr<store::Authenticator> authenticator;
@@ -44,8 +50,14 @@ struct Service::Parts {
   std::unique_ptr<node::Runner> runner;
   std::unique_ptr<node::Engine> engine;
   std::unique_ptr<execution::ExecutionHandler> handler;
+  std::unique_ptr<operations::HealthHandler> health;  // in front of it
   std::unique_ptr<server::Server> server;
+  std::unique_ptr<operations::MetricsHandler> metrics_handler;
+  std::unique_ptr<server::Server> metrics_server;  // may be null
 
+  Result<void> StartCounting(const std::string& version);
+  void WatchEngineAndServer();
+  Result<void> ListenForMetrics();
   Result<void> OpenStore(const std::string& version);
   Result<void> FindUpstream(const std::string& version);
   Result<void> FindDevices();
@@ -55,6 +67,24 @@ struct Service::Parts {
 
 namespace {
 
+using OnRequest = std::function<void(const server::RequestRecord&)>;
+
+OnRequest RecordTo(const config::LogSection& log, operations::Metrics& metrics) {
+  if (log.access == "json") {
+    return [&metrics](const server::RequestRecord& record) {
+      metrics.Count(record);
+      operations::WriteLine(STDERR_FILENO, operations::JsonLine(record));
+    };
+  }
+  if (log.access == "swift") {
+    return [&metrics, shown = log.token_bytes](const server::RequestRecord& record) {
+      metrics.Count(record);
+      operations::WriteLine(STDERR_FILENO, operations::SwiftLine(record, shown));
+    };
+  }
+  return [&metrics](const server::RequestRecord& record) { metrics.Count(record); };
+}
+
 server::Options ServerOptions(const config::Config& config, const config::Endpoint& endpoint) {
   const config::ServerSection& section = config.server;
   server::Options options;
@@ -63,11 +93,6 @@ server::Options ServerOptions(const config::Config& config, const config::Endpoi
   const std::size_t processors = std::max(1U, std::thread::hardware_concurrency());
   const std::size_t enough = config.upstream.empty() ? processors + 2 : processors;
   options.threads = section.threads != 0 ? section.threads : enough;
-  if (config.log == "requests") {
-    options.on_request = [](const server::RequestRecord& record) {
-      LogRequest(STDERR_FILENO, record);
-    };
-  }
   return options;
 }
 
@@ -77,7 +102,7 @@ Result<server::Settings> ServerSettings(const config::Config& config) {
   server::Settings settings;
   settings.tls_certificate = section.tls_certificate;
   settings.tls_key = section.tls_key;
-  settings.expects_proxy_header = section.proxy_protocol != 0;
+  settings.expects_proxy_header = section.proxy_protocol;
   settings.limits = {
       .request_line_bytes = section.request_line_bytes,
       .head_bytes = section.head_bytes,
@@ -125,7 +150,7 @@ node::EngineConfig EngineOptions(const config::Config& config) {
   options.programs = section.programs;
   options.spool_directory = section.spool_directory;
   options.spool_bytes = section.spool_bytes;
-  options.wants_own_namespaces = section.own_namespaces != 0;
+  options.wants_own_namespaces = section.own_namespaces;
   options.control_groups = section.control_groups;
   options.limits = config.jobs;
   return options;
@@ -135,8 +160,9 @@ constexpr const char* kInfoName = "zerocloud";
 
 // That section of /info.
 std::string InfoSection(const config::Config& config, const std::string& version) {
-  return fmt::format(R"({{"version": "{}", "execute": ["1.0"], "limits": {}}})", version,
-                     job::LimitsToJson(config.jobs));
+  return fmt::format(
+      R"({{"version": "{}", "execute": ["1.0"], "dialects": ["zerocloud/1.0"], "limits": {}}})",
+      version, job::LimitsToJson(config.jobs));
 }
 
 std::vector<store::StoreUser> StoreUsers(const config::Config& config) {
@@ -153,12 +179,70 @@ std::vector<store::StoreUser> StoreUsers(const config::Config& config) {
 Service::Service(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Service::~Service() = default;
 
+Result<void> Service::Parts::StartCounting(const std::string& version) {
+  const config::StatsdSection& section = config.statsd;
+  if (!section.host.empty()) {
+    auto opened = operations::Statsd::Open(
+        {.host = section.host,
+         .port = static_cast<std::uint16_t>(section.port),
+         .prefix = section.prefix,
+         .sample_percent = static_cast<std::uint32_t>(section.sample_percent)});
+    if (!opened.has_value()) return Fail(opened);
+    statsd = std::move(*opened);
+  }
+  metrics = std::make_unique<operations::Metrics>(version, statsd.get());
+  return {};
+}
+
+void Service::Parts::WatchEngineAndServer() {
+  using Sample = operations::Metrics::Sample;
+  metrics->AddSource([this](std::vector<Sample>& samples) {
+    const auto add = [&samples](std::string_view name, auto value, std::string labels = {}) {
+      samples.emplace_back(name, std::move(labels), static_cast<double>(value));
+    };
+    const node::EngineStats stats = engine->stats();
+    add("zerocloud_jobs", stats.jobs);
+    add("zerocloud_sessions", stats.sessions);
+    add("zerocloud_sessions_waiting", stats.waiting_sessions);
+    add("zerocloud_session_slots", stats.slots);
+    add("zerocloud_spool_bytes", stats.spool_bytes);
+    add("zerocloud_spool_limit_bytes", stats.spool_limit);
+    add("zerocloud_connections", server->connection_count());
+    if (config.upstream.empty()) return;
+    add("zerocloud_upstream_waiting", server->upstream_waiting());
+    for (const server::UpstreamState& state : server->upstream_states()) {
+      const std::string endpoint = fmt::format("endpoint=\"{}\"", state.endpoint);
+      add("zerocloud_upstream_connections", state.idle, endpoint + ",state=\"idle\"");
+      add("zerocloud_upstream_connections", state.in_use, endpoint + ",state=\"in_use\"");
+      add("zerocloud_upstream_left_out", state.is_left_out ? 1 : 0, endpoint);
+    }
+  });
+}
+
+Result<void> Service::Parts::ListenForMetrics() {
+  if (config.metrics.listen.empty()) return {};
+  const Result<config::Endpoint> endpoint = config::ParseEndpoint(config.metrics.listen);
+  if (!endpoint.has_value()) return Fail(endpoint);
+  metrics_handler = std::make_unique<operations::MetricsHandler>(*metrics, config.metrics.path);
+  server::Options options;
+  options.address = endpoint->host;
+  options.port = endpoint->port;
+  options.threads = 1;
+  options.settings.limits.connections = 64;
+  auto started = server::Server::Start(std::move(options), *metrics_handler);
+  if (!started.has_value()) {
+    return Fail(started.error().code, "metrics.listen: " + started.error().message);
+  }
+  metrics_server = std::move(*started);
+  return {};
+}
+
 Result<void> Service::Parts::OpenStore(const std::string& version) {
   store::StoreOptions store_options;
   store_options.directory = config.store;
   store_options.max_object_size = config.storage.object_bytes;
   store_options.durability =
-      config.storage.durable != 0 ? store::Durability::kPower : store::Durability::kProcess;
+      config.storage.durable ? store::Durability::kPower : store::Durability::kProcess;
   auto opened = store::DirectoryStore::Open(std::move(store_options));
   if (!opened.has_value()) return Fail(opened);
   directory = std::move(*opened);
@@ -224,10 +308,15 @@ Result<void> Service::Parts::StartEngine() {
   store::Authorizer& authorizer =
       asking_authorizer != nullptr ? *asking_authorizer : *authenticator;
   const auto submit = [this](node::JobRequest request, std::function<void(node::JobResult)> done) {
-    return engine->Submit(std::move(request), std::move(done));
+    return engine->Submit(std::move(request),
+                          [this, done = std::move(done)](node::JobResult result) {
+                            metrics->Count(result);
+                            done(std::move(result));
+                          });
   };
   handler = std::make_unique<execution::ExecutionHandler>(*storage, authorizer, config.jobs, submit,
                                                           config.engine.workers);
+  health = std::make_unique<operations::HealthHandler>(*handler, config.healthcheck.disable_path);
   return {};
 }
 
@@ -239,7 +328,8 @@ Result<void> Service::Parts::Listen() {
   auto settings = ServerSettings(config);
   if (!settings.has_value()) return Fail(settings);
   options.settings = std::move(*settings);
-  auto started = server::Server::Start(std::move(options), *handler);
+  options.on_request = RecordTo(config.log, *metrics);
+  auto started = server::Server::Start(std::move(options), *health);
   if (!started.has_value()) return Fail(started);
   server = std::move(*started);
   return {};
@@ -249,11 +339,18 @@ Result<std::unique_ptr<Service>> Service::Start(const config::Config& config,
                                                 const std::string& version) {
   auto parts = std::make_unique<Parts>();
   parts->config = config;
+  if (const auto counting = parts->StartCounting(version); !counting.has_value()) {
+    return Fail(counting);
+  }
   const Result<void> storage =
       config.store.empty() ? parts->FindUpstream(version) : parts->OpenStore(version);
   if (!storage.has_value()) return Fail(storage);
   if (const auto started = parts->StartEngine(); !started.has_value()) return Fail(started);
   if (const auto listening = parts->Listen(); !listening.has_value()) return Fail(listening);
+  parts->WatchEngineAndServer();
+  if (const auto listening = parts->ListenForMetrics(); !listening.has_value()) {
+    return Fail(listening);
+  }
   return std::unique_ptr<Service>(new Service(std::move(parts)));
 }
 
@@ -261,13 +358,22 @@ std::string Service::address() const {
   return fmt::format("{}:{}", parts_->host, parts_->server->port());
 }
 
+std::string Service::metrics_url() const {
+  if (parts_->metrics_server == nullptr) return {};
+  const std::string& listen = parts_->config.metrics.listen;
+  return fmt::format("http://{}:{}{}", listen.substr(0, listen.rfind(':')),
+                     parts_->metrics_server->port(), parts_->config.metrics.path);
+}
+
 Result<void> Service::Reload(const config::Config& config) {
   const config::Config& old = parts_->config;
   const bool is_same_kind = config.listen == old.listen && config.store == old.store &&
                             config.upstream.empty() == old.upstream.empty();
   if (!is_same_kind) {
-    return Fail(ErrorCode::kConflict,
-                "/listen, /store and whether there is an /upstream change only with a restart.");
+    return Fail(
+        ErrorCode::kConflict,
+        "zerocloud.listen, zerocloud.store and whether there is a zerocloud.upstream change only "
+        "with a restart.");
   }
   auto settings = ServerSettings(config);
   if (!settings.has_value()) return Fail(settings);
@@ -278,7 +384,7 @@ Result<void> Service::Reload(const config::Config& config) {
     if (!origins.has_value()) return Fail(origins);
     parts_->client->SetOrigins(std::move(*origins));
   }
-  parts_->config = config;
+  parts_->health->SetDisablePath(config.healthcheck.disable_path);
   return {};
 }
 

@@ -26,9 +26,12 @@ class Service {
   // "127.0.0.1:43121": what is listened on, the port as the system chose it.
   [[nodiscard]] std::string address() const;
 
-  // Takes over what can change while it runs: the sections /server and /proxy, and /upstream, with
-  // the certificates in their files. An error, also for a change that needs a restart, leaves all
-  // as it was.
+  // "http://127.0.0.1:9281/metrics", or nothing.
+  [[nodiscard]] std::string metrics_url() const;
+
+  // Takes over what can change while it runs: the sections [server], [proxy] and [healthcheck], and
+  // zerocloud.upstream, with the certificates in their files. An error, also for a change that
+  // needs a restart, leaves all as it was.
   Result<void> Reload(const config::Config& config);
 
   // Lets requests under way end for at most the configured grace, then cancels them.

@@ -26,6 +26,7 @@ ClientRequest RequestAs(const store::Caller& caller, std::string method, std::st
   ClientRequest request{
       .method = std::move(method), .url = std::move(url), .headers = {}, .on_body = {}};
   if (!caller.token.empty()) request.headers.Add("X-Auth-Token", caller.token);
+  if (!caller.trace.empty()) request.headers.Add("X-Trans-Id-Extra", caller.trace);
   return request;
 }
 
@@ -159,7 +160,7 @@ Result<store::OpenedObject> CurlObjectStore::Open(const store::Caller& caller,
     size += bytes.size();
     if (size > options_.object_bytes) {
       return Fail(ErrorCode::kLimitExceeded,
-                  fmt::format("object {} is larger than /storage/object_bytes, {}", path.ToString(),
+                  fmt::format("object {} is larger than storage.object_bytes, {}", path.ToString(),
                               options_.object_bytes));
     }
     md5.Add(bytes);
@@ -316,7 +317,8 @@ Result<store::ObjectInfo> CurlObjectStore::Put(const store::Caller& caller,
 
 std::expected<store::Caller, http::Response> CurlAuthorizer::AuthorizeJob(
     const http::RequestHead& head, const std::string& account) {
-  store::Caller caller{.account = account, .user = {}, .token = {}};
+  store::Caller caller{
+      .account = account, .user = {}, .token = {}, .trace = store::JobTrace(head.trans_id)};
   auto token = head.headers.Get("X-Auth-Token");
   if (!token.has_value()) token = head.headers.Get("X-Storage-Token");
   caller.token = token.value_or("");

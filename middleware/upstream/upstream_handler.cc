@@ -31,7 +31,8 @@ namespace {
 
 Result<UpstreamUrl> ParseUpstreamUrl(std::string_view url) {
   const auto fail = [url](std::string_view why) {
-    return Fail(ErrorCode::kInvalid, "/upstream: \"" + std::string(url) + "\" " + std::string(why));
+    return Fail(ErrorCode::kInvalid,
+                "zerocloud.upstream: \"" + std::string(url) + "\" " + std::string(why));
   };
   std::string_view rest = url;
   UpstreamUrl parsed;
@@ -76,7 +77,7 @@ Result<std::vector<UpstreamUrl>> ParseUpstreamUrls(std::string_view urls) {
     if (!parsed.has_value()) return Fail(parsed);
     all.push_back(std::move(*parsed));
   }
-  if (all.empty()) return Fail(ErrorCode::kInvalid, "/upstream: there is no URL.");
+  if (all.empty()) return Fail(ErrorCode::kInvalid, "zerocloud.upstream: there is no URL.");
   return all;
 }
 

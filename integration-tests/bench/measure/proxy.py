@@ -89,7 +89,7 @@ def load(port, method, target, connections, seconds, size, fields):
 def measure(port, target_of, fields, rounds, seconds, cases, directory):
     """{(case, way): [figures of each round]}, ways in random order."""
     directory.mkdir()
-    zerocloud = Running([places.bin / "zerocloud", "serve", "--listen", "127.0.0.1:0", "--set", "/log=nothing",
+    zerocloud = Running([places.bin / "zerocloud", "serve", "--listen", "127.0.0.1:0", "--set", "log.access=none",
                          "--upstream", f"http://127.0.0.1:{port}"], directory / "zerocloud.log")
     proxies = {"zerocloud": (zerocloud, int(zerocloud.first_line().rsplit(":", 1)[1]))}
     try:

@@ -61,7 +61,7 @@ class Beside:
         self.cluster.start()
         self.service = service_under_test.Service(
             self.directory, ["--upstream", self.cluster.url, "--devices", str(self.cluster.devices()),
-                             "--swift-dir", str(self.cluster.swift_dir)], ("/log=nothing",))
+                             "--swift-dir", str(self.cluster.swift_dir)], ("log.access=none",))
         self.service.start()
         self.token = self.service.token()
         return self
