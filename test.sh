@@ -4,7 +4,7 @@
 #   ./test.sh                 release build, every test
 #   ./test.sh --sanitizers    the tests again under ASan+UBSan, then under TSan
 #   ./test.sh --lint          formatting, and clang-tidy over every file
-#   ./test.sh --coverage      lines of trusted code that unit tests reach; fails below 95 %
+#   ./test.sh --coverage      lines of trusted code that unit tests reach; fails below 95 % of any file
 #   ./test.sh --fuzz SECONDS  each fuzz target for that long, and the verifier's mutants; for every night
 #   ./test.sh --swift-full    the tests with Swift on four nodes, and Swift's own tests through us
 set -euo pipefail

@@ -17,6 +17,9 @@ TEST(HostStatus, EveryRowHasAStatusANameAndASentenceOfItsOwn) {
     EXPECT_EQ(ToString(row.status), row.name);
   }
   EXPECT_EQ(ToString(HostStatus::kManifest), "manifest");
+  const auto none = static_cast<HostStatus>(99);
+  ASSERT_FALSE(statuses.contains(none));
+  EXPECT_EQ(ToString(none), "io");
 }
 
 }  // namespace

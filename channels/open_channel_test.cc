@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -19,6 +21,9 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
+
+#include "channels/channel_parse.h"
 
 namespace zerocloud::channels {
 namespace {
@@ -302,10 +307,66 @@ TEST_F(OpenChannel, TellsMissingFromForbidden) {
   EXPECT_EQ(StatusOf({Spec(Path("none/out"), kWriteOnly)}), HostStatus::kMissing);
   EXPECT_EQ(StatusOf({Spec(MakeFile("data", "") + "/out", kWriteOnly)}), HostStatus::kMissing);
   EXPECT_EQ(StatusOf({Spec(Path("none/"), kWriteOnly)}), HostStatus::kMissing);
-  if (::geteuid() == 0) return;  // who may open everything
   ASSERT_EQ(::chmod(MakeFile("locked", "").c_str(), 0), 0);
+  ASSERT_EQ(::mkdir(Path("sealed").c_str(), 0755), 0);
+  MakeFile("sealed/data", "x");
+  ASSERT_EQ(::chmod(Path("sealed").c_str(), 0555), 0);
+  ASSERT_EQ(::chmod(directory_.c_str(), 0755), 0);
+  // Who is root may open everything, so it is somebody else for a moment.
+  constexpr uid_t kNobody = 65534;
+  const bool is_root = ::geteuid() == 0;
+  if (is_root) ASSERT_EQ(::seteuid(kNobody), 0);
   EXPECT_EQ(StatusOf({Spec(Path("locked"), kWriteOnly)}), HostStatus::kDenied);
   EXPECT_EQ(StatusOf({Spec(Path("locked"), kReadOnly)}), HostStatus::kManifest);
+  EXPECT_EQ(StatusOf({Spec(Path("sealed/new"), kWriteOnly)}), HostStatus::kDenied);
+  if (is_root) ASSERT_EQ(::seteuid(0), 0);
+  // A program that is running.
+  EXPECT_EQ(StatusOf({Spec("/proc/self/exe", kReadWrite)}), HostStatus::kIo);
+}
+
+TEST_F(OpenChannel, RunningOutOfDescriptorsIsTheHostsFault) {
+  const std::string path = MakeFile("in", "x");
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const UniqueFd next(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  for (const int more : {1, 2}) {  // the file itself can be found, but not opened; neither
+    const rlimit lower = {static_cast<rlim_t>(next.get() + more), before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &lower), 0);
+    const HostStatus status = StatusOf({Spec(path, kReadOnly)});
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    EXPECT_EQ(status, HostStatus::kUnavailable) << more;
+  }
+}
+
+// Files that refuse to change their length, as one of a full or odd file system may.
+TEST_F(OpenChannel, FailsWhenAnOutputCannotBeCutOrExtended) {
+  const auto sealed = [](unsigned seal, const std::string& content) {
+    UniqueFd file(::memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    EXPECT_EQ(::write(file.get(), content.data(), content.size()),
+              static_cast<ssize_t>(content.size()));
+    EXPECT_EQ(::fcntl(file.get(), F_ADD_SEALS, seal), 0);
+    return file;
+  };
+  const auto error_of = [](const UniqueFd& file) {
+    const std::string path = "/proc/self/fd/" + std::to_string(file.get());
+    auto checked = CheckChannels(std::vector<ChannelSpec>{Spec(path, kWriteOnly)});
+    EXPECT_TRUE(checked.has_value());
+    const auto opened = OpenChannels(std::move(*checked), true);
+    EXPECT_FALSE(opened.has_value());
+    return opened ? std::string() : opened.error().error.message;
+  };
+  EXPECT_THAT(error_of(sealed(F_SEAL_SHRINK, "old")), HasSubstr("cannot truncate /dev/x"));
+  EXPECT_THAT(error_of(sealed(F_SEAL_GROW, "")), HasSubstr("put_size: cannot extend /dev/x"));
+}
+
+TEST_F(OpenChannel, NeedsASourceAndTakesSixteen) {
+  ChannelSpec spec = Spec("/dev/null", kReadOnly, AccessType::kSequentialBoth);
+  spec.sources.assign(kMaxSources, "/dev/null");
+  EXPECT_EQ(StatusOf({spec}), HostStatus::kOk);
+  spec.sources.emplace_back("/dev/null");
+  EXPECT_EQ(StatusOf({spec}), HostStatus::kManifest);
+  spec.sources.clear();
+  EXPECT_EQ(StatusOf({spec}), HostStatus::kManifest);
 }
 
 TEST_F(OpenChannel, DoesNotCreateThroughALinkToNothing) {

@@ -58,5 +58,13 @@ TEST(UniqueFd, ClosesWhatItOwnsOnce) {
   EXPECT_EQ(::fcntl(number, F_GETFD), -1);
 }
 
+TEST(UniqueFd, LetsGoOfWhatItReleases) {
+  UniqueFd first(::memfd_create("result_test", MFD_CLOEXEC));
+  const UniqueFd second(first.Release());
+  EXPECT_FALSE(first.is_open());
+  first.Reset();
+  EXPECT_NE(::fcntl(second.get(), F_GETFD), -1);
+}
+
 }  // namespace
 }  // namespace zerocloud

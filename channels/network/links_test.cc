@@ -1,7 +1,9 @@
 #include "channels/network/links.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -228,6 +230,96 @@ TEST_F(LinksPeer, SilentPeerHoldsNobodyUpBeyondTheDestructor) {
   reader_.reset();
   std::byte byte{};
   EXPECT_FALSE(ReceiveAll(peer_.get(), std::span(&byte, 1), patience_)) << "closed";
+}
+
+// A reader that speaks for itself: takes what a session writes, and may say anything about it.
+class LinksFalseReader : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::uint16_t port = 0;
+    const auto listener = Listen(kLoopback, port);
+    ASSERT_TRUE(listener.has_value());
+    std::jthread opens([this, port] {
+      auto links = Links::Open({Writer(port)}, Within(kLong));
+      ASSERT_TRUE(links.has_value()) << links.error().error.message;
+      writer_ = std::move(*links);
+    });
+    // What is no session, or goes away, is tried again.
+    EXPECT_TRUE(Accept(listener->get(), patience_).has_value());
+    for (const std::string_view welcome : {std::string_view("HTTP/1.1"), kWelcome}) {
+      auto accepted = Accept(listener->get(), patience_);
+      ASSERT_TRUE(accepted.has_value());
+      peer_ = std::move(*accepted);
+      std::array<std::byte, kGreetingSize> greeting{};
+      ASSERT_TRUE(ReceiveAll(peer_.get(), greeting, patience_));
+      ASSERT_TRUE(SendAll(peer_.get(), std::as_bytes(std::span(welcome)), patience_));
+    }
+    opens.join();
+    out_ = writer_->TakeSessionEnd(0);
+  }
+  // What the writer reports when the reader has answered `verdict` to its stream, or nothing.
+  std::string ErrorAfter(std::string_view verdict) {
+    EXPECT_EQ(::write(out_.get(), "text", 4), 4);
+    std::jthread reads([this, verdict] {
+      std::array<std::byte, 4 + 4 + 4 + 32> stream{};
+      EXPECT_TRUE(ReceiveAll(peer_.get(), stream, patience_));
+      EXPECT_TRUE(SendAll(peer_.get(), std::as_bytes(std::span(verdict)), patience_));
+      peer_.Reset();
+    });
+    out_.Reset();
+    return writer_->Finish(true).front().error;
+  }
+
+  Patience patience_{steady_clock::now() + kLong, -1};
+  std::unique_ptr<Links> writer_;
+  UniqueFd peer_, out_;
+};
+
+TEST_F(LinksFalseReader, WithAnotherDigestSpoilsTheStream) {
+  EXPECT_EQ(ErrorAfter("X"), "corrupted upon eof: the reader has another digest");
+}
+
+TEST_F(LinksFalseReader, ThatSaysNothingAtTheEndSpoilsTheStream) {
+  EXPECT_EQ(ErrorAfter(""), "broken off: the reader went away at the end");
+}
+
+TEST_F(LinksFalseReader, ThatTakesEverythingIsBelieved) { EXPECT_EQ(ErrorAfter("K"), ""); }
+
+TEST(Links, AreNoMoreThanTheirLimit) {
+  const std::vector<LinkSpec> specs(kMaxLinks + 1, Writer(1));
+  const auto links = Links::Open(specs, Within(kLong));
+  ASSERT_FALSE(links.has_value());
+  EXPECT_EQ(links.error().status, HostStatus::kManifest);
+}
+
+TEST(Links, AreUnavailableWithoutDescriptors) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const UniqueFd next(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  for (const int more : {0, 1, 2, 3}) {
+    const rlimit lower = {static_cast<rlim_t>(next.get() + 1 + more), before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &lower), 0);
+    const auto links = Links::Open({Writer(1)}, Within(milliseconds(1)));
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    ASSERT_FALSE(links.has_value());
+    // With three there is enough for the link itself, and only its peer is missing.
+    EXPECT_EQ(links.error().status, more < 3 ? HostStatus::kUnavailable : HostStatus::kInterrupted)
+        << more;
+  }
+}
+
+TEST(Socket, FailuresAreTold) {
+  EXPECT_FALSE(OwnIp(-1).has_value());
+  EXPECT_FALSE(ConnectDatagram(0xffffffff, 9).has_value()) << "broadcast must be asked for";
+  std::uint16_t port = 0;
+  const auto listener = Listen(kLoopback, port);
+  const auto writer = Connect(kLoopback, port, {steady_clock::now() + kLong, -1});
+  ASSERT_TRUE(listener.has_value() && writer.has_value());
+  // More than fits between the two, and nobody takes it.
+  const std::vector<std::byte> much(std::size_t{64} << 20);
+  const auto sent = SendAll(writer->get(), much, {steady_clock::now() + milliseconds(20), -1});
+  ASSERT_FALSE(sent.has_value());
+  EXPECT_EQ(sent.error().code, ErrorCode::kTimeout);
 }
 
 // Three nodes in a ring, each of which reads from one and writes to the other.

@@ -51,7 +51,6 @@ Result<std::vector<NameRecord>> AskNameServer(int socket, const NameParcel& requ
 class NameTable {
  public:
   void Add(const NameParcel& request, std::uint32_t ip);
-  [[nodiscard]] std::size_t node_count() const { return nodes_.size(); }
   // The k-th connect of a node to another meets the k-th bind of that one for it; (0, 0) where
   // there is none.
   [[nodiscard]] NameParcel AnswerFor(const NameParcel& request) const;

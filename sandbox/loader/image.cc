@@ -38,15 +38,12 @@ Result<UniqueFd> BuildMemoryFile(std::span<const std::byte> file, const ElfImage
     const Segment& segment = elf.layout.segments[k];
     const SegmentSource& source = elf.sources[k];
     const auto bytes = file.subspan(source.file_offset, source.file_size);
-    if (auto written = WriteAll(memory_file.get(), bytes, segment.memory_offset); !written) {
-      return Fail(written);
+    auto written = WriteAll(memory_file.get(), bytes, segment.memory_offset);
+    if (written && segment.protection == Protection::kReadExecute) {
+      const std::vector<std::byte> traps(segment.backed_size - source.file_size, kTrap);
+      written = WriteAll(memory_file.get(), traps, segment.memory_offset + source.file_size);
     }
-    if (segment.protection != Protection::kReadExecute) continue;
-    const std::vector<std::byte> traps(segment.backed_size - source.file_size, kTrap);
-    if (auto written = WriteAll(memory_file.get(), traps, segment.memory_offset + source.file_size);
-        !written) {
-      return Fail(written);
-    }
+    if (!written) return Fail(written);
   }
   if (::fcntl(memory_file.get(), F_ADD_SEALS,
               F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {

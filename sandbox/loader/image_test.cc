@@ -4,7 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+#include <csignal>
+#include <string>
+#include <vector>
 
 #include "sandbox/loader/elf_builder.h"
 
@@ -101,6 +106,35 @@ TEST(Image, LoadsAnOpenFileWhereverItsOffsetIs) {
   const auto image = Image::LoadFile(file.get());
   ASSERT_TRUE(image) << image.error().message;
   EXPECT_EQ((*image)->Symbolize(0x400001), "main+0x1");
+}
+
+TEST(Image, OfBytesThatWereAcceptedBeforeIsTheSame) {
+  const std::vector<std::byte> file = ElfBuilder().Build();
+  const auto verified = Image::Load(file);
+  const auto believed = Image::LoadAccepted(file);
+  ASSERT_TRUE(verified && believed);
+  EXPECT_EQ((*believed)->digest(), (*verified)->digest());
+  EXPECT_EQ((*believed)->layout().entry, (*verified)->layout().entry);
+  const auto size = static_cast<std::size_t>((*verified)->layout().memory_file_size);
+  EXPECT_EQ(ReadMemoryFile(**believed, 0, size), ReadMemoryFile(**verified, 0, size));
+  EXPECT_FALSE(Image::LoadAccepted(std::vector<std::byte>(64))) << "no program at all";
+}
+
+TEST(Image, TellsWhatTheHostDidNotGive) {
+  const std::vector<std::byte> file = ElfBuilder().Build();
+  const auto message_under = [&file](__rlimit_resource resource, rlim_t limit) {
+    rlimit before{};
+    EXPECT_EQ(::getrlimit(resource, &before), 0);
+    const rlimit lower = {limit, before.rlim_max};
+    EXPECT_EQ(::setrlimit(resource, &lower), 0);
+    const auto image = Image::Load(file);
+    EXPECT_EQ(::setrlimit(resource, &before), 0);
+    return image ? std::string() : image.error().message;
+  };
+  EXPECT_THAT(message_under(RLIMIT_NOFILE, 0), HasSubstr("cannot create the memory file"));
+  const auto before = std::signal(SIGXFSZ, SIG_IGN);
+  EXPECT_THAT(message_under(RLIMIT_FSIZE, 0x1000), HasSubstr("cannot size the memory file"));
+  std::signal(SIGXFSZ, before);
 }
 
 TEST(Image, RefusesToLoadWhatIsNoRegularFile) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
+#include <memory>
 #include <set>
 #include <span>
 #include <string_view>
@@ -69,6 +70,18 @@ TEST(SeccompFilter, RunningAllowsItsListAndKillsEveryOtherCall) {
 
 TEST(SeccompFilter, ZygoteAllowsItsListsAndKillsEveryOtherCall) {
   ExpectAllowsOnly(kZygoteFilterProgram.program, {kRunningCalls, kSetUpCalls, kZygoteCalls});
+}
+
+// The compiler made them from the lists; made while the test runs they are the same.
+TEST(SeccompFilter, ProgramsAreThoseOfTheirLists) {
+  const auto same = [](const auto& made, const auto& compiled) {
+    return std::memcmp(made.program, compiled.program, sizeof made.program) == 0;
+  };
+  const auto running = std::make_unique<RunningFilter>(kJailRule, kRunningCalls);
+  EXPECT_TRUE(same(*running, kRunningFilterProgram));
+  const auto zygote =
+      std::make_unique<ZygoteFilter>(kNoRule, kRunningCalls, kSetUpCalls, kZygoteCalls);
+  EXPECT_TRUE(same(*zygote, kZygoteFilterProgram));
 }
 
 TEST(SeccompFilter, NoPhaseMayReachFilesSocketsOrOtherProcesses) {

@@ -115,6 +115,8 @@ int Main(int argc, char** argv) {
 #ifdef ZEROCLOUD_WEAKENED_VERIFIER
   std::vector<std::string> weakened;
   app.add_option("--weaken", weakened, "Rules to switch off")->required();
+  options.asks_oracles = false;  // that running it shows it is worth more
+  app.add_flag("--oracles", options.asks_oracles, "Also ask the other decoders");
 #endif
   try {
     app.parse(argc, argv);
@@ -122,7 +124,6 @@ int Main(int argc, char** argv) {
     return app.exit(error) == 0 ? kClean : kUnusable;
   }
 #ifdef ZEROCLOUD_WEAKENED_VERIFIER
-  options.asks_oracles = false;  // what is to be shown is that running it shows it
   for (const std::string& id : weakened) {
     if (!WeakenRule(id)) {
       std::fprintf(stderr, "zvm-proof-weakened: there is no rule %s\n", id.c_str());

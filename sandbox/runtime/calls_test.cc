@@ -206,6 +206,15 @@ TEST_F(CallsTest, WritesComeOnlyFromMemoryThatTheGuestMayRead) {
   }
 }
 
+TEST_F(CallsTest, NothingIsGuestMemoryBehindTheLastRegion) {
+  const Region last = regions_.back();
+  regions_.pop_back();
+  EXPECT_EQ(Pread(0, last.address, 1), -EINVAL);
+  EXPECT_EQ(Pread(0, kGuestEnd - 1, 1), -EINVAL);
+  regions_.push_back(last);
+  EXPECT_EQ(Pread(0, last.address, 1), 1);
+}
+
 TEST_F(CallsTest, HugeSizesAreRefusedWithoutWrapping) {
   EXPECT_EQ(Pread(0, kHeap, INT64_MAX), -EINVAL);
   EXPECT_EQ(Pwrite(1, kHeap, INT64_MAX), -EINVAL);

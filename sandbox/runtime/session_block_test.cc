@@ -10,8 +10,10 @@ namespace {
 
 // Launcher and host find the parts of a block by the same numbers.
 TEST(SessionBlock, ItsPartsFollowEachOtherAndFillIt) {
-  constexpr std::uint32_t kRegions = 5, kRuns = 3, kChannels = 2, kTraced = 7;
-  constexpr std::uint64_t kManifestSize = 100;
+  // Not known to the compiler: as it is in the launcher.
+  volatile std::uint32_t numbers[] = {5, 3, 2, 7, 100};
+  const std::uint32_t kRegions = numbers[0], kRuns = numbers[1], kChannels = numbers[2],
+                      kTraced = numbers[3], kManifestSize = numbers[4];
   const std::uint64_t size =
       SessionBlock::SizeFor(kRegions + kRuns, kChannels, kTraced, kManifestSize);
   const auto memory = std::make_unique<std::max_align_t[]>(size / sizeof(std::max_align_t) + 1);
