@@ -6,6 +6,7 @@
 
 #include "middleware/doctor/doctor.h"
 #include "middleware/tools/configuration.h"
+#include "middleware/tools/notify.h"
 #include "middleware/tools/service.h"
 #include "middleware/tools/signals.h"
 
@@ -49,11 +50,13 @@ int Serve(const Arguments& arguments) {
     std::fprintf(stderr, "zerocloud: metrics are at %s\n", url.c_str());
   }
   std::fflush(stdout);
+  tools::Notify("READY=1");
   while (tools::WaitForSignal() == tools::Signal::kReload) {
     const Result<config::Settings> again = Configure(arguments);
     const Result<void> reloaded = again ? (*service)->Reload(again->config) : Fail(again);
     if (!reloaded) Complain(reloaded.error(), 0);  // and goes on as before
   }
+  tools::Notify("STOPPING=1");
   (*service)->Stop();
   return 0;
 }
