@@ -3,7 +3,8 @@
 Blocks marked `sh` of one file run in order in one bash -e, in a directory that holds only docs/, with
 the built programs on the PATH. If a block of the file uses $STORAGE or $TOKEN, a server runs, whose they are;
 $DIR is the directory of its store. A line "# prints TEXT" in a block says what must be
-in the block's output. Blocks that are only ./quickstart.sh or ./test.sh are run by other tests. Blocks
+in the block's output. Blocks that are only ./quickstart.sh or ./test.sh are run by other tests, and so are those of
+a section with $SWIFT in one of its blocks (swift_operations_test.py). Blocks
 marked `json` must be JSON, and jobs if they are lists. Links must lead to files that are there."""
 
 import contextlib
@@ -40,6 +41,36 @@ def blocks(page, language):
     return found
 
 
+def split_blocks(page):
+    """(line, text) of each sh block: those that are run here, and those that need a Swift."""
+    headings = [number for number, line in enumerate(page.read_text().splitlines(), 1) if line.startswith("## ")]
+
+    def section(line):
+        return max((heading for heading in headings if heading < line), default=0)
+
+    found = [(line, text) for line, text in blocks(page, "sh") if not RUN_ELSEWHERE.fullmatch(text)]
+    beside_swift = {section(line) for line, text in found if "$SWIFT" in text}
+    return ([block for block in found if section(block[0]) not in beside_swift],
+            [block for block in found if section(block[0]) in beside_swift])
+
+
+def run_blocks(test, page, mine, environment, work):
+    """Types them; `test` fails if one fails, or does not print what it should."""
+    script = "set -euo pipefail\nexec 2>&1\n"
+    script += "".join(f"echo '@@ {line}'\n{text}\n" for line, text in mine)
+    environment = {"PATH": f"{os.path.dirname(PROGRAM)}:{PATH}", "HOME": str(work), "LC_ALL": "C.UTF-8",
+                   **environment}
+    done = subprocess.run(["/bin/bash", "-c", script], env=environment, cwd=work, timeout=120,
+                          capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    parts = re.split(r"(?m)^@@ (\d+)\n", done.stdout.decode(errors="replace"))[1:]
+    outputs = dict(zip((int(line) for line in parts[::2]), parts[1::2]))
+    last = max(outputs)
+    test.assertEqual(done.returncode, 0, f"{page.name}:{last}: this block fails: {outputs[last][-3000:]}")
+    for line, text in mine:
+        for wanted in re.findall(r"(?m)^# prints (.*)$", text):
+            test.assertIn(wanted, outputs[line], f"{page.name}:{line}")
+
+
 class Documentation(unittest.TestCase):
     @contextlib.contextmanager
     def service(self):
@@ -52,24 +83,14 @@ class Documentation(unittest.TestCase):
 
     def run_page(self, page, service, work):
         """Runs a page's blocks; returns how many."""
-        mine = [(line, text) for line, text in blocks(page, "sh") if not RUN_ELSEWHERE.fullmatch(text)]
+        mine, _ = split_blocks(page)
         if not mine:
             return 0
-        environment = {"PATH": f"{os.path.dirname(PROGRAM)}:{PATH}", "HOME": work, "LC_ALL": "C.UTF-8"}
+        environment = {}
         if any("$STORAGE" in text or "$TOKEN" in text for _, text in mine):
             environment.update(STORAGE=f"{service.url}/v1/{ACCOUNT}", TOKEN=service.token(),
                                DIR=str(service.directory / "store"))
-        script = "set -euo pipefail\nexec 2>&1\n"
-        script += "".join(f"echo '@@ {line}'\n{text}\n" for line, text in mine)
-        done = subprocess.run(["/bin/bash", "-c", script], env=environment, cwd=work, timeout=120,
-                              capture_output=True, stdin=subprocess.DEVNULL, check=False)
-        parts = re.split(r"(?m)^@@ (\d+)\n", done.stdout.decode(errors="replace"))[1:]
-        outputs = dict(zip((int(line) for line in parts[::2]), parts[1::2]))
-        last = max(outputs)
-        self.assertEqual(done.returncode, 0, f"{page.name}:{last}: this block fails: {outputs[last][-3000:]}")
-        for line, text in mine:
-            for wanted in re.findall(r"(?m)^# prints (.*)$", text):
-                self.assertIn(wanted, outputs[line], f"{page.name}:{line}")
+        run_blocks(self, page, mine, environment, work)
         return len(mine)
 
     def test_what_the_pages_say_to_type_works(self):

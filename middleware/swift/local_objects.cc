@@ -180,6 +180,30 @@ bool LocalObjects::IsHere(const RingDevice& device) const {
          (has_loopback_ && device.address.starts_with("127."));
 }
 
+std::vector<DeviceState> LocalObjects::Devices() {
+  std::vector<DeviceState> states;
+  for (Policy& policy : policies_) {
+    const std::shared_ptr<const Ring> ring = policy.ring->Current();
+    for (const RingDevice& device : ring->devices()) {
+      if (!device.is_there || !IsHere(device)) continue;
+      DeviceState& state = states.emplace_back(DeviceState{policy.index, device.name, {}});
+      const UniqueFd root = OpenBeneath(devices_.get(), device.name.c_str(), O_PATH | O_DIRECTORY);
+      if (!root.is_open()) {
+        state.why_not = ErrnoError("it cannot be opened", errno).message;
+        continue;
+      }
+      const std::string objects =
+          policy.index == 0 ? "objects" : fmt::format("objects-{}", policy.index);
+      // Swift makes it with the first object.
+      const UniqueFd readable = OpenBeneath(root.get(), objects.c_str(), O_RDONLY | O_DIRECTORY);
+      if (!readable.is_open() && errno != ENOENT) {
+        state.why_not = ErrnoError("its objects cannot be read", errno).message;
+      }
+    }
+  }
+  return states;
+}
+
 Result<std::vector<std::string>> LocalObjects::PlacesOf(const store::ObjectPath& path) {
   const Result<PathHash> hash = HashPath(affixes_, path);
   if (!hash) return Fail(hash);

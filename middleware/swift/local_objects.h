@@ -34,6 +34,13 @@ struct LocalOptions {
   store::WallClock clock = store::SystemWallClock();
 };
 
+// One device that a ring places on this host, for who sets it up.
+struct DeviceState {
+  unsigned policy = 0;
+  std::string name;
+  std::string why_not;  // it cannot be read; empty: it can
+};
+
 class LocalObjects {
  public:
   // Errors name the file, and what to do.
@@ -42,6 +49,9 @@ class LocalObjects {
   LocalObjects(const LocalObjects&) = delete;
   LocalObjects& operator=(const LocalObjects&) = delete;
   ~LocalObjects() = default;
+
+  // Every device here, of each replicated policy, and whether its objects can be looked at now.
+  [[nodiscard]] std::vector<DeviceState> Devices();
 
   // Whether the rings place a replica on this host. Looks at no device.
   [[nodiscard]] bool MayHold(const store::ObjectPath& path);

@@ -4,7 +4,9 @@
 #include <cstdio>
 #include <string>
 
+#include "middleware/doctor/doctor.h"
 #include "middleware/tools/configuration.h"
+#include "middleware/tools/notify.h"
 #include "middleware/tools/service.h"
 #include "middleware/tools/signals.h"
 
@@ -14,7 +16,7 @@ using namespace zerocloud;
 
 struct Arguments {
   tools::CommandLine line;
-  bool is_check = false, is_manual = false, is_sample = false;
+  bool is_check = false, is_manual = false, is_sample = false, is_json = false;
 };
 
 int Complain(const Error& error, int status) {
@@ -48,13 +50,26 @@ int Serve(const Arguments& arguments) {
     std::fprintf(stderr, "zerocloud: metrics are at %s\n", url.c_str());
   }
   std::fflush(stdout);
+  tools::Notify("READY=1");
   while (tools::WaitForSignal() == tools::Signal::kReload) {
     const Result<config::Settings> again = Configure(arguments);
     const Result<void> reloaded = again ? (*service)->Reload(again->config) : Fail(again);
     if (!reloaded) Complain(reloaded.error(), 0);  // and goes on as before
   }
+  tools::Notify("STOPPING=1");
   (*service)->Stop();
   return 0;
+}
+
+// 0: nothing is wrong; 1: something is.
+int Examine(const Arguments& arguments) {
+  const Result<config::Settings> settings = tools::ReadConfiguration(arguments.line);
+  const Result<void> checked = settings ? config::Check(settings->config) : Fail(settings);
+  const auto findings =
+      checked ? doctor::Examine(*settings) : doctor::ConfigurationIsWrong(checked.error().message);
+  const int printed =
+      Print(arguments.is_json ? doctor::ToJson(findings) : doctor::ToText(findings));
+  return doctor::IsWell(findings) ? printed : 1;
 }
 
 void AddConfiguration(CLI::App& command, tools::CommandLine& line) {
@@ -81,6 +96,10 @@ int main(int argc, char** argv) {
   serve->add_flag("--check-config", arguments.is_check, "Print the configuration and exit");
   serve->add_flag("--manual", arguments.is_manual, "Print the list of options and exit");
   serve->add_flag("--sample", arguments.is_sample, "Print a sample configuration and exit");
+  CLI::App* examine =
+      app.add_subcommand("doctor", "Check an installation, and say what is wrong with it.");
+  AddConfiguration(*examine, arguments.line);
+  examine->add_flag("--json", arguments.is_json, "Say it as JSON");
   CLI11_PARSE(app, argc, argv);
-  return Serve(arguments);
+  return examine->parsed() ? Examine(arguments) : Serve(arguments);
 }

@@ -86,6 +86,7 @@ Result<int> LauncherFile() {
         std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path();
     std::string tried;
     for (const auto& path : {here / "zvm-session", here / "../bin/zvm-session",
+                             here / "../libexec/zerocloud/zvm-session",
                              std::filesystem::path(ZEROCLOUD_LIBEXEC_DIR) / "zvm-session"}) {
       const int fd = open(path.c_str(), O_PATH | O_CLOEXEC);
       if (fd >= 0) return fd;
