@@ -57,7 +57,7 @@ def split_blocks(page):
 def run_blocks(test, page, mine, environment, work):
     """Types them; `test` fails if one fails, or does not print what it should."""
     script = "set -euo pipefail\nexec 2>&1\n"
-    script += "".join(f"echo '@@ {line}'\n{text}\n" for line, text in mine)
+    script += "".join(f"printf '\\n@@ {line}\\n'\n{text}\n" for line, text in mine)
     environment = {"PATH": f"{os.path.dirname(PROGRAM)}:{PATH}", "HOME": str(work), "LC_ALL": "C.UTF-8",
                    **environment}
     done = subprocess.run(["/bin/bash", "-c", script], env=environment, cwd=work, timeout=120,
