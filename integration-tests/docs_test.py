@@ -60,7 +60,7 @@ def run_blocks(test, page, mine, environment, work):
     script += "".join(f"printf '\\n@@ {line}\\n'\n{text}\n" for line, text in mine)
     environment = {"PATH": f"{os.path.dirname(PROGRAM)}:{PATH}", "HOME": str(work), "LC_ALL": "C.UTF-8",
                    **environment}
-    done = subprocess.run(["/bin/bash", "-c", script], env=environment, cwd=work, timeout=120,
+    done = subprocess.run(["/bin/bash", "-c", script], env=environment, cwd=work, timeout=500,
                           capture_output=True, stdin=subprocess.DEVNULL, check=False)
     parts = re.split(r"(?m)^@@ (\d+)\n", done.stdout.decode(errors="replace"))[1:]
     outputs = dict(zip((int(line) for line in parts[::2]), parts[1::2]))

@@ -132,7 +132,7 @@ class Unit(TestDirectory):
     def test_filters_no_system_call_that_service_or_sessions_make(self):
         traced = self.directory / "calls"
         done = subprocess.run(["strace", "-f", "-qq", "-o", traced, PROGRAM, "doctor", "--json", "--store",
-                               self.directory / "store"], capture_output=True, timeout=120, check=False,
+                               self.directory / "store"], capture_output=True, timeout=300, check=False,
                               env={"PATH": PATH})
         if not done.stdout:
             self.skipTest("this host allows no tracing")

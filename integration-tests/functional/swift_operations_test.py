@@ -80,20 +80,23 @@ class Traces(swift_front.BeforeSwift, JobTest):
                                            [device("stdin", "in/*"), device("stdout", "out/copy-*")])])
         self.assertEqual(response.status, 200, response.body)
         job = re.fullmatch(r"tx([0-9a-f]{12})[0-9a-f]{9}-[0-9a-f]{10}", response.headers["X-Trans-Id"])[1]
-        requests = access_lines(self.swift.log("proxy"))
 
         def of(trace):
-            return {(line["method"], line["path"].split("?")[0]) for line in requests
-                    if line["transaction_id"].endswith(trace)}
+            return {(line["method"], line["path"].split("?")[0])
+                    for line in access_lines(self.swift.log("proxy")) if line["transaction_id"].endswith(trace)}
 
-        self.assertIn(("HEAD", f"/v1/{ACCOUNT}"), of(f"-zc-{job}"))
-        self.assertIn(("GET", f"/v1/{ACCOUNT}/in"), of(f"-zc-{job}"))
-        self.assertIn(("GET", f"/v1/{ACCOUNT}/programs/copy"), of(f"-zc-{job}"))
+        # Swift writes its line after the answer.
+        def becomes(trace, wanted):
+            self.wait_until(lambda: wanted <= of(trace), describe=lambda: of(trace))
+
+        becomes(f"-zc-{job}", {("HEAD", f"/v1/{ACCOUNT}"), ("GET", f"/v1/{ACCOUNT}/in"),
+                               ("GET", f"/v1/{ACCOUNT}/programs/copy")})
         for session, name in (("copier-1", "a"), ("copier-2", "b")):
-            self.assertEqual(of(f"-zc-{job}-{session}"), {("GET", f"/v1/{ACCOUNT}/in/{name}"),
-                                                          ("PUT", f"/v1/{ACCOUNT}/out/copy-{name}")})
+            wanted = {("GET", f"/v1/{ACCOUNT}/in/{name}"), ("PUT", f"/v1/{ACCOUNT}/out/copy-{name}")}
+            becomes(f"-zc-{job}-{session}", wanted)
+            self.assertEqual(of(f"-zc-{job}-{session}"), wanted)
         # And in those of the servers behind the proxy.
-        self.assertIn(f"zc-{job}-copier-1", self.swift.log("object-1"))
+        self.wait_until(lambda: f"zc-{job}-copier-1" in self.swift.log("object-1"))
 
 
 class AccessLogs(swift_front.BeforeSwift, ServiceTest):
@@ -117,6 +120,7 @@ class AccessLogs(swift_front.BeforeSwift, ServiceTest):
         by_id = lambda text: {line["transaction_id"]: line for line in access_lines(text)}  # noqa: E731
         log = self.directory / "log"
         self.wait_until(lambda: set(ids) <= set(by_id(log.read_text())))
+        self.wait_until(lambda: set(ids) <= set(by_id(self.swift.log("proxy"))))
         ours, theirs = by_id(log.read_text()), by_id(self.swift.log("proxy"))
         for trans_id, (method, _, body) in zip(ids, requests):
             with self.subTest(method):
@@ -165,18 +169,26 @@ class Metrics(swift_front.BesideSwift, JobTest):
         self.succeed([group("g", "copy", "- -", [device("stdin", "in/a"), "stdout"])])
         failed = self.service.job([group("g", "fail", "exit 3", ["stdout"])])
         self.assertNotEqual(failed.status, 200)
-        grown = lambda name: self.scrape().get(name, 0) - before.get(name, 0)  # noqa: E731
-        self.wait_until(lambda: grown('zerocloud_requests_total{type="job",method="POST",status="200"}') == 1)
-        self.assertEqual(grown('zerocloud_requests_total{type="object",method="GET",status="200"}'), 1)
-        self.assertEqual(grown('zerocloud_request_seconds_count{type="object"}'), 1)
+
+        now = self.scrape()
+
+        def grown(name):
+            return now.get(name, 0) - before.get(name, 0)
+
+        # A job is counted before its answer,
         self.assertEqual(grown('zerocloud_jobs_total{status="200"}'), 1)
         self.assertEqual(grown('zerocloud_sessions_total{cause="exited"}'), 2)
         self.assertEqual(grown('zerocloud_input_sessions_total{place="local"}'), 1)
         self.assertEqual(grown('zerocloud_input_sessions_total{place="remote"}'), 0)
-        now = self.scrape()
+        # a request after it.
+        for kind in ('type="job",method="POST",status="200"', 'type="object",method="GET",status="200"'):
+            name = f"zerocloud_requests_total{{{kind}}}"
+            self.wait_until(lambda name=name: self.scrape().get(name, 0) > before.get(name, 0),
+                            describe=self.scrape)
         for name in ("zerocloud_jobs", "zerocloud_sessions", "zerocloud_sessions_waiting",
                      "zerocloud_spool_bytes", "zerocloud_upstream_waiting"):
-            self.assertEqual(now[name], 0, name)
+            self.wait_until(lambda name=name: self.scrape()[name] == 0, describe=self.scrape)
+        now = self.scrape()
         self.assertGreaterEqual(now["zerocloud_session_slots"], 2)
         endpoint = self.swift.address
         self.assertEqual(now[f'zerocloud_upstream_left_out{{endpoint="{endpoint}"}}'], 0)

@@ -67,6 +67,9 @@ constexpr auto kWantedLayers = std::to_array<WantedLayer>({
     {policy::kNoCapabilities, "see docs/threat-model.md"},
 });
 
+// Far more than it takes, for a host that is busy.
+constexpr std::chrono::seconds kSessionTime{60};
+
 Result<runtime::SessionReport> RunTrap(const config::Config& config) {
   const std::unique_ptr<node::Runner> runner = node::MakeSandboxRunner();
   auto image = runner->Load(TrapProgram());
@@ -74,7 +77,7 @@ Result<runtime::SessionReport> RunTrap(const config::Config& config) {
   runtime::SessionRequest request;
   request.image = std::move(*image);
   request.memory_size = 64ULL << 20U;
-  request.timeout = std::chrono::seconds(10);
+  request.timeout = kSessionTime;
   request.wants_own_namespaces = config.engine.own_namespaces;
   request.control_groups = config.engine.control_groups;
   runtime::SessionChannel& channel = request.channels.emplace_back();
@@ -85,7 +88,8 @@ Result<runtime::SessionReport> RunTrap(const config::Config& config) {
   auto session = runner->Start(std::move(request));
   if (!session.has_value()) return Fail(session);
   pollfd ended{.fd = (*session)->pidfd(), .events = POLLIN, .revents = 0};
-  const int ready = ::poll(&ended, 1, 10'000);
+  const int ready =
+      ::poll(&ended, 1, static_cast<int>(std::chrono::milliseconds(kSessionTime).count()));
   if (ready <= 0) (*session)->Kill(runtime::Cause::kTimedOut);
   return (*session)->Collect();
 }

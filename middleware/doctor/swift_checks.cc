@@ -75,7 +75,9 @@ std::optional<InfoReader> ReadInfo(std::string_view text) {
   return handler;
 }
 
-void CheckClock(const std::string& origin, const upstream::ClientReply& reply, Findings& findings) {
+// `asked`: this host's time when the request was sent; the answer may have taken a while.
+void CheckClock(const std::string& origin, const upstream::ClientReply& reply, std::time_t asked,
+                Findings& findings) {
   const std::time_t now = std::time(nullptr);
   const std::string date(reply.headers.Get("Date").value_or(""));
   const std::optional<std::int64_t> theirs = http::ParseDate(date);
@@ -84,7 +86,8 @@ void CheckClock(const std::string& origin, const upstream::ClientReply& reply, F
         {"clock", State::kWarning, origin + " tells no Date", "compare the clocks by hand"});
     return;
   }
-  const std::int64_t ahead = now - *theirs;
+  const std::int64_t ahead =
+      *theirs > now ? now - *theirs : std::max<std::int64_t>(0, asked - *theirs);
   const std::string found = fmt::format("this host's clock is {} seconds {} that of {}",
                                         std::abs(ahead), ahead < 0 ? "behind" : "ahead of", origin);
   if (std::abs(ahead) <= kNoticedSeconds) {
@@ -133,6 +136,7 @@ void CheckOrigin(upstream::HttpClient& client, const std::string& origin, Findin
     text.append(static_cast<const char*>(start), bytes.size());
     return {};
   };
+  const std::time_t asked = std::time(nullptr);
   const Result<upstream::ClientReply> reply = client.Send(request);
   if (!reply.has_value()) {
     findings.push_back({"upstream", State::kWrong, origin + ": " + reply.error().message,
@@ -142,7 +146,7 @@ void CheckOrigin(upstream::HttpClient& client, const std::string& origin, Findin
     return;
   }
   CheckInfo(origin, text, reply->status, findings);
-  CheckClock(origin, *reply, findings);
+  CheckClock(origin, *reply, asked, findings);
 }
 
 }  // namespace
@@ -162,7 +166,7 @@ void CheckUpstream(const config::Config& config, Findings& findings) {
     auto client = upstream::HttpClient::Start(
         {.connect_timeout = std::chrono::seconds(config.proxy.connect_timeout_seconds),
          .stall_timeout = std::chrono::seconds(
-             std::min<std::uint64_t>(10, config.proxy.response_timeout_seconds)),
+             std::min<std::uint64_t>(30, config.proxy.response_timeout_seconds)),
          .requests_at_once = 1,
          .origins = {url.origin},
          .tls_authorities = config.proxy.tls_authorities});
