@@ -320,8 +320,9 @@ TEST_F(OpenChannel, TellsMissingFromForbidden) {
   EXPECT_EQ(StatusOf({Spec(Path("locked"), kReadOnly)}), HostStatus::kManifest);
   EXPECT_EQ(StatusOf({Spec(Path("sealed/new"), kWriteOnly)}), HostStatus::kDenied);
   if (is_root) ASSERT_EQ(::seteuid(0), 0);
-  // A program that is running.
-  EXPECT_EQ(StatusOf({Spec("/proc/self/exe", kReadWrite)}), HostStatus::kIo);
+  // A program that is running, if it could be written at all.
+  const HostStatus busy = StatusOf({Spec("/proc/self/exe", kReadWrite)});
+  EXPECT_TRUE(busy == HostStatus::kIo || (!is_root && busy == HostStatus::kDenied));
 }
 
 TEST_F(OpenChannel, RunningOutOfDescriptorsIsTheHostsFault) {
