@@ -309,7 +309,6 @@ TEST_F(OpenChannel, TellsMissingFromForbidden) {
   EXPECT_EQ(StatusOf({Spec(Path("none/"), kWriteOnly)}), HostStatus::kMissing);
   ASSERT_EQ(::chmod(MakeFile("locked", "").c_str(), 0), 0);
   ASSERT_EQ(::mkdir(Path("sealed").c_str(), 0755), 0);
-  MakeFile("sealed/data", "x");
   ASSERT_EQ(::chmod(Path("sealed").c_str(), 0555), 0);
   ASSERT_EQ(::chmod(directory_.c_str(), 0755), 0);
   // Who is root may open everything, so it is somebody else for a moment.
@@ -320,8 +319,10 @@ TEST_F(OpenChannel, TellsMissingFromForbidden) {
   EXPECT_EQ(StatusOf({Spec(Path("locked"), kReadOnly)}), HostStatus::kManifest);
   EXPECT_EQ(StatusOf({Spec(Path("sealed/new"), kWriteOnly)}), HostStatus::kDenied);
   if (is_root) ASSERT_EQ(::seteuid(0), 0);
-  // A program that is running.
-  EXPECT_EQ(StatusOf({Spec("/proc/self/exe", kReadWrite)}), HostStatus::kIo);
+  ASSERT_EQ(::chmod(Path("sealed").c_str(), 0755), 0);
+  // A program that is running, if it could be written at all.
+  const HostStatus busy = StatusOf({Spec("/proc/self/exe", kReadWrite)});
+  EXPECT_TRUE(busy == HostStatus::kIo || (!is_root && busy == HostStatus::kDenied));
 }
 
 TEST_F(OpenChannel, RunningOutOfDescriptorsIsTheHostsFault) {

@@ -1,5 +1,6 @@
 // docs/threat-model.md names tests, layers and exploits. All that it names must exist, and it must
-// name every layer, every exploit and every one of ZeroVM's weak spots.
+// name every layer, every exploit and every one of ZeroVM's weak spots. docs/acceptance.md names
+// tests, too.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -55,20 +56,37 @@ class ThreatModel : public ::testing::Test {
   const std::string page_ = ReadFile(kSource / "docs/threat-model.md");
 };
 
-TEST_F(ThreatModel, NamesOnlyTestsThatExist) {
+void ExpectTestsExist(const std::string& page) {
   const std::set<std::string> tests = AllTests();
-  const std::set<std::string> named = FindAll(page_, R"(`([A-Z]\w*\.[A-Z]\w*)`)");
+  const std::set<std::string> named = FindAll(page, R"(`([A-Z]\w*\.[A-Z]\w*)`)");
   EXPECT_GT(named.size(), 30U);
   for (const std::string& test : named) EXPECT_TRUE(tests.contains(test)) << test;
 }
 
-TEST_F(ThreatModel, NamesOnlyCasesThatExist) {
-  for (const std::string& guest : FindAll(page_, R"(`HostileGuest/([^`]+)`)")) {
+void ExpectCasesExist(const std::string& page) {
+  for (const std::string& guest : FindAll(page, R"(`HostileGuest/([^`]+)`)")) {
     EXPECT_TRUE(std::filesystem::exists(kSource / "sandbox/testdata/hostile" / guest)) << guest;
   }
-  for (const std::string& name : FindAll(page_, R"(`VerifierCase/([^`]+)`)")) {
+  for (const std::string& name : FindAll(page, R"(`VerifierCase/([^`]+)`)")) {
     const auto path = kSource / "sandbox/testdata/verifier/reject" / (name + ".s");
     EXPECT_TRUE(std::filesystem::exists(path)) << path;
+  }
+  const std::string lists = ReadFile(kSource / "sandbox/testdata/guests/CMakeLists.txt");
+  for (const std::string& guest : FindAll(page, R"(`guest\.(\w+)`)")) {
+    EXPECT_TRUE(std::regex_search(lists, std::regex("set\\(guests[^)]*\\b" + guest + "\\b")))
+        << guest;
+  }
+}
+
+TEST_F(ThreatModel, NamesOnlyTestsThatExist) { ExpectTestsExist(page_); }
+TEST_F(ThreatModel, NamesOnlyCasesThatExist) { ExpectCasesExist(page_); }
+
+TEST(Acceptance, NamesOnlyTestsThatExist) {
+  const std::string page = ReadFile(kSource / "docs/acceptance.md");
+  ExpectTestsExist(page);
+  ExpectCasesExist(page);
+  for (int number = 1; number <= 14; ++number) {
+    EXPECT_NE(page.find("\n| " + std::to_string(number) + " | "), std::string::npos) << number;
   }
 }
 

@@ -34,7 +34,8 @@ constexpr std::uint32_t kNoScreen = 1u << 31;
 constexpr std::size_t kBatch = 64;
 
 struct Options {
-  bool is_full = false;
+  bool has_all_registers = false;  // all of REX, VEX.vvvv and VEX.RXB
+  bool has_all_sibs = false;
   std::string part;  // only these; all if empty
   std::uint64_t stride = 1, first = 0;
 };
@@ -72,7 +73,7 @@ std::vector<Bytes> MakeTails(bool is_full) {
 class Enumeration {
  public:
   explicit Enumeration(const Options& options)
-      : options_(options), tails_(MakeTails(options.is_full)) {
+      : options_(options), tails_(MakeTails(options.has_all_sibs)) {
     for (std::size_t length = 0; length < filled_.size(); ++length)
       filled_[length] = FilledFrom(length);
   }
@@ -122,7 +123,7 @@ class Enumeration {
                                          {0xF3, 0x66, 0x67},
                                          {0xF3, 0x67, 0x66}};
     Bytes rexes = {0, 0x40, 0x41, 0x42, 0x44, 0x48, 0x4D};
-    if (options_.is_full) {
+    if (options_.has_all_registers) {
       rexes = {0};
       for (unsigned rex = 0x40; rex < 0x50; ++rex) rexes.push_back(static_cast<unsigned char>(rex));
     }
@@ -147,13 +148,13 @@ class Enumeration {
       for (unsigned opcode = 0; opcode < 256; ++opcode) {
         for (unsigned second = 0; second < 256; ++second) {
           const unsigned vvvv = second >> 3 & 0xF;
-          if (!options_.is_full && vvvv != 0xF && vvvv != 0xB && vvvv != 0x3) continue;
+          if (!options_.has_all_registers && vvvv != 0xF && vvvv != 0xB && vvvv != 0x3) continue;
           TryVexHead(has_67, {0xC5, static_cast<unsigned char>(second)}, opcode);
           for (unsigned map = 1; map < 4; ++map) {
             for (unsigned inverted = 0; inverted < 8; ++inverted) {
               // None of R, X, B; each; all.
               const bool is_some = inverted == 7 || inverted == 6 || inverted == 5 || inverted == 3;
-              if (!options_.is_full && !is_some) continue;
+              if (!options_.has_all_registers && !is_some) continue;
               TryVexHead(has_67,
                          {0xC4, static_cast<unsigned char>(inverted << 5 | map),
                           static_cast<unsigned char>(second)},
@@ -322,8 +323,11 @@ class Enumeration {
 int Main(int argc, char** argv) {
   CLI::App app("Tries every encoding. Exit status: 0 nothing is wrong, 1 something is.");
   Options options;
-  app.add_flag("--full", options.is_full,
-               "All of REX, VEX and SIB, not only the kinds that differ");
+  bool is_full = false;
+  app.add_flag("--all-registers", options.has_all_registers,
+               "All of REX, VEX.vvvv and VEX.RXB, not only the kinds that differ");
+  app.add_flag("--all-sibs", options.has_all_sibs, "The same of SIB");
+  app.add_flag("--full", is_full, "Both");
   app.add_option("--part", options.part, "Only the legacy maps, VEX, or what is forbidden")
       ->check(CLI::IsMember({"legacy", "vex", "forbidden"}));
   app.add_option("--stride", options.stride, "Only every so manieth one")
@@ -335,6 +339,8 @@ int Main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   options.first %= options.stride;
+  options.has_all_registers = options.has_all_registers || is_full;
+  options.has_all_sibs = options.has_all_sibs || is_full;
   const auto begin = std::chrono::steady_clock::now();
   Enumeration enumeration(options);
   enumeration.Run();

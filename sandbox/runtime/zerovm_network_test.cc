@@ -10,6 +10,8 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <cstdlib>
+#include <fstream>
 #include <future>
 #include <string>
 #include <vector>
@@ -277,6 +279,105 @@ TEST_F(ZerovmNetwork, EndlessCopyEndsAtTheTimeout) {
   EXPECT_EQ(written.exit_code, 4);
   EXPECT_THAT(written.output, HasSubstr(R"("cause":"timed_out")"));
   EXPECT_EQ(read.exit_code, 32) << read.output;
+}
+
+// ZeroVM's simple_copy_fin: a whole file; of 4 GiB where there is time for it.
+TEST_F(ZerovmNetwork, LargeFileArrivesWhole) {
+  const std::string block = Noise(std::size_t{32} << 20);
+  const bool has_time = std::getenv("ZEROCLOUD_SWIFT_FULL") != nullptr;
+  const std::uint64_t blocks = has_time ? 128 : 8;
+  std::ofstream in(Path("in"), std::ios::binary);
+  for (std::uint64_t k = 0; k < blocks; ++k) in << block;
+  in.close();
+  const std::string source = "tcp:127.0.0.1:" + FreePort();
+  const std::string limits = "9999999, 0x200000000";
+  manifest_.program = Program("pump");
+  manifest_.timeout = "Timeout = 600";
+  manifest_.standard_in = Channel(Path("in"), "/dev/stdin, 0, 1, " + limits + ", 0, 0");
+  manifest_.standard_out = Channel(source, "/dev/stdout, 0, 0, 0, 0, " + limits);
+  auto writer = Launch();
+  manifest_.standard_in = Channel(source, "/dev/stdin, 0, 0, " + limits + ", 0, 0");
+  manifest_.standard_out = Channel("/dev/null", "/dev/stdout, 0, 1, 0, 0, " + limits);
+  const Outcome read = Start({"--report", "json"});
+  const Outcome written = writer.get();
+  EXPECT_EQ(read.exit_code, 0) << read.output;
+  EXPECT_EQ(written.exit_code, 0) << written.output;
+  const auto value = [](const std::string& json, const std::string& key) {
+    const std::size_t at = json.find("\"" + key + "\":");
+    return at == std::string::npos ? "none" : json.substr(at, json.find_first_of(",}", at) - at);
+  };
+  // What one guest read from its file, the other wrote to its output; and so said the link.
+  EXPECT_EQ(value(written.output, "digest"), value(read.output, "digest"));
+  EXPECT_THAT(value(read.output, "digest"), testing::MatchesRegex(".digest.:.[0-9a-f]{64}."));
+  EXPECT_THAT(read.output, HasSubstr("\"bytes\":" + std::to_string(blocks * block.size())));
+}
+
+// ZeroVM's bunchin_3_hello and bunchout_3_hello.
+TEST_F(ZerovmNetwork, SmallMessagesOfAndToThree) {
+  Write("in", "hello");
+  {
+    const NameServer names(4);
+    std::vector<std::future<Outcome>> sessions;
+    for (int i = 1; i <= 3; ++i) {
+      sessions.push_back(Copier("copy", i, names, Path("in"), "tcp:4:"));
+    }
+    sessions.push_back(Copier("copy", 4, names, "tcp:1:;tcp:2:;tcp:3:", Path("out")));
+    for (auto& session : sessions) ExpectGood(session);
+    EXPECT_EQ(Content("out"), "hello");
+  }
+  const NameServer names(4);
+  std::vector<std::future<Outcome>> sessions;
+  for (int i = 2; i <= 4; ++i) {
+    sessions.push_back(Copier("copy", i, names, "tcp:1:", Path("out" + std::to_string(i))));
+  }
+  sessions.push_back(Copier("copy", 1, names, Path("in"), "tcp:2:;tcp:3:;tcp:4:"));
+  for (auto& session : sessions) ExpectGood(session);
+  for (int i = 2; i <= 4; ++i) EXPECT_EQ(Content("out" + std::to_string(i)), "hello") << i;
+}
+
+// ZeroVM's bunchin_2_inf and bunchout_3_inf: nobody stops by himself, and no side outlives the
+// timeout of the other.
+TEST_F(ZerovmNetwork, EndlessBunchesEndAtTheTimeout) {
+  struct Bunch {
+    int writers, readers;
+  };
+  for (const Bunch& bunch : {Bunch{2, 1}, Bunch{1, 3}}) {
+    const NameServer names(bunch.writers + bunch.readers);
+    const auto sources = [](int first, int count) {
+      std::string all;
+      for (int i = first; i < first + count; ++i) {
+        all += (i > first ? ";tcp:" : "tcp:") + std::to_string(i) + ":";
+      }
+      return all;
+    };
+    const std::string limits = "0x7fffffff, 0x7fffffffffff";
+    std::vector<std::future<Outcome>> writers, readers;
+    for (int i = 1; i <= bunch.writers + bunch.readers; ++i) {
+      const bool is_writer = i <= bunch.writers;
+      manifest_ = {};
+      manifest_.program = Program("pump");
+      manifest_.timeout = is_writer ? "Timeout = 2" : "Timeout = 60";
+      manifest_.standard_in = Channel(is_writer ? "/dev/zero" : sources(1, bunch.writers),
+                                      "/dev/stdin, 0, 0, " + limits + ", 0, 0");
+      manifest_.standard_out =
+          Channel(is_writer ? sources(1 + bunch.writers, bunch.readers) : "/dev/null",
+                  "/dev/stdout, 0, 0, 0, 0, " + limits);
+      manifest_.more = "Node = " + std::to_string(i) + "\n" + names.Line();
+      (is_writer ? writers : readers).push_back(Launch());
+    }
+    for (auto& session : writers) {
+      const Outcome run = session.get();
+      // Whoever's timeout comes first ends the other writers' reader too, and so their streams.
+      EXPECT_TRUE(run.exit_code == 4 || run.exit_code == 32) << run.output;
+    }
+    for (auto& session : readers) {
+      const Outcome run = session.get();
+      // 0: the guest of a writer to several, one of whose links had its timeout first, sees EPIPE
+      // and calls exit, which ends its other streams well.
+      const bool may_be_whole = bunch.readers > 1 && run.exit_code == 0;
+      EXPECT_TRUE(run.exit_code == 5 || run.exit_code == 32 || may_be_whole) << run.output;
+    }
+  }
 }
 
 }  // namespace

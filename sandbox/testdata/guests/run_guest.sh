@@ -38,6 +38,7 @@ case $name in
     seq 1 200000 > "$work/stdin"
     cp "$work/stdin" "$work/expect"
     ;;
+  noise) echo "Channel = $work/noise, /dev/noise, 3, 0, 9999, 99999999, 9999, 99999999" >> "$work/manifest" ;;
   devices)
     printf 0123456789 > "$work/input"
     cat >> "$work/manifest" << MANIFEST

@@ -116,10 +116,39 @@ static void unlink_slab(struct granule* slab) {
     with_room[slab->class] = slab->next;
 }
 
+/* Gives back whatever is in nobody's use: large blocks, slabs, and the last empty slab of a class.
+ * Scattered as they are, they would keep large blocks from finding a place. */
+static void drop_kept(void) {
+  for (int i = 0; i < KEPT_BLOCKS; ++i) {
+    if (kept[i] != NULL) __munmap(kept[i], kept[i]->granules * GRANULE);
+    kept[i] = NULL;
+  }
+  while (free_slabs != NULL) {
+    struct granule* const slab = free_slabs;
+    free_slabs = slab->next;
+    __munmap(slab, GRANULE);
+  }
+  free_slab_count = 0;
+  for (unsigned class = 0; class < CLASSES; ++class) {
+    struct granule *slab = with_room[class], *next;
+    for (; slab != NULL; slab = next) {
+      next = slab->next;
+      if (slab->used != 0) continue;
+      unlink_slab(slab);
+      slab->magic = 0;
+      __munmap(slab, GRANULE);
+    }
+  }
+}
+
 static void* new_small(unsigned class) {
   struct granule* slab = with_room[class];
   if (slab == NULL) {
     slab = new_slab();
+    if (slab == NULL) {
+      drop_kept();
+      slab = new_slab();
+    }
     if (slab == NULL) {
       errno = ENOMEM;
       return NULL;
@@ -171,13 +200,6 @@ static void free_large(struct granule* block) {
     block = oldest;
   }
   __munmap(block, block->granules * GRANULE);
-}
-
-static void drop_kept(void) {
-  for (int i = 0; i < KEPT_BLOCKS; ++i) {
-    if (kept[i] != NULL) __munmap(kept[i], kept[i]->granules * GRANULE);
-    kept[i] = NULL;
-  }
 }
 
 static void* new_large(size_t n) {
