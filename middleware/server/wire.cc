@@ -1,11 +1,15 @@
 #include "middleware/server/wire.h"
 
+#include <fcntl.h>
 #include <openssl/err.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
+#include <cerrno>
 #include <utility>
 
 namespace zerocloud::server {
@@ -75,6 +79,7 @@ error_code Wire::Told(const error_code& error) const {
 }
 
 void Wire::Close() {
+  ahead_ = nullptr;  // it may be gone when a read that is under way ends
   error_code ignored;
   ignored = socket_.close(ignored);
   timer_.cancel();
@@ -157,6 +162,23 @@ void Wire::Watch(beast::flat_buffer& buffer, std::size_t at_most, std::function<
   }
 }
 
+void Wire::WatchIdle() {
+  ahead_ = nullptr;
+  if (!is_reading_ahead_ && tls_ == nullptr) StartAhead(kAheadBytes);
+}
+
+bool Wire::IsQuiet() {
+  if (is_reading_ahead_) return true;
+  if (tls_ == nullptr) return false;  // what WatchIdle waited for has come
+  char byte = 0;
+  return ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+void Wire::ExpectInto(beast::flat_buffer& buffer, std::size_t at_most) {
+  ahead_ = &buffer;
+  ahead_bytes_ = at_most;
+}
+
 void Wire::ReadAhead() {
   if (ahead_->size() >= ahead_bytes_) return;
   const std::size_t room = ahead_bytes_ - ahead_->size();
@@ -173,9 +195,13 @@ void Wire::ReadAhead() {
       return;
     }
   }
+  StartAhead(std::min(kAheadBytes, room));
+}
+
+void Wire::StartAhead(std::size_t at_most) {
   ahead_space_.resize(kAheadBytes);
   is_reading_ahead_ = true;
-  socket_.async_read_some(net::buffer(ahead_space_.data(), std::min(kAheadBytes, room)),
+  socket_.async_read_some(net::buffer(ahead_space_.data(), at_most),
                           [self = shared_from_this()](const error_code& error, std::size_t count) {
                             self->GotAhead(error, count);
                           });
@@ -188,7 +214,9 @@ void Wire::GotAhead(const error_code& error, std::size_t count) {
     if (error) return;  // else there are bytes, too
   }
   error_code end = error;
-  if (!error && tls_ != nullptr) {
+  if (!error && ahead_ == nullptr) {
+    end = net::error::invalid_argument;  // closed, or nobody asked for anything
+  } else if (!error && tls_ != nullptr) {
     const int taken =
         BIO_write(SSL_get_rbio(tls_.get()), ahead_space_.data(), static_cast<int>(count));
     if (taken != static_cast<int>(count)) end = TlsFailure();
@@ -196,9 +224,11 @@ void Wire::GotAhead(const error_code& error, std::size_t count) {
     net::buffer_copy(ahead_->prepare(count), net::buffer(ahead_space_));
     ahead_->commit(count);
   }
+  if (end && ahead_ == nullptr) Close();
   if (end) return EndAhead(tls_ != nullptr ? TlsEnd(end) : end);
-  if (waiter_.has_value()) return WakeWaiter(error_code());
-  ReadAhead();
+  if (!waiter_.has_value()) return ReadAhead();
+  was_full_ = count == kAheadBytes;
+  WakeWaiter(error_code());
 }
 
 void Wire::WakeWaiter(const error_code& error) {

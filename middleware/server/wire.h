@@ -61,6 +61,21 @@ class Wire : public std::enable_shared_from_this<Wire> {
   // All of it, at most kMaxPieces. `limit` is for each piece that the peer takes.
   net::awaitable<boost::system::error_code> Write(std::span<const net::const_buffer> pieces,
                                                   Limit limit);
+  // Whether nothing stands between this wire's bytes and its socket.
+  [[nodiscard]] bool IsBare() const {
+    return tls_ == nullptr && !is_reading_ahead_ && !ahead_error_;
+  }
+  // The same for what is written to it.
+  [[nodiscard]] bool CanWriteBare() const { return tls_ == nullptr; }
+  struct Spliced {
+    std::uint64_t count = 0;               // what arrived
+    boost::system::error_code read_error;  // of the one that gives; eof: it ended before `count`
+    boost::system::error_code write_error;
+  };
+  // Passes `count` bytes from this wire to another without copying them, through a pipe. Both are
+  // bare. The limits are for each piece. After an error neither can be used any more.
+  net::awaitable<Spliced> SpliceTo(Wire& to, std::uint64_t count, Limit read_limit,
+                                   Limit write_limit);
   // Another limit for the read that is under way, from now on.
   void LimitRead(Limit limit) { SetDeadline(read_deadline_, limit); }
 
@@ -73,6 +88,14 @@ class Wire : public std::enable_shared_from_this<Wire> {
   void Unwatch() { gone_ = nullptr; }
   // Ends a Read or Fill under way, with operation_aborted. The wire stays good.
   void Interrupt();
+
+  // For a wire from which nothing is expected until ExpectInto: what comes before that breaks it.
+  void WatchIdle();
+  // Whether nothing has come since WatchIdle, and the other side has not closed.
+  [[nodiscard]] bool IsQuiet();
+  // What comes from now on may be put into `buffer`, also before the first Fill, which must be into
+  // that one. It outlives the wire, or its Close.
+  void ExpectInto(beast::flat_buffer& buffer, std::size_t at_most);
 
   void Close();
   void ShutdownSend();
@@ -90,10 +113,13 @@ class Wire : public std::enable_shared_from_this<Wire> {
   // That error, or that the time ran out.
   [[nodiscard]] boost::system::error_code Told(const boost::system::error_code& error) const;
   void ReadAhead();
+  void StartAhead(std::size_t at_most);
   void GotAhead(const boost::system::error_code& error, std::size_t count);
   // Lets a Fill go on that waits for the read ahead.
   void WakeWaiter(const boost::system::error_code& error);
   void EndAhead(const boost::system::error_code& error);
+  net::awaitable<boost::system::error_code> WaitFor(net::socket_base::wait_type what,
+                                                    Clock::time_point& deadline, Limit limit);
   // What there is to read without waiting, if the last read took all that there was room for.
   bool ReadNow(net::mutable_buffer space, Moved& moved);
   // Around the wait for something to read.
@@ -124,8 +150,8 @@ class Wire : public std::enable_shared_from_this<Wire> {
   int writes_at_once_ = 0;
 
   // Reading ahead.
-  beast::flat_buffer* ahead_ = nullptr;
-  std::size_t ahead_bytes_ = 0;  // at most
+  beast::flat_buffer* ahead_ = nullptr;  // null: of an idle wire
+  std::size_t ahead_bytes_ = 0;          // at most
   std::vector<char> ahead_space_;
   bool is_reading_ahead_ = false;
   bool is_interrupted_ = false;
