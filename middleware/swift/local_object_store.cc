@@ -11,6 +11,7 @@ store::OpenedObject InPlace(store::ObjectInfo info, UniqueFd file) {
   return {.info = std::move(info),
           .file = std::move(file),
           .is_in_place = true,
+          .is_immutable = true,
           .why_not = {},
           .late_failure = {}};
 }
@@ -39,10 +40,12 @@ Result<store::OpenedObject> LocalObjectStore::Open(const store::Caller& caller,
 Result<store::OpenedObject> LocalObjectStore::OpenInput(const store::Caller& caller,
                                                         const store::ObjectPath& path,
                                                         const store::InputHints& hints) {
-  if (!local_.MayHold(path)) return OpenRemote(caller, path, hints, kNotHere);
   const bool is_vouched_for =
       hints.listed != nullptr &&
       std::chrono::steady_clock::now() - hints.listed->listed <= listing_age_;
+  // A handoff is worth no request.
+  const bool is_placed_here = local_.MayHold(path);
+  if (!is_placed_here && !is_vouched_for) return OpenRemote(caller, path, hints, kNotHere);
   store::ObjectInfo said;
   if (is_vouched_for) {
     said = hints.listed->info;
@@ -52,6 +55,8 @@ Result<store::OpenedObject> LocalObjectStore::OpenInput(const store::Caller& cal
     said = std::move(*told);
   }
   Result<UniqueFd> file = local_.Find(path, said);
+  const bool is_elsewhere = !file && !is_placed_here && file.error().code == ErrorCode::kNotFound;
+  if (is_elsewhere) return OpenRemote(caller, path, hints, kNotHere);
   if (!file) return OpenRemote(caller, path, hints, file.error().message);
   return InPlace(std::move(said), std::move(*file));
 }

@@ -24,8 +24,9 @@
 namespace zerocloud::swift {
 namespace {
 
-constexpr std::size_t kMostFiles = 1000;  // in one object's directory
-constexpr int kAttempts = 3;              // an object may be overwritten between look and open
+constexpr std::size_t kMostFiles = 1000;   // in one object's directory
+constexpr std::size_t kMostHandoffs = 16;  // devices that are looked at besides the primary ones
+constexpr int kAttempts = 3;               // an object may be overwritten between look and open
 
 // Never out of `directory`, never through a symbolic link.
 UniqueFd OpenBeneath(int directory, const char* path, int flags) {
@@ -204,37 +205,47 @@ std::vector<DeviceState> LocalObjects::Devices() {
   return states;
 }
 
-Result<std::vector<std::string>> LocalObjects::PlacesOf(const store::ObjectPath& path) {
+Result<LocalObjects::Places> LocalObjects::PlacesOf(const store::ObjectPath& path) {
   const Result<PathHash> hash = HashPath(affixes_, path);
   if (!hash) return Fail(hash);
-  std::vector<std::string> places;
+  Places places;
   for (Policy& policy : policies_) {
     const std::shared_ptr<const Ring> ring = policy.ring->Current();
     const std::uint32_t partition = PartitionOf(*hash, ring->part_shift());
-    for (const RingDevice* device : ring->DevicesOf(partition)) {
-      if (!IsHere(*device)) continue;
-      std::string place = device->name + "/" + HashDirectory(policy.index, partition, *hash);
+    const std::string directory = HashDirectory(policy.index, partition, *hash);
+    const auto add = [&](const RingDevice& device, std::vector<std::string>& list) {
+      if (!IsHere(device)) return;
+      std::string place = device.name + "/" + directory;
       // Devices of several addresses may have one name.
-      if (std::ranges::find(places, place) == places.end()) places.push_back(std::move(place));
+      const bool is_new = std::ranges::find(places.primary, place) == places.primary.end() &&
+                          std::ranges::find(list, place) == list.end();
+      if (is_new) list.push_back(std::move(place));
+    };
+    for (const RingDevice* device : ring->DevicesOf(partition)) add(*device, places.primary);
+    for (const RingDevice& device : ring->devices()) {
+      if (places.handoff.size() == kMostHandoffs) break;
+      if (device.is_there) add(device, places.handoff);
     }
   }
   return places;
 }
 
 bool LocalObjects::MayHold(const store::ObjectPath& path) {
-  const Result<std::vector<std::string>> places = PlacesOf(path);
-  return places.has_value() && !places->empty();
+  const Result<Places> places = PlacesOf(path);
+  return places.has_value() && !places->primary.empty();
 }
 
 Result<UniqueFd> LocalObjects::Find(const store::ObjectPath& path, const store::ObjectInfo& said) {
-  const Result<std::vector<std::string>> places = PlacesOf(path);
+  const Result<Places> places = PlacesOf(path);
   if (!places) return Fail(places);
   // The first that tells more than that there is nothing.
   Error reason{ErrorCode::kNotFound, "no replica of it is on this host"};
-  for (const std::string& place : *places) {
-    Result<UniqueFd> file = OpenIn(place, path, said);
-    if (file) return file;
-    if (reason.code == ErrorCode::kNotFound) reason = file.error();
+  for (const std::vector<std::string>* list : {&places->primary, &places->handoff}) {
+    for (const std::string& place : *list) {
+      Result<UniqueFd> file = OpenIn(place, path, said);
+      if (file) return file;
+      if (reason.code == ErrorCode::kNotFound) reason = file.error();
+    }
   }
   return std::unexpected(std::move(reason));
 }

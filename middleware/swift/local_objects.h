@@ -53,11 +53,12 @@ class LocalObjects {
   // Every device here, of each replicated policy, and whether its objects can be looked at now.
   [[nodiscard]] std::vector<DeviceState> Devices();
 
-  // Whether the rings place a replica on this host. Looks at no device.
+  // Whether the rings place a replica on this host, as one of the primary ones. Looks at no device.
   [[nodiscard]] bool MayHold(const store::ObjectPath& path);
 
   // The object's file, if a replica here is exactly the version that Swift told of: `said` has its
-  // size, ETag and X-Timestamp.
+  // size, ETag and X-Timestamp. Where the primary devices here have none, some of the others are
+  // looked at: Swift puts a replica on one of them while a primary device is away.
   Result<UniqueFd> Find(const store::ObjectPath& path, const store::ObjectInfo& said);
 
  private:
@@ -68,7 +69,11 @@ class LocalObjects {
 
   explicit LocalObjects(LocalOptions options) : options_(std::move(options)) {}
   // Where a replica of it would be on this host: directories below that of the devices.
-  Result<std::vector<std::string>> PlacesOf(const store::ObjectPath& path);
+  struct Places {
+    std::vector<std::string> primary;
+    std::vector<std::string> handoff;
+  };
+  Result<Places> PlacesOf(const store::ObjectPath& path);
   [[nodiscard]] bool IsHere(const RingDevice& device) const;
   [[nodiscard]] Result<UniqueFd> OpenIn(const std::string& place, const store::ObjectPath& path,
                                         const store::ObjectInfo& said) const;

@@ -54,6 +54,21 @@ TEST_F(LocalObjectsTest, APlainObjectIsOpenedReadOnly) {
   }
 }
 
+TEST_F(LocalObjectsTest, AReplicaOnAHandoffIsFoundWhereThePrimaryHasNone) {
+  const store::ObjectInfo said = server_.Put(path_, "handed off");
+  server_.WriteRing({.devices = R"([{"device": "d2", "ip": "127.0.0.1"},
+                                    {"device": "d1", "ip": "127.0.0.1"}])"});
+  EXPECT_TRUE(local().MayHold(path_));
+  EXPECT_EQ(Found(said), "found: handed off");
+  store::ObjectInfo other = said;
+  other.etag = Md5Hex("other");
+  EXPECT_THAT(Found(other), HasSubstr("another version"));
+  // Another host's device is none, even if one here has its name.
+  server_.WriteRing({.devices = R"([{"device": "d2", "ip": "127.0.0.1"},
+                                    {"device": "d1", "ip": "10.9.9.9"}])"});
+  EXPECT_THAT(Found(said), HasSubstr("no replica"));
+}
+
 TEST_F(LocalObjectsTest, WhatSwiftToldOtherwiseIsAnotherVersion) {
   const store::ObjectInfo said = server_.Put(path_, "hello");
   store::ObjectInfo other = said;

@@ -180,6 +180,7 @@ Result<store::OpenedObject> CurlObjectStore::Open(const store::Caller& caller,
                 fmt::format("object {} arrived damaged: its MD5 is {}, its ETag {}",
                             path.ToString(), digest, opened.info.etag));
   }
+  opened.is_immutable = true;  // has no name, and this was its only writer
   return opened;
 }
 
