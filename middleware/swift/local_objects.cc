@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "middleware/http/text.h"
+#include "middleware/swift/endpoints.h"
 #include "middleware/swift/hash_files.h"
 
 namespace zerocloud::swift {
@@ -159,12 +160,7 @@ Result<std::unique_ptr<LocalObjects>> LocalObjects::Open(LocalOptions options) {
   Result<ClusterConf> conf = ParseClusterConf(*text);
   if (!conf) return Fail(conf.error().code, conf_path + ": " + conf.error().message);
   local->affixes_ = std::move(conf->affixes);
-  for (const StoragePolicy& policy : conf->policies) {
-    if (!policy.is_replicated) continue;
-    auto ring = RingFile::Open(chosen.swift_directory + "/" + policy.RingName(), chosen.complain);
-    if (!ring) return Fail(ring);
-    local->policies_.push_back({policy.index, std::move(*ring)});
-  }
+  if (Result<void> opened = local->OpenRings(*conf); !opened) return Fail(opened);
   if (chosen.addresses.empty()) {
     Result<std::set<std::string, std::less<>>> own = InterfaceAddresses();
     if (!own) return Fail(own);
@@ -176,14 +172,31 @@ Result<std::unique_ptr<LocalObjects>> LocalObjects::Open(LocalOptions options) {
   return local;
 }
 
+Result<void> LocalObjects::OpenRings(const ClusterConf& conf) {
+  for (const StoragePolicy& policy : conf.policies) {
+    if (!policy.is_replicated) continue;
+    policies_.push_back({policy.index, nullptr});
+    if (options_.ask_endpoints) continue;
+    auto ring =
+        RingFile::Open(options_.swift_directory + "/" + policy.RingName(), options_.complain);
+    if (!ring) return Fail(ring);
+    policies_.back().ring = std::move(*ring);
+  }
+  return {};
+}
+
 bool LocalObjects::IsHere(const RingDevice& device) const {
-  return addresses_.contains(device.address) || addresses_.contains(device.replication_address) ||
-         (has_loopback_ && device.address.starts_with("127."));
+  return IsHere(device.address) || addresses_.contains(device.replication_address);
+}
+
+bool LocalObjects::IsHere(const std::string& address) const {
+  return addresses_.contains(address) || (has_loopback_ && address.starts_with("127."));
 }
 
 std::vector<DeviceState> LocalObjects::Devices() {
   std::vector<DeviceState> states;
   for (Policy& policy : policies_) {
+    if (policy.ring == nullptr) continue;
     const std::shared_ptr<const Ring> ring = policy.ring->Current();
     for (const RingDevice& device : ring->devices()) {
       if (!device.is_there || !IsHere(device)) continue;
@@ -205,9 +218,30 @@ std::vector<DeviceState> LocalObjects::Devices() {
   return states;
 }
 
-Result<LocalObjects::Places> LocalObjects::PlacesOf(const store::ObjectPath& path) {
+Result<LocalObjects::Places> LocalObjects::AskPlaces(const store::Caller& caller,
+                                                     const store::ObjectPath& path,
+                                                     const PathHash& hash) const {
+  const Result<std::string> answer = options_.ask_endpoints(caller, path);
+  if (!answer) return Fail(answer);
+  const Result<Endpoints> told = ParseEndpoints(*answer);
+  if (!told) return Fail(told);
+  Places places;
+  const bool is_replicated = std::ranges::any_of(
+      policies_, [&](const Policy& policy) { return policy.index == told->policy; });
+  if (!is_replicated) return places;  // its pieces are on no device as one file
+  for (const Endpoint& endpoint : told->endpoints) {
+    if (!IsHere(endpoint.address)) continue;
+    places.primary.push_back(endpoint.device + "/" +
+                             HashDirectory(told->policy, endpoint.partition, hash));
+  }
+  return places;
+}
+
+Result<LocalObjects::Places> LocalObjects::Locate(const store::Caller& caller,
+                                                  const store::ObjectPath& path) {
   const Result<PathHash> hash = HashPath(affixes_, path);
   if (!hash) return Fail(hash);
+  if (options_.ask_endpoints) return AskPlaces(caller, path, *hash);
   Places places;
   for (Policy& policy : policies_) {
     const std::shared_ptr<const Ring> ring = policy.ring->Current();
@@ -230,17 +264,11 @@ Result<LocalObjects::Places> LocalObjects::PlacesOf(const store::ObjectPath& pat
   return places;
 }
 
-bool LocalObjects::MayHold(const store::ObjectPath& path) {
-  const Result<Places> places = PlacesOf(path);
-  return places.has_value() && !places->primary.empty();
-}
-
-Result<UniqueFd> LocalObjects::Find(const store::ObjectPath& path, const store::ObjectInfo& said) {
-  const Result<Places> places = PlacesOf(path);
-  if (!places) return Fail(places);
+Result<UniqueFd> LocalObjects::Find(const Places& places, const store::ObjectPath& path,
+                                    const store::ObjectInfo& said) const {
   // The first that tells more than that there is nothing.
   Error reason{ErrorCode::kNotFound, "no replica of it is on this host"};
-  for (const std::vector<std::string>* list : {&places->primary, &places->handoff}) {
+  for (const std::vector<std::string>* list : {&places.primary, &places.handoff}) {
     for (const std::string& place : *list) {
       Result<UniqueFd> file = OpenIn(place, path, said);
       if (file) return file;

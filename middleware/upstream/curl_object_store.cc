@@ -126,6 +126,32 @@ std::string RandomName() {
 
 }  // namespace
 
+Result<std::string> AskEndpoints(HttpClient& client, const std::string& url,
+                                 const store::Caller& caller, const store::ObjectPath& path) {
+  constexpr std::size_t kMostBytes = 1 << 20;
+  std::string text;
+  ClientRequest request = RequestAs(
+      caller, "GET",
+      url + "/endpoints/v2/" + http::PercentEncode(path.account, false) + "/" +
+          http::PercentEncode(path.container, false) + "/" + http::PercentEncode(path.object));
+  request.on_body = [&text](std::span<const std::byte> bytes) -> Result<void> {
+    if (bytes.size() > kMostBytes - text.size()) {
+      return Fail(ErrorCode::kLimitExceeded, "the upstream's answer about its place is too long");
+    }
+    const void* start = bytes.data();
+    text.append(static_cast<const char*>(start), bytes.size());
+    return {};
+  };
+  const Result<ClientReply> reply = client.Send(request);
+  if (!reply.has_value()) return Fail(reply);
+  if (reply->status != 200) {
+    return Fail(ErrorCode::kUnavailable,
+                fmt::format("the upstream does not tell its place: list_endpoints answered {}",
+                            reply->status));
+  }
+  return text;
+}
+
 CurlObjectStore::CurlObjectStore(HttpClient& client, CurlStoreOptions options)
     : client_(client), options_(std::move(options)), ranges_(options_.spool_directory) {}
 

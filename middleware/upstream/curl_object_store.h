@@ -65,6 +65,11 @@ class CurlObjectStore : public store::ObjectStore {
   RangeServer ranges_;
 };
 
+// What list_endpoints of the upstream says about an object, asked as the caller: at most 1 MiB of
+// JSON (swift::ParseEndpoints). Errors are phrases about "it". `url` as above.
+Result<std::string> AskEndpoints(HttpClient& client, const std::string& url,
+                                 const store::Caller& caller, const store::ObjectPath& path);
+
 class CurlAuthorizer : public store::Authorizer {
  public:
   // `url` as above. `client` outlives it.
