@@ -309,7 +309,6 @@ bool Forwarding::StartNow(bool may_reuse) {
   Upstream::Connected connected = upstream_.ConnectNow(thread_);
   if (connected.lease.wire == nullptr) return false;
   peer_ = std::move(connected.lease);
-  peer_.wire->ExpectInto(peer_buffer_, kHeadPiece);
   is_reused_ = true;
   error_code shows_when_reading;
   return peer_.wire->WriteNow(start_left_, shows_when_reading);
@@ -340,7 +339,6 @@ net::awaitable<bool> Forwarding::ConnectUp(bool may_reuse) {
     co_return false;
   }
   peer_ = std::move(connected.lease);
-  peer_.wire->ExpectInto(peer_buffer_, kHeadPiece);
   is_reused_ = connected.is_reused;
   co_return true;
 }

@@ -273,7 +273,6 @@ void Upstream::Keep(Lease lease) {
     --endpoint.idle_count;
   }
   if (endpoint.idle_count < options_.idle_connections) {
-    lease.wire->WatchIdle();
     kept.push_back({std::move(lease.wire), now});
     ++endpoint.idle_count;
   }

@@ -162,21 +162,9 @@ void Wire::Watch(beast::flat_buffer& buffer, std::size_t at_most, std::function<
   }
 }
 
-void Wire::WatchIdle() {
-  ahead_ = nullptr;
-  if (!is_reading_ahead_ && tls_ == nullptr) StartAhead(kAheadBytes);
-}
-
 bool Wire::IsQuiet() {
-  if (is_reading_ahead_) return true;
-  if (tls_ == nullptr) return false;  // what WatchIdle waited for has come
   char byte = 0;
   return ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
-}
-
-void Wire::ExpectInto(beast::flat_buffer& buffer, std::size_t at_most) {
-  ahead_ = &buffer;
-  ahead_bytes_ = at_most;
 }
 
 void Wire::ReadAhead() {
@@ -195,13 +183,9 @@ void Wire::ReadAhead() {
       return;
     }
   }
-  StartAhead(std::min(kAheadBytes, room));
-}
-
-void Wire::StartAhead(std::size_t at_most) {
   ahead_space_.resize(kAheadBytes);
   is_reading_ahead_ = true;
-  socket_.async_read_some(net::buffer(ahead_space_.data(), at_most),
+  socket_.async_read_some(net::buffer(ahead_space_.data(), std::min(kAheadBytes, room)),
                           [self = shared_from_this()](const error_code& error, std::size_t count) {
                             self->GotAhead(error, count);
                           });
@@ -215,7 +199,7 @@ void Wire::GotAhead(const error_code& error, std::size_t count) {
   }
   error_code end = error;
   if (!error && ahead_ == nullptr) {
-    end = net::error::invalid_argument;  // closed, or nobody asked for anything
+    end = net::error::operation_aborted;  // closed meanwhile
   } else if (!error && tls_ != nullptr) {
     const int taken =
         BIO_write(SSL_get_rbio(tls_.get()), ahead_space_.data(), static_cast<int>(count));
@@ -224,7 +208,6 @@ void Wire::GotAhead(const error_code& error, std::size_t count) {
     net::buffer_copy(ahead_->prepare(count), net::buffer(ahead_space_));
     ahead_->commit(count);
   }
-  if (end && ahead_ == nullptr) Close();
   if (end) return EndAhead(tls_ != nullptr ? TlsEnd(end) : end);
   if (!waiter_.has_value()) return ReadAhead();
   was_full_ = count == kAheadBytes;

@@ -89,13 +89,9 @@ class Wire : public std::enable_shared_from_this<Wire> {
   // Ends a Read or Fill under way, with operation_aborted. The wire stays good.
   void Interrupt();
 
-  // For a wire from which nothing is expected until ExpectInto: what comes before that breaks it.
-  void WatchIdle();
-  // Whether nothing has come since WatchIdle, and the other side has not closed.
+  // Nothing to read and not closed: what an idle connection must be. Asked of the system, which may
+  // know more than was told here.
   [[nodiscard]] bool IsQuiet();
-  // What comes from now on may be put into `buffer`, also before the first Fill, which must be into
-  // that one. It outlives the wire, or its Close.
-  void ExpectInto(beast::flat_buffer& buffer, std::size_t at_most);
 
   void Close();
   void ShutdownSend();
@@ -113,7 +109,6 @@ class Wire : public std::enable_shared_from_this<Wire> {
   // That error, or that the time ran out.
   [[nodiscard]] boost::system::error_code Told(const boost::system::error_code& error) const;
   void ReadAhead();
-  void StartAhead(std::size_t at_most);
   void GotAhead(const boost::system::error_code& error, std::size_t count);
   // Lets a Fill go on that waits for the read ahead.
   void WakeWaiter(const boost::system::error_code& error);
@@ -150,8 +145,8 @@ class Wire : public std::enable_shared_from_this<Wire> {
   int writes_at_once_ = 0;
 
   // Reading ahead.
-  beast::flat_buffer* ahead_ = nullptr;  // null: of an idle wire
-  std::size_t ahead_bytes_ = 0;          // at most
+  beast::flat_buffer* ahead_ = nullptr;
+  std::size_t ahead_bytes_ = 0;  // at most
   std::vector<char> ahead_space_;
   bool is_reading_ahead_ = false;
   bool is_interrupted_ = false;

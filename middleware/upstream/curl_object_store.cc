@@ -58,6 +58,12 @@ Error StatusError(int status, const std::string& what) {
           told};
 }
 
+std::unexpected<Error> FailTooLarge(const store::ObjectPath& path, std::uint64_t limit) {
+  return Fail(
+      ErrorCode::kLimitExceeded,
+      fmt::format("object {} is larger than storage.object_bytes, {}", path.ToString(), limit));
+}
+
 std::string Unquoted(std::string_view etag) {
   if (etag.size() >= 2 && etag.starts_with('"') && etag.ends_with('"')) {
     etag = etag.substr(1, etag.size() - 2);
@@ -185,9 +191,7 @@ Result<store::OpenedObject> CurlObjectStore::Open(const store::Caller& caller,
   request.on_body = [&](std::span<const std::byte> bytes) -> Result<void> {
     size += bytes.size();
     if (size > options_.object_bytes) {
-      return Fail(ErrorCode::kLimitExceeded,
-                  fmt::format("object {} is larger than storage.object_bytes, {}", path.ToString(),
-                              options_.object_bytes));
+      return FailTooLarge(path, options_.object_bytes);
     }
     md5.Add(bytes);
     return WriteAll(opened.file.get(), bytes);
@@ -217,6 +221,7 @@ Result<store::OpenedObject> CurlObjectStore::OpenInput(const store::Caller& call
   Result<store::ObjectInfo> info = Head(caller, path);
   if (!info.has_value()) return Fail(info);
   if (info->size < options_.asked_from_bytes || info->etag.empty()) return Open(caller, path);
+  if (info->size > options_.object_bytes) return FailTooLarge(path, options_.object_bytes);
   const auto fetch = [&client = client_, caller, url = UrlOf(path), info = *info,
                       what = "object " + path.ToString()](std::uint64_t offset, std::uint64_t size,
                                                           const RangeServer::Take& take) {
