@@ -178,6 +178,7 @@ TEST_F(ForwardingTest, CutsABodyThatTheUpstreamCut) {
   RawClient client = Connect();
   client.Send("GET / HTTP/1.1\r\n\r\n");
   EXPECT_THAT(client.ReadAll(), ::testing::EndsWith("\r\n\r\nhalf"));
+  EXPECT_TRUE(client.has_ended());
 }
 
 TEST_F(ForwardingTest, LeavesNothingBehindWhenAClientLeaves) {

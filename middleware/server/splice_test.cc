@@ -59,6 +59,7 @@ TEST_F(ForwardingTest, CutsALargeAnswerWhereTheUpstreamDid) {
   RawClient client = Connect();
   client.Send("GET / HTTP/1.1\r\n\r\n");
   const std::string all = client.ReadAll();
+  EXPECT_TRUE(client.has_ended());
   // Never completed with anything else.
   EXPECT_LT(all.size() - all.find("\r\n\r\n") - 4, kLarge);
 }
