@@ -101,8 +101,9 @@ TEST_F(ForwardingTest, AnswersDuringALargeUploadAndThenTakesTheRest) {
 TEST_F(ForwardingTest, RefusesMoreInformationalAnswersThanAnyServerSends) {
   ScriptedUpstream upstream(1, [](RawClient& peer, int) {
     ReadHead(peer);
-    for (int i = 0; i < 100'000 && peer.Send("HTTP/1.1 103 Early Hints\r\n\r\n"); ++i) {
+    for (int i = 0; i < 150 && peer.Send("HTTP/1.1 103 Early Hints\r\n\r\n"); ++i) {
     }
+    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
   });
   StartFront(upstream.port());
   RawClient client = Connect();
