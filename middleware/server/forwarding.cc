@@ -408,7 +408,7 @@ net::awaitable<std::optional<bool>> Forwarding::SpliceUp(std::string_view piece)
   if (is_over_ || !is_taken) co_return true;
   body.Release();
   const Wire::Spliced spliced =
-      co_await client_.SpliceTo(*peer_.wire, body.left_in_socket(), limits_.read_timeout,
+      co_await client_.SpliceTo(peer_.wire.get(), body.left_in_socket(), limits_.read_timeout,
                                 upstream_.options().response_timeout);
   request_.record.bytes_in += spliced.count;
   body.Skip(spliced.count);
@@ -519,7 +519,7 @@ net::awaitable<bool> Forwarding::PassBodyBack(std::string head, bool is_chunked)
 net::awaitable<bool> Forwarding::SpliceBack() {
   answer_body_->Release();
   const Wire::Spliced spliced =
-      co_await peer_.wire->SpliceTo(client_, answer_body_->left_in_socket(),
+      co_await peer_.wire->SpliceTo(&client_, answer_body_->left_in_socket(),
                                     upstream_.options().response_timeout, limits_.write_timeout);
   request_.record.bytes_out += spliced.count;
   answer_body_->Skip(spliced.count);

@@ -189,6 +189,7 @@ TEST_F(ForwardingTest, LeavesNothingBehindWhenAClientLeaves) {
       ReadHead(peer);
       begun.set_value();
       rest = peer.ReadAll();
+      EXPECT_TRUE(peer.has_ended());
     });
     StartFront(upstream.port());
     RawClient client = Connect();
@@ -273,6 +274,7 @@ TEST_F(ForwardingTest, ClosesTheUpstreamWhenAClientLeavesBeforeTheAnswer) {
     ReadHead(peer);
     begun.set_value();
     rest.set_value(peer.ReadAll());
+    EXPECT_TRUE(peer.has_ended());
   });
   StartFront(upstream.port(), 1h);
   RawClient client = Connect();

@@ -71,15 +71,15 @@ Carried Carry(int from, int to, std::uint64_t count) {
 }  // namespace
 
 net::awaitable<error_code> Wire::WaitFor(net::socket_base::wait_type what,
-                                         Clock::time_point& deadline, Limit limit) {
-  SetDeadline(deadline, limit);
+                                         Clock::time_point* deadline, Limit limit) {
+  SetDeadline(*deadline, limit);
   const auto [error] = co_await socket_.async_wait(what, kAwait);
-  deadline = Clock::time_point::max();
+  *deadline = Clock::time_point::max();
   if (!error && !socket_.is_open()) co_return Told(net::error::operation_aborted);
   co_return Told(error);
 }
 
-net::awaitable<Wire::Spliced> Wire::SpliceTo(Wire& to, std::uint64_t count, Limit read_limit,
+net::awaitable<Wire::Spliced> Wire::SpliceTo(Wire* to, std::uint64_t count, Limit read_limit,
                                              Limit write_limit) {
   Spliced result;
   Pipe pipe = TakePipe();
@@ -92,7 +92,7 @@ net::awaitable<Wire::Spliced> Wire::SpliceTo(Wire& to, std::uint64_t count, Limi
   while (result.count < count) {
     // Closed by whoever gave this exchange up: its descriptor may be another's by now.
     if (!socket_.is_open()) result.read_error = Told(net::error::operation_aborted);
-    if (!to.socket_.is_open()) result.write_error = to.Told(net::error::operation_aborted);
+    if (!to->socket_.is_open()) result.write_error = to->Told(net::error::operation_aborted);
     if (result.read_error || result.write_error) break;
     const std::uint64_t wanted = count - result.count - in_pipe;
     Carried in;
@@ -102,17 +102,18 @@ net::awaitable<Wire::Spliced> Wire::SpliceTo(Wire& to, std::uint64_t count, Limi
     if (result.read_error) break;
     if (in_pipe == 0) {
       at_once = 0;
-      result.read_error = co_await WaitFor(net::socket_base::wait_read, read_deadline_, read_limit);
+      result.read_error =
+          co_await WaitFor(net::socket_base::wait_read, &read_deadline_, read_limit);
       continue;
     }
-    const Carried out = Carry(pipe.read.get(), to.socket_.native_handle(), in_pipe);
+    const Carried out = Carry(pipe.read.get(), to->socket_.native_handle(), in_pipe);
     in_pipe -= out.count;
     result.count += out.count;
     result.write_error = out.error;
     if (!out.error && (out.count == 0 || ++at_once == kAtOnce)) {
       at_once = 0;  // also so that others have their turn
       result.write_error =
-          co_await to.WaitFor(net::socket_base::wait_write, to.write_deadline_, write_limit);
+          co_await to->WaitFor(net::socket_base::wait_write, &to->write_deadline_, write_limit);
     }
   }
   if (in_pipe == 0) KeepPipe(std::move(pipe));

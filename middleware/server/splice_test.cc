@@ -71,6 +71,7 @@ TEST_F(ForwardingTest, EndsALargeUploadWhoseClientLeaves) {
     ScriptedUpstream upstream(1, [&came](RawClient& peer, int) {
       ReadHead(peer);
       came = peer.ReadAll();
+      EXPECT_TRUE(peer.has_ended());
     });
     StartFront(upstream.port());
     RawClient client = Connect();

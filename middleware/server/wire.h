@@ -74,7 +74,7 @@ class Wire : public std::enable_shared_from_this<Wire> {
   };
   // Passes `count` bytes from this wire to another without copying them, through a pipe. Both are
   // bare. The limits are for each piece. After an error neither can be used any more.
-  net::awaitable<Spliced> SpliceTo(Wire& to, std::uint64_t count, Limit read_limit,
+  net::awaitable<Spliced> SpliceTo(Wire* to, std::uint64_t count, Limit read_limit,
                                    Limit write_limit);
   // Another limit for the read that is under way, from now on.
   void LimitRead(Limit limit) { SetDeadline(read_deadline_, limit); }
@@ -114,7 +114,7 @@ class Wire : public std::enable_shared_from_this<Wire> {
   void WakeWaiter(const boost::system::error_code& error);
   void EndAhead(const boost::system::error_code& error);
   net::awaitable<boost::system::error_code> WaitFor(net::socket_base::wait_type what,
-                                                    Clock::time_point& deadline, Limit limit);
+                                                    Clock::time_point* deadline, Limit limit);
   // What there is to read without waiting, if the last read took all that there was room for.
   bool ReadNow(net::mutable_buffer space, Moved& moved);
   // Around the wait for something to read.

@@ -52,7 +52,7 @@ std::optional<Endpoint> ParseEndpoint(std::string_view url) {
     const auto authority = TakeStep(url);
     const auto device = TakeStep(url);
     const auto partition = TakeStep(url);
-    if (!partition.has_value()) return std::nullopt;
+    if (!authority || !device || !partition) return std::nullopt;
     const auto address = AddressOf(*authority);
     const auto number = WholeNumber<std::uint32_t>(*partition);
     const bool is_component =
