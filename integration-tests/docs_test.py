@@ -126,6 +126,17 @@ class Documentation(unittest.TestCase):
             for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
                 self.assertTrue((page.parent / target).exists(), f"{page.name}: {target}")
 
+    def test_the_tests_that_pages_name_are_there(self):
+        """`Suite.Test` in docs/swift.md, in C++ or Python."""
+        page = (ROOT / "docs/swift.md").read_text()
+        named = set(re.findall(r"`(\w+)\.(test_\w+|[A-Z]\w+)`", page[page.index("## Nothing else"):]))
+        self.assertGreater(len(named), 40)
+        sources = [path.read_text() for path in [*ROOT.glob("middleware/**/*_test.cc"),
+                                                 *ROOT.glob("integration-tests/functional/*_test.py")]]
+        for suite, name in sorted(named):
+            pattern = rf"TEST(_F|_P)?\({suite},\s*{name}\)|class {suite}\((.|\n)*def {name}\("
+            self.assertTrue(any(re.search(pattern, text) for text in sources), f"{suite}.{name}")
+
     def test_the_options_are_those_of_the_program(self):
         manual = subprocess.run([PROGRAM, "serve", "--manual"], capture_output=True, timeout=60,
                                 check=True).stdout.decode()

@@ -93,11 +93,12 @@ class Service(Endpoint):
                                        "--user", f"{USER}:{KEY}:admin",
                                        "--user", "test:guest:guest"]
         self.settings = settings
+        self.wrapper = ()  # a command that runs another
         self.process = None
         self.address = None
 
     def start(self):
-        command = [PROGRAM, "serve", "--listen", "127.0.0.1:0", *self.arguments]
+        command = [*self.wrapper, PROGRAM, "serve", "--listen", "127.0.0.1:0", *self.arguments]
         for setting in self.settings:
             command += ["--set", setting]
         self.log = open(self.directory / "log", "ab")

@@ -171,6 +171,27 @@ class LittleOfALargeObject(swift_front.BeforeSwift, JobTest):
     started = jobs_test.WhileAJobRuns.started
 
 
+@unittest.skipUnless(os.environ.get("ZEROCLOUD_SWIFT_FULL"), "1 GiB three times: ./test.sh --swift-full")
+class LittleOfAnObjectOfOneGibibyte(LittleOfALargeObject):
+    length = 1 << 30
+    count = 2621  # 1 %
+
+    def test_one_percent_costs_at_most_three(self):
+        body = os.urandom((1 << 20) + 4099)  # of which no part comes again at a whole page
+        body = (body * (self.length // len(body) + 1))[:self.length]
+        self.put("in/large", body)
+        before = self.sent("in/large")
+        self.assertEqual(self.succeed(self.sample()), self.expected(body))
+        sent = self.sent("in/large") - before
+        print(f"{100 * sent / self.length:.2f} % sent", end=" ", flush=True)
+        self.assertGreaterEqual(sent, self.length // 100)
+        self.assertLessEqual(sent, self.length * 3 // 100)
+
+    # These are of the smaller one.
+    test_a_large_object_in_segments_and_one_in_fragments = None
+    test_an_object_that_is_replaced_meanwhile_fails_the_job = None
+
+
 class WordCount(swift_front.BeforeSwift, JobTest):
     """The main job."""
 

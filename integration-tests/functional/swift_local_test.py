@@ -9,6 +9,7 @@ import pathlib
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -321,6 +322,112 @@ class Encrypted(OwnCluster):
             self.assertRegex(places[0], "encrypted|another version")
         self.put("in/o", b"")  # nothing of which is encrypted
         self.assertEqual(self.read("in/*")[0], "")
+
+
+class AskedWhere(LocalTest):
+    """Without rings: Swift's middleware list_endpoints tells where an object lies."""
+
+    settings = ("local.endpoints=true",)
+
+    def make_service(self):
+        service = super().make_service()
+        conf = self.directory / "conf"  # without rings
+        conf.mkdir()
+        shutil.copy(self.swift.swift_dir / "swift.conf", conf)
+        service.arguments[-1] = str(conf)
+        return service
+
+    def test_finds_plain_objects_and_no_others(self):
+        self.fill(**{"o1": b"one ", "o2": b"two "})
+        self.assertEqual(self.read("in/*"), ("one two ", ["local"] * 2))
+        odd = "in/a \u00e4%25"
+        self.put(urllib.parse.quote(odd), b"odd")
+        self.assertEqual(self.read(odd), ("odd", ["local"]))
+        self.put("ec", b"", {"X-Storage-Policy": "ec"})
+        self.put("ec/o", b"coded")
+        body, places = self.read("ec/o")
+        self.assertEqual(body, "coded")
+        self.assertIn("other hosts", places[0])
+        self.assertIn("/endpoints/v2/AUTH_test/in/o1", self.swift.log("proxy"))
+
+
+class Mapped(LocalTest):
+    """An input that the program finds in its memory."""
+
+    length = 3_000_000
+
+    def sampled(self, path, **more):
+        """A job that reads 1 % of it: the sum it printed, and its session in the report."""
+        job = [group("g", "sample", f"{self.length} 10 3000 7",
+                     [device("input", path, mapped=True), "stdout"], **more)]
+        report = self.report(job)
+        return report["body"], report["sessions"][0]
+
+    def test_is_the_stored_file_itself_or_what_was_fetched(self):
+        body = poured(self.length)
+        self.put("in/o", body)
+        expected = self.succeed([group("g", "sample", f"{self.length} 10 3000 7",
+                                       [device("input", "in/o"), "stdout"])]).decode()
+        text, session = self.sampled("in/o")
+        self.assertEqual(text, expected)
+        self.assertTrue(session["mapped"] and session["local"], session)
+        # All of it counts as read, though no call read it.
+        self.assertGreaterEqual(session["in_bytes"], self.length)
+        self.put("in/part", body)
+        self.put("out/slo?multipart-manifest=put", json.dumps([{"path": "/in/part"}]).encode())
+        text, session = self.sampled("out/slo")
+        self.assertEqual(text, expected)
+        self.assertTrue(session["mapped"], session)
+        self.assertFalse(session["local"])
+
+    def test_stays_as_it_was_when_the_object_is_replaced(self):
+        self.put("in/o", poured(self.length))
+        thread, answer, sessions = jobs_test.WhileAJobRuns.start(
+            self, [group("g", "copy", "--wait /dev/input -",
+                         [device("input", "in/o", mapped=True), "stdout"])])
+        os.kill(sessions[0], signal.SIGSTOP)
+        maps = pathlib.Path(f"/proc/{sessions[0]}/maps").read_text()
+        self.put("in/o", bytes(self.length))
+        os.kill(sessions[0], signal.SIGCONT)
+        thread.join()
+        self.assertTrue(answer[0].body == poured(self.length))
+        self.assertRegex(maps, r"r--[ps] .*\.data\b")
+
+    started = jobs_test.WhileAJobRuns.started
+
+
+class OrdinaryUser(OwnCluster):
+    """The service runs as a user of its own, who is in the group of Swift's files and owns none of them."""
+
+    user, group = 64_001, 64_002  # nobody else's
+
+    def make_service(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root can become others")
+        service = super().make_service()
+        for place in (self.swift.data, self.swift.directory):
+            subprocess.run(["chgrp", "-R", str(self.group), place], check=True)
+            subprocess.run(["chmod", "-R", "g+rX,o-rwx", place], check=True)
+        subprocess.run(["chown", "-R", str(self.user), self.directory], check=True)
+        service.wrapper = ("setpriv", f"--reuid={self.user}", f"--regid={self.user}",
+                           f"--groups={self.group}", "--no-new-privs")
+        return service
+
+    def test_reads_in_place_what_its_group_may(self):
+        self.put("in/o", b"for the group")
+        for directory in self.swift.devices().glob("*/objects/*/*/*"):
+            for path in (directory, *directory.parents[:3], *directory.iterdir()):
+                os.chown(path, -1, self.group)
+                os.chmod(path, 0o750 if path.is_dir() else 0o640)
+        self.assertEqual(self.read("in/o"), ("for the group", ["local"]))
+        status = pathlib.Path(f"/proc/{self.service.process.pid}/status").read_text()
+        self.assertRegex(status, rf"Uid:\s{self.user}\s{self.user}\s{self.user}\s{self.user}\n")
+        # And what it may not is told, and read by HTTP.
+        for path in self.swift.devices().glob("*/objects/*/*/*/*.data"):
+            os.chmod(path, 0o600)
+        body, places = self.read("in/o")
+        self.assertEqual(body, "for the group")
+        self.assertIn("must be in the group of Swift's files", places[0])
 
 
 class MeanwhileLocal(swift_front.BesideSwift, jobs_test.WhileAJobRuns):

@@ -79,6 +79,7 @@ struct LocalSection {
   std::string swift_dir;
   std::string addresses;
   std::uint64_t listing_seconds = 60;
+  bool endpoints = false;
 };
 
 struct HealthcheckSection {

@@ -163,6 +163,10 @@ std::vector<Option> StorageRows() {
       ZC_TEXT(local, addresses,
               "As which addresses this host is in the rings, with commas between. Empty: those "
               "of its network interfaces."),
+      ZC_FLAG(local, endpoints,
+              "Where an object lies is asked of the upstream, as the caller, with its middleware "
+              "list_endpoints (one request for each object); no ring is read, but still "
+              "swift.conf. If not, the rings of swift_dir tell."),
       ZC_NUMBER(local, listing_seconds, "seconds", 0, 3600,
                 "How long a listing that the caller got is taken as the right to read what it "
                 "names on this host; then Swift is asked by a HEAD for each object, and with 0 "

@@ -45,6 +45,7 @@ constexpr auto kDeviceKeys = std::to_array<Key>({
     {"path"},
     {"content_type"},
     {"meta"},
+    {"mapped"},
     {"device", "this key is called name"},
     {"mode", "a device always shows what it is; leave it out"},
     {"min_size", "outputs are stored whatever their size; leave it out"},
@@ -332,6 +333,16 @@ class Parser {
       device.path = std::move(*url);
     }
     if (Result<void> done = ParseContentType(value, pointer, device); !done) return Fail(done);
+    if (const JsonValue* mapped = value.Find("mapped")) {
+      const std::string here = PointerStep(pointer, "mapped");
+      if (mapped->kind != JsonValue::Kind::kBool) {
+        return FailAt(here, fmt::format("this is true or false, not {}", KindOf(*mapped)));
+      }
+      if (device.name != DeviceName::kInput) {
+        return FailAt(here, "only input, which is read at random, can be mapped");
+      }
+      device.is_mapped = mapped->is_true;
+    }
     if (const JsonValue* meta = value.Find("meta")) {
       Result<void> done = ParseMeta(*meta, PointerStep(pointer, "meta"), device);
       if (!done) return Fail(done);

@@ -45,6 +45,7 @@ constexpr bool IsReadable(DeviceName name) {
 struct Device {
   DeviceName name = DeviceName::kStdin;
   std::optional<ObjectUrl> path;                // none: the request's object, or the response body
+  bool is_mapped = false;                       // of an input: the guest finds it in its memory
   std::string content_type;                     // of a writable device
   std::map<std::string, std::string> metadata;  // of a stored object; names without a prefix
   std::string pointer;                          // JSON pointer of the device, for later messages

@@ -24,7 +24,7 @@ class Builder {
   JsonValue Take() { return std::move(root_); }
 
   bool Null() { return Add({}); }
-  bool Bool(bool) { return Add({.kind = JsonValue::Kind::kBool}); }
+  bool Bool(bool value) { return Add({.kind = JsonValue::Kind::kBool, .is_true = value}); }
   bool Int(int value) { return Double(value); }
   bool Int64(std::int64_t value) { return Double(static_cast<double>(value)); }
   bool Uint(unsigned value) { return Uint64(value); }

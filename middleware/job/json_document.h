@@ -20,6 +20,7 @@ struct JsonValue {
   enum class Kind : std::uint8_t { kNull, kBool, kNumber, kString, kArray, kObject };
 
   Kind kind = Kind::kNull;
+  bool is_true = false;                     // kBool
   double number = 0;                        // kNumber
   std::optional<std::uint64_t> whole = {};  // kNumber: the same, where it was written as such
   std::string text = {};                    // kString; may hold NULs

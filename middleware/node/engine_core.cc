@@ -314,6 +314,7 @@ void Engine::Core::Ended(std::uint64_t live_id) {
   const std::uint64_t tail_limit = config_.limits.stderr_tail_bytes;
   SessionOutcome& outcome = run.outcomes[live.session];
   outcome.has_objects = live.files.has_objects;
+  outcome.is_mapped = live.files.has_mapped;
   outcome.is_local = live.files.has_objects && live.files.is_local;
   outcome.why_not_local = std::move(live.files.why_not_local);
   if (live.files.stderr_pipe.is_open()) {

@@ -172,9 +172,11 @@ class Opening {
     const store::ObjectPath path{url.account, url.container, url.object};
     const auto listed = job_.listed.find(path);
     const bool is_input = binding.device == job::DeviceName::kInput;
-    Result<store::OpenedObject> object = job_.store.OpenInput(
-        job_.CallerOf(session_.name), path,
-        {.listed = listed != job_.listed.end() ? &listed->second : nullptr, .is_random = is_input});
+    const bool is_mapped = binding.declared->is_mapped;
+    Result<store::OpenedObject> object =
+        job_.store.OpenInput(job_.CallerOf(session_.name), path,
+                             {.listed = listed != job_.listed.end() ? &listed->second : nullptr,
+                              .is_random = is_input && !is_mapped});
     if (!object) return fail(object.error());
     SessionFiles& files = opened_.files;
     files.has_objects = true;
@@ -189,7 +191,9 @@ class Opening {
         Add(std::move(alias), is_input ? AccessType::kRandomBoth : AccessType::kSequentialBoth,
             std::move(object->file));
     channel.size = object->info.size;
-    channel.is_immutable = object->is_in_place;
+    channel.is_immutable = object->is_immutable;
+    channel.is_mapped = is_mapped;
+    files.has_mapped = files.has_mapped || is_mapped;
     channel.is_asked = object->late_failure != nullptr;
     if (channel.is_asked) files.late_failures.push_back(std::move(object->late_failure));
     LetRead(channel);

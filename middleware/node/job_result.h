@@ -48,6 +48,7 @@ struct SessionOutcome {
   std::string stderr_tail;
   std::vector<StoredObject> stored;
   bool has_objects = false;   // it read stored objects
+  bool is_mapped = false;     // it found an input in its memory
   bool is_local = false;      // it read stored objects, all of them from the stored files
   std::string why_not_local;  // why it did not, where that was a choice: a phrase about "it"
 };

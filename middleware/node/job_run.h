@@ -41,6 +41,7 @@ struct ChannelBound {
 struct SessionFiles {
   std::vector<OutputFile> outputs;
   std::vector<ChannelBound> bounds;
+  bool has_mapped = false;    // it finds an input in its memory
   bool has_objects = false;   // it reads stored objects, and then:
   bool is_local = true;       // all of them from the stored files
   std::string why_not_local;  // the first that was not, where that was a choice

@@ -191,6 +191,10 @@ void WriteSession(Json& json, const SessionOutcome& session) {
     json.writer().Bool(session.is_local);
     if (!session.is_local) json.Text("why_not_local", session.why_not_local);
   }
+  if (session.is_mapped) {
+    json.Key("mapped");
+    json.writer().Bool(true);
+  }
   if (!session.stored.empty()) {
     json.Key("stored");
     json.writer().StartArray();

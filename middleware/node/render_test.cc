@@ -169,10 +169,11 @@ TEST(RenderResponse, ReportSaysWhoReadInPlaceAndWhyOthersDidNot) {
   EXPECT_THAT(RenderResponse(GoodJob("x"), AnswerForm::kReport).text, Not(HasSubstr("local")));
   result.sessions.push_back(Good("nothing-to-read"));
   result.sessions[0].is_local = true;
+  result.sessions[0].is_mapped = true;
   result.sessions[1].why_not_local = "it is encrypted";
   const std::string text = RenderResponse(std::move(result), AnswerForm::kReport).text;
   EXPECT_THAT(text, HasSubstr(R"("local_sessions":1)"));
-  EXPECT_THAT(text, HasSubstr(R"("local":true)"));
+  EXPECT_THAT(text, HasSubstr(R"("local":true,"mapped":true)"));
   EXPECT_THAT(text, HasSubstr(R"("local":false,"why_not_local":"it is encrypted")"));
 }
 

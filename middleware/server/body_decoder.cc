@@ -62,6 +62,12 @@ BodyDecoder::Step BodyDecoder::Take(std::string_view input) {
   return {consumed, {}};
 }
 
+void BodyDecoder::Skip(std::uint64_t count) {
+  if (count > left_unframed()) return Refuse("More bytes were taken than the body has.");
+  left_ -= count;
+  if (left_ == 0) state_ = State::kDone;
+}
+
 void BodyDecoder::TakeEnd() {
   if (state_ != State::kGoesOn) return;
   if (expects_ == Expects::kAnything) {

@@ -28,6 +28,13 @@ class BodyDecoder {
   // Takes what it can from `input`, the bytes after those consumed before. Call again with the rest
   // while state() is kGoesOn and the step consumed something.
   Step Take(std::string_view input);
+  // How many of the next bytes are the body's own, whatever they are, and nothing but them up to
+  // its end: all that is left of a body framed by its length, else 0.
+  [[nodiscard]] std::uint64_t left_unframed() const {
+    return state_ == State::kGoesOn && expects_ == Expects::kData && !is_chunked_ ? left_ : 0;
+  }
+  // So many of them, at most left_unframed(), went another way.
+  void Skip(std::uint64_t count);
   // The connection has ended. That is the end of the body only of one framed by it.
   void TakeEnd();
 

@@ -7,6 +7,29 @@
 namespace zerocloud::server {
 namespace {
 
+TEST(BodyDecoder, OnlyABodyOfKnownLengthCanGoAnotherWay) {
+  BodyDecoder known({BodyFraming::Kind::kLength, 10});
+  EXPECT_EQ(known.Take("abc").data, "abc");
+  EXPECT_EQ(known.left_unframed(), 7U);
+  known.Skip(5);
+  EXPECT_EQ(known.Take("fghij").data, "fg");
+  EXPECT_TRUE(known.is_done());
+  EXPECT_EQ(known.left_unframed(), 0U);
+
+  BodyDecoder skipped({BodyFraming::Kind::kLength, 10});
+  skipped.Skip(10);
+  EXPECT_TRUE(skipped.is_done());
+  BodyDecoder exceeded({BodyFraming::Kind::kLength, 10});
+  exceeded.Skip(11);
+  EXPECT_EQ(exceeded.state(), BodyDecoder::State::kRefused);
+
+  BodyDecoder chunked({BodyFraming::Kind::kChunked, 0});
+  chunked.Take("100000\r\n");
+  EXPECT_EQ(chunked.left_unframed(), 0U);
+  EXPECT_EQ(BodyDecoder({BodyFraming::Kind::kUntilEnd, 0}).left_unframed(), 0U);
+  EXPECT_EQ(BodyDecoder().left_unframed(), 0U);
+}
+
 using Kind = BodyFraming::Kind;
 using State = BodyDecoder::State;
 

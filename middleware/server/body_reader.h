@@ -42,6 +42,13 @@ class BodyReader {
   [[nodiscard]] bool is_at_last_piece() const { return decoder_.is_done(); }
   // Every byte of it was taken from the buffer.
   [[nodiscard]] bool is_done() const { return decoder_.is_done() && used_ == 0; }
+  // Behind data(): how many bytes of the body, up to its end, are still in the socket and could be
+  // taken from there; 0 if some are here already, or if they are framed.
+  [[nodiscard]] std::uint64_t left_in_socket() const {
+    return bytes_after() == 0 ? decoder_.left_unframed() : 0;
+  }
+  // So many of them were. REQUIRES: data() was released.
+  void Skip(std::uint64_t count) { decoder_.Skip(count); }
   // What was received past data().
   [[nodiscard]] std::size_t bytes_after() const { return buffer_.size() - used_; }
   // Gives back the last piece's place in the buffer.

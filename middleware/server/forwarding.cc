@@ -50,6 +50,8 @@ constexpr std::string_view kLastChunk = "0\r\n\r\n";
 constexpr std::size_t kShortBody = std::size_t{16} * 1024;
 // What is asked for when a head is expected.
 constexpr std::size_t kHeadPiece = std::size_t{16} * 1024;
+// So much of a body is worth a pipe.
+constexpr std::uint64_t kWorthSplicing = std::uint64_t{256} * 1024;
 // More answers of 1xx to one request than any server sends.
 constexpr int kMaxInformational = 100;
 
@@ -386,12 +388,34 @@ net::awaitable<bool> Forwarding::Upload() {
     }
     const std::string_view piece = body.data();
     request_.record.bytes_in += piece.size();
+    if (body.left_in_socket() >= kWorthSplicing && client_.IsBare() && peer_.wire->CanWriteBare()) {
+      const std::optional<bool> is_client_there = co_await SpliceUp(piece);
+      if (is_client_there.has_value()) co_return *is_client_there;
+      continue;
+    }
     const std::string prefix = is_chunked ? ChunkPrefix(piece.size()) : std::string();
     const Wire::Pieces pieces = {net::buffer(prefix), net::buffer(piece),
                                  is_chunked ? net::buffer(kChunkEnd) : net::const_buffer()};
     is_taken = co_await WriteUp(pieces);
   }
   co_return true;
+}
+
+net::awaitable<std::optional<bool>> Forwarding::SpliceUp(std::string_view piece) {
+  BodyReader& body = *request_.body;
+  const Wire::Pieces pieces = {net::buffer(piece)};
+  const bool is_taken = co_await WriteUp(pieces);
+  if (is_over_ || !is_taken) co_return true;
+  body.Release();
+  const Wire::Spliced spliced =
+      co_await client_.SpliceTo(peer_.wire.get(), body.left_in_socket(), limits_.read_timeout,
+                                upstream_.options().response_timeout);
+  request_.record.bytes_in += spliced.count;
+  body.Skip(spliced.count);
+  if (is_over_ || spliced.write_error) co_return true;
+  if (!spliced.read_error) co_return std::nullopt;
+  if (spliced.read_error == net::error::timed_out) request_.record.status = 408;
+  co_return false;
 }
 
 net::awaitable<bool> Forwarding::WriteUp(Wire::Pieces pieces) {
@@ -484,7 +508,23 @@ net::awaitable<bool> Forwarding::PassBodyBack(std::string head, bool is_chunked)
       if (!is_sent) co_return false;
     }
     prefix.clear();
+    if (answer_body_->left_in_socket() >= kWorthSplicing && client_.CanWriteBare() &&
+        peer_.wire->IsBare()) {
+      co_return co_await SpliceBack();
+    }
   }
+  co_return true;
+}
+
+net::awaitable<bool> Forwarding::SpliceBack() {
+  answer_body_->Release();
+  const Wire::Spliced spliced =
+      co_await peer_.wire->SpliceTo(&client_, answer_body_->left_in_socket(),
+                                    upstream_.options().response_timeout, limits_.write_timeout);
+  request_.record.bytes_out += spliced.count;
+  answer_body_->Skip(spliced.count);
+  if (spliced.read_error || spliced.write_error) co_return false;
+  KeepIfQuiet(answer_body_->bytes_after());
   co_return true;
 }
 

@@ -90,6 +90,10 @@ class Forwarding {
   net::awaitable<bool> WriteDown(Wire::Pieces pieces);
   net::awaitable<Outcome> PassBack();
   net::awaitable<bool> PassBodyBack(std::string head, bool is_chunked);
+  // Both pass the rest of a body of known length that is in nobody's memory yet; `piece` is what
+  // came before it. None: it went up whole; else what Upload returns.
+  net::awaitable<std::optional<bool>> SpliceUp(std::string_view piece);
+  net::awaitable<bool> SpliceBack();
 
   Wire& client_;
   beast::flat_buffer& client_buffer_;

@@ -178,6 +178,7 @@ TEST_F(ForwardingTest, CutsABodyThatTheUpstreamCut) {
   RawClient client = Connect();
   client.Send("GET / HTTP/1.1\r\n\r\n");
   EXPECT_THAT(client.ReadAll(), ::testing::EndsWith("\r\n\r\nhalf"));
+  EXPECT_TRUE(client.has_ended());
 }
 
 TEST_F(ForwardingTest, LeavesNothingBehindWhenAClientLeaves) {
@@ -188,6 +189,7 @@ TEST_F(ForwardingTest, LeavesNothingBehindWhenAClientLeaves) {
       ReadHead(peer);
       begun.set_value();
       rest = peer.ReadAll();
+      EXPECT_TRUE(peer.has_ended());
     });
     StartFront(upstream.port());
     RawClient client = Connect();
@@ -272,6 +274,7 @@ TEST_F(ForwardingTest, ClosesTheUpstreamWhenAClientLeavesBeforeTheAnswer) {
     ReadHead(peer);
     begun.set_value();
     rest.set_value(peer.ReadAll());
+    EXPECT_TRUE(peer.has_ended());
   });
   StartFront(upstream.port(), 1h);
   RawClient client = Connect();

@@ -1,5 +1,7 @@
 #include "middleware/server/server.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <atomic>
 #include <boost/asio/co_spawn.hpp>
@@ -7,6 +9,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <condition_variable>
+#include <csignal>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -21,6 +24,15 @@ using Tcp = net::ip::tcp;
 using Acceptor = net::basic_socket_acceptor<Tcp, Executor>;
 using WorkGuard = net::executor_work_guard<net::io_context::executor_type>;
 using boost::system::error_code;
+
+// splice() to a peer that has gone raises SIGPIPE in the thread that called it, and cannot be asked
+// not to.
+void IgnoreBrokenPipes() {
+  sigset_t broken_pipe;
+  sigemptyset(&broken_pipe);
+  sigaddset(&broken_pipe, SIGPIPE);
+  ::pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr);
+}
 
 // Where connections run. Handlers that answer from local files may block, so the threads share one
 // context and each connection has a strand. Where requests go to an upstream nothing blocks: each
@@ -40,7 +52,10 @@ class Threads {
 
   void Start() {
     for (std::size_t i = 0; i < count_; ++i) {
-      threads_.emplace_back([context = contexts_[i % contexts_.size()].get()] { context->run(); });
+      threads_.emplace_back([context = contexts_[i % contexts_.size()].get()] {
+        IgnoreBrokenPipes();
+        context->run();
+      });
     }
   }
   void Stop() {

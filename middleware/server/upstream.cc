@@ -1,11 +1,8 @@
 #include "middleware/server/upstream.h"
 
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
-#include <cerrno>
 #include <tuple>
 #include <utility>
 
@@ -14,12 +11,6 @@ namespace {
 
 using Tcp = net::ip::tcp;
 using boost::system::error_code;
-
-// Nothing to read and not closed: what an idle HTTP connection must be.
-bool IsQuiet(int socket) {
-  char byte = 0;
-  return ::recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
-}
 
 std::string Authority(const UpstreamEndpoint& endpoint) {
   const bool is_v6 = endpoint.host.find(':') != std::string::npos;
@@ -109,8 +100,7 @@ void Upstream::GiveBack(std::size_t endpoint) {
 }
 
 bool Upstream::IsGood(const Idle& idle) const {
-  return idle.since >= CoarseNow() - options_.idle_timeout &&
-         IsQuiet(idle.wire->socket().native_handle());
+  return idle.since >= CoarseNow() - options_.idle_timeout && idle.wire->IsQuiet();
 }
 
 bool Upstream::Reuse(Lease& lease) {

@@ -1,11 +1,15 @@
 #include "middleware/server/wire.h"
 
+#include <fcntl.h>
 #include <openssl/err.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
+#include <cerrno>
 #include <utility>
 
 namespace zerocloud::server {
@@ -75,6 +79,7 @@ error_code Wire::Told(const error_code& error) const {
 }
 
 void Wire::Close() {
+  ahead_ = nullptr;  // it may be gone when a read that is under way ends
   error_code ignored;
   ignored = socket_.close(ignored);
   timer_.cancel();
@@ -157,6 +162,11 @@ void Wire::Watch(beast::flat_buffer& buffer, std::size_t at_most, std::function<
   }
 }
 
+bool Wire::IsQuiet() {
+  char byte = 0;
+  return ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
 void Wire::ReadAhead() {
   if (ahead_->size() >= ahead_bytes_) return;
   const std::size_t room = ahead_bytes_ - ahead_->size();
@@ -188,7 +198,9 @@ void Wire::GotAhead(const error_code& error, std::size_t count) {
     if (error) return;  // else there are bytes, too
   }
   error_code end = error;
-  if (!error && tls_ != nullptr) {
+  if (!error && ahead_ == nullptr) {
+    end = net::error::operation_aborted;  // closed meanwhile
+  } else if (!error && tls_ != nullptr) {
     const int taken =
         BIO_write(SSL_get_rbio(tls_.get()), ahead_space_.data(), static_cast<int>(count));
     if (taken != static_cast<int>(count)) end = TlsFailure();
@@ -197,8 +209,9 @@ void Wire::GotAhead(const error_code& error, std::size_t count) {
     ahead_->commit(count);
   }
   if (end) return EndAhead(tls_ != nullptr ? TlsEnd(end) : end);
-  if (waiter_.has_value()) return WakeWaiter(error_code());
-  ReadAhead();
+  if (!waiter_.has_value()) return ReadAhead();
+  was_full_ = count == kAheadBytes;
+  WakeWaiter(error_code());
 }
 
 void Wire::WakeWaiter(const error_code& error) {

@@ -61,6 +61,21 @@ class Wire : public std::enable_shared_from_this<Wire> {
   // All of it, at most kMaxPieces. `limit` is for each piece that the peer takes.
   net::awaitable<boost::system::error_code> Write(std::span<const net::const_buffer> pieces,
                                                   Limit limit);
+  // Whether nothing stands between this wire's bytes and its socket.
+  [[nodiscard]] bool IsBare() const {
+    return tls_ == nullptr && !is_reading_ahead_ && !ahead_error_;
+  }
+  // The same for what is written to it.
+  [[nodiscard]] bool CanWriteBare() const { return tls_ == nullptr; }
+  struct Spliced {
+    std::uint64_t count = 0;               // what arrived
+    boost::system::error_code read_error;  // of the one that gives; eof: it ended before `count`
+    boost::system::error_code write_error;
+  };
+  // Passes `count` bytes from this wire to another without copying them, through a pipe. Both are
+  // bare. The limits are for each piece. After an error neither can be used any more.
+  net::awaitable<Spliced> SpliceTo(Wire* to, std::uint64_t count, Limit read_limit,
+                                   Limit write_limit);
   // Another limit for the read that is under way, from now on.
   void LimitRead(Limit limit) { SetDeadline(read_deadline_, limit); }
 
@@ -73,6 +88,10 @@ class Wire : public std::enable_shared_from_this<Wire> {
   void Unwatch() { gone_ = nullptr; }
   // Ends a Read or Fill under way, with operation_aborted. The wire stays good.
   void Interrupt();
+
+  // Nothing to read and not closed: what an idle connection must be. Asked of the system, which may
+  // know more than was told here.
+  [[nodiscard]] bool IsQuiet();
 
   void Close();
   void ShutdownSend();
@@ -94,6 +113,8 @@ class Wire : public std::enable_shared_from_this<Wire> {
   // Lets a Fill go on that waits for the read ahead.
   void WakeWaiter(const boost::system::error_code& error);
   void EndAhead(const boost::system::error_code& error);
+  net::awaitable<boost::system::error_code> WaitFor(net::socket_base::wait_type what,
+                                                    Clock::time_point* deadline, Limit limit);
   // What there is to read without waiting, if the last read took all that there was room for.
   bool ReadNow(net::mutable_buffer space, Moved& moved);
   // Around the wait for something to read.

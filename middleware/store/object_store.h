@@ -58,8 +58,11 @@ class LateFailure {
 struct OpenedObject {
   ObjectInfo info;
   UniqueFd file;
-  // The stored file itself, not a copy that was fetched; and nobody writes to it ever again.
+  // The stored file itself, not a copy that was fetched.
   bool is_in_place = false;
+  // Nobody writes to `file` ever again, by the word of Swift or because it is this store's own; so
+  // it can be a session's memory.
+  bool is_immutable = false;
   std::string why_not = {};  // why it was fetched, where that was a choice: a phrase about "it"
   // Set: `file` is no file but a socket that answers which bytes are asked for, for a session's
   // channel (runtime::SessionChannel::is_asked).

@@ -5,12 +5,13 @@
 namespace zerocloud::swift {
 namespace {
 
-constexpr const char* kNotHere = "the rings place it on other hosts";
+constexpr const char* kNotHere = "the rings place it on other hosts";  // or list_endpoints does
 
 store::OpenedObject InPlace(store::ObjectInfo info, UniqueFd file) {
   return {.info = std::move(info),
           .file = std::move(file),
           .is_in_place = true,
+          .is_immutable = true,
           .why_not = {},
           .late_failure = {}};
 }
@@ -39,10 +40,14 @@ Result<store::OpenedObject> LocalObjectStore::Open(const store::Caller& caller,
 Result<store::OpenedObject> LocalObjectStore::OpenInput(const store::Caller& caller,
                                                         const store::ObjectPath& path,
                                                         const store::InputHints& hints) {
-  if (!local_.MayHold(path)) return OpenRemote(caller, path, hints, kNotHere);
   const bool is_vouched_for =
       hints.listed != nullptr &&
       std::chrono::steady_clock::now() - hints.listed->listed <= listing_age_;
+  // A handoff is worth no request.
+  const Result<LocalObjects::Places> places = local_.Locate(caller, path);
+  if (!places) return OpenRemote(caller, path, hints, places.error().message);
+  const bool is_placed_here = !places->primary.empty();
+  if (!is_placed_here && !is_vouched_for) return OpenRemote(caller, path, hints, kNotHere);
   store::ObjectInfo said;
   if (is_vouched_for) {
     said = hints.listed->info;
@@ -51,7 +56,9 @@ Result<store::OpenedObject> LocalObjectStore::OpenInput(const store::Caller& cal
     if (!told) return Fail(told);
     said = std::move(*told);
   }
-  Result<UniqueFd> file = local_.Find(path, said);
+  Result<UniqueFd> file = local_.Find(*places, path, said);
+  const bool is_elsewhere = !file && !is_placed_here && file.error().code == ErrorCode::kNotFound;
+  if (is_elsewhere) return OpenRemote(caller, path, hints, kNotHere);
   if (!file) return OpenRemote(caller, path, hints, file.error().message);
   return InPlace(std::move(said), std::move(*file));
 }

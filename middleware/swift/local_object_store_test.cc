@@ -140,6 +140,17 @@ TEST_F(LocalObjectStoreTest, WhatIsElsewhereCostsOneRequest) {
   EXPECT_THAT(swift_.asked, ElementsAre("GET as token"));
 }
 
+TEST_F(LocalObjectStoreTest, AHandoffIsFoundWithoutARequestOrNotAtAll) {
+  server_.WriteRing({.devices = R"([{"device": "d9", "ip": "10.9.9.9"},
+                                    {"device": "d1", "ip": "127.0.0.1"}])"});
+  EXPECT_EQ(Bytes(OpenListed(Listed())), "in place");
+  EXPECT_TRUE(swift_.asked.empty());
+  const auto opened = store_->Open(caller_, path_);
+  EXPECT_EQ(Bytes(opened), "by HTTP");
+  EXPECT_THAT(opened->why_not, HasSubstr("other hosts"));
+  EXPECT_THAT(swift_.asked, ElementsAre("GET as token"));
+}
+
 TEST_F(LocalObjectStoreTest, TheRestIsSwiftsAffair) {
   EXPECT_EQ(store_->ListContainers(caller_, "AUTH_test", "", 5).value(),
             std::vector<std::string>{"c"});

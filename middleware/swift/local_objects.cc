@@ -19,13 +19,15 @@
 #include <utility>
 
 #include "middleware/http/text.h"
+#include "middleware/swift/endpoints.h"
 #include "middleware/swift/hash_files.h"
 
 namespace zerocloud::swift {
 namespace {
 
-constexpr std::size_t kMostFiles = 1000;  // in one object's directory
-constexpr int kAttempts = 3;              // an object may be overwritten between look and open
+constexpr std::size_t kMostFiles = 1000;   // in one object's directory
+constexpr std::size_t kMostHandoffs = 16;  // devices that are looked at besides the primary ones
+constexpr int kAttempts = 3;               // an object may be overwritten between look and open
 
 // Never out of `directory`, never through a symbolic link.
 UniqueFd OpenBeneath(int directory, const char* path, int flags) {
@@ -158,12 +160,7 @@ Result<std::unique_ptr<LocalObjects>> LocalObjects::Open(LocalOptions options) {
   Result<ClusterConf> conf = ParseClusterConf(*text);
   if (!conf) return Fail(conf.error().code, conf_path + ": " + conf.error().message);
   local->affixes_ = std::move(conf->affixes);
-  for (const StoragePolicy& policy : conf->policies) {
-    if (!policy.is_replicated) continue;
-    auto ring = RingFile::Open(chosen.swift_directory + "/" + policy.RingName(), chosen.complain);
-    if (!ring) return Fail(ring);
-    local->policies_.push_back({policy.index, std::move(*ring)});
-  }
+  if (Result<void> opened = local->OpenRings(*conf); !opened) return Fail(opened);
   if (chosen.addresses.empty()) {
     Result<std::set<std::string, std::less<>>> own = InterfaceAddresses();
     if (!own) return Fail(own);
@@ -175,14 +172,31 @@ Result<std::unique_ptr<LocalObjects>> LocalObjects::Open(LocalOptions options) {
   return local;
 }
 
+Result<void> LocalObjects::OpenRings(const ClusterConf& conf) {
+  for (const StoragePolicy& policy : conf.policies) {
+    if (!policy.is_replicated) continue;
+    policies_.push_back({policy.index, nullptr});
+    if (options_.ask_endpoints) continue;
+    auto ring =
+        RingFile::Open(options_.swift_directory + "/" + policy.RingName(), options_.complain);
+    if (!ring) return Fail(ring);
+    policies_.back().ring = std::move(*ring);
+  }
+  return {};
+}
+
 bool LocalObjects::IsHere(const RingDevice& device) const {
-  return addresses_.contains(device.address) || addresses_.contains(device.replication_address) ||
-         (has_loopback_ && device.address.starts_with("127."));
+  return IsHere(device.address) || addresses_.contains(device.replication_address);
+}
+
+bool LocalObjects::IsHere(const std::string& address) const {
+  return addresses_.contains(address) || (has_loopback_ && address.starts_with("127."));
 }
 
 std::vector<DeviceState> LocalObjects::Devices() {
   std::vector<DeviceState> states;
   for (Policy& policy : policies_) {
+    if (policy.ring == nullptr) continue;
     const std::shared_ptr<const Ring> ring = policy.ring->Current();
     for (const RingDevice& device : ring->devices()) {
       if (!device.is_there || !IsHere(device)) continue;
@@ -204,37 +218,62 @@ std::vector<DeviceState> LocalObjects::Devices() {
   return states;
 }
 
-Result<std::vector<std::string>> LocalObjects::PlacesOf(const store::ObjectPath& path) {
+Result<LocalObjects::Places> LocalObjects::AskPlaces(const store::Caller& caller,
+                                                     const store::ObjectPath& path,
+                                                     const PathHash& hash) const {
+  const Result<std::string> answer = options_.ask_endpoints(caller, path);
+  if (!answer) return Fail(answer);
+  const Result<Endpoints> told = ParseEndpoints(*answer);
+  if (!told) return Fail(told);
+  Places places;
+  const bool is_replicated = std::ranges::any_of(
+      policies_, [&](const Policy& policy) { return policy.index == told->policy; });
+  if (!is_replicated) return places;  // its pieces are on no device as one file
+  for (const Endpoint& endpoint : told->endpoints) {
+    if (!IsHere(endpoint.address)) continue;
+    places.primary.push_back(endpoint.device + "/" +
+                             HashDirectory(told->policy, endpoint.partition, hash));
+  }
+  return places;
+}
+
+Result<LocalObjects::Places> LocalObjects::Locate(const store::Caller& caller,
+                                                  const store::ObjectPath& path) {
   const Result<PathHash> hash = HashPath(affixes_, path);
   if (!hash) return Fail(hash);
-  std::vector<std::string> places;
+  if (options_.ask_endpoints) return AskPlaces(caller, path, *hash);
+  Places places;
   for (Policy& policy : policies_) {
     const std::shared_ptr<const Ring> ring = policy.ring->Current();
     const std::uint32_t partition = PartitionOf(*hash, ring->part_shift());
-    for (const RingDevice* device : ring->DevicesOf(partition)) {
-      if (!IsHere(*device)) continue;
-      std::string place = device->name + "/" + HashDirectory(policy.index, partition, *hash);
+    const std::string directory = HashDirectory(policy.index, partition, *hash);
+    const auto add = [&](const RingDevice& device, std::vector<std::string>& list) {
+      if (!IsHere(device)) return;
+      std::string place = device.name + "/" + directory;
       // Devices of several addresses may have one name.
-      if (std::ranges::find(places, place) == places.end()) places.push_back(std::move(place));
+      const bool is_new = std::ranges::find(places.primary, place) == places.primary.end() &&
+                          std::ranges::find(list, place) == list.end();
+      if (is_new) list.push_back(std::move(place));
+    };
+    for (const RingDevice* device : ring->DevicesOf(partition)) add(*device, places.primary);
+    for (const RingDevice& device : ring->devices()) {
+      if (places.handoff.size() == kMostHandoffs) break;
+      if (device.is_there) add(device, places.handoff);
     }
   }
   return places;
 }
 
-bool LocalObjects::MayHold(const store::ObjectPath& path) {
-  const Result<std::vector<std::string>> places = PlacesOf(path);
-  return places.has_value() && !places->empty();
-}
-
-Result<UniqueFd> LocalObjects::Find(const store::ObjectPath& path, const store::ObjectInfo& said) {
-  const Result<std::vector<std::string>> places = PlacesOf(path);
-  if (!places) return Fail(places);
+Result<UniqueFd> LocalObjects::Find(const Places& places, const store::ObjectPath& path,
+                                    const store::ObjectInfo& said) const {
   // The first that tells more than that there is nothing.
   Error reason{ErrorCode::kNotFound, "no replica of it is on this host"};
-  for (const std::string& place : *places) {
-    Result<UniqueFd> file = OpenIn(place, path, said);
-    if (file) return file;
-    if (reason.code == ErrorCode::kNotFound) reason = file.error();
+  for (const std::vector<std::string>* list : {&places.primary, &places.handoff}) {
+    for (const std::string& place : *list) {
+      Result<UniqueFd> file = OpenIn(place, path, said);
+      if (file) return file;
+      if (reason.code == ErrorCode::kNotFound) reason = file.error();
+    }
   }
   return std::unexpected(std::move(reason));
 }

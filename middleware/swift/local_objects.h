@@ -10,6 +10,7 @@
 // name no path of this host.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -30,6 +31,9 @@ struct LocalOptions {
   std::string swift_directory;    // with swift.conf and the rings: /etc/swift
   // As which this host is in the rings. Empty: the addresses of its network interfaces.
   std::vector<std::string> addresses;
+  // Asks the upstream, as the caller, where an object lies: the answer of list_endpoints. Set: no
+  // ring is read.
+  std::function<Result<std::string>(const store::Caller&, const store::ObjectPath&)> ask_endpoints;
   Complaint complain = [](const std::string&) {};
   store::WallClock clock = store::SystemWallClock();
 };
@@ -50,15 +54,23 @@ class LocalObjects {
   LocalObjects& operator=(const LocalObjects&) = delete;
   ~LocalObjects() = default;
 
-  // Every device here, of each replicated policy, and whether its objects can be looked at now.
+  // Every device here, of each replicated policy, and whether its objects can be looked at now. By
+  // the rings: none without them.
   [[nodiscard]] std::vector<DeviceState> Devices();
 
-  // Whether the rings place a replica on this host. Looks at no device.
-  [[nodiscard]] bool MayHold(const store::ObjectPath& path);
+  // Where replicas of an object would be on this host: directories below that of the devices.
+  struct Places {
+    std::vector<std::string> primary;
+    std::vector<std::string> handoff;
+  };
+  // By the rings, or by asking the upstream as the caller. Looks at no device.
+  Result<Places> Locate(const store::Caller& caller, const store::ObjectPath& path);
 
   // The object's file, if a replica here is exactly the version that Swift told of: `said` has its
-  // size, ETag and X-Timestamp.
-  Result<UniqueFd> Find(const store::ObjectPath& path, const store::ObjectInfo& said);
+  // size, ETag and X-Timestamp. Where the primary devices here have none, some of the others are
+  // looked at: Swift puts a replica on one of them while a primary device is away.
+  Result<UniqueFd> Find(const Places& places, const store::ObjectPath& path,
+                        const store::ObjectInfo& said) const;
 
  private:
   struct Policy {
@@ -67,9 +79,11 @@ class LocalObjects {
   };
 
   explicit LocalObjects(LocalOptions options) : options_(std::move(options)) {}
-  // Where a replica of it would be on this host: directories below that of the devices.
-  Result<std::vector<std::string>> PlacesOf(const store::ObjectPath& path);
+  Result<Places> AskPlaces(const store::Caller& caller, const store::ObjectPath& path,
+                           const PathHash& hash) const;
+  Result<void> OpenRings(const ClusterConf& conf);
   [[nodiscard]] bool IsHere(const RingDevice& device) const;
+  [[nodiscard]] bool IsHere(const std::string& address) const;
   [[nodiscard]] Result<UniqueFd> OpenIn(const std::string& place, const store::ObjectPath& path,
                                         const store::ObjectInfo& said) const;
 

@@ -30,8 +30,13 @@ class LocalObjectsTest : public testing::Test {
     }
     return *local_;
   }
+  Result<UniqueFd> Find(const store::ObjectInfo& said) {
+    const auto places = local().Locate({}, path_);
+    if (!places) return Fail(places);
+    return local().Find(*places, path_, said);
+  }
   std::string Found(const store::ObjectInfo& said) {
-    const Result<UniqueFd> file = local().Find(path_, said);
+    const Result<UniqueFd> file = Find(said);
     return file ? "found: " + ReadAll(*file) : file.error().message;
   }
   [[nodiscard]] std::filesystem::path Data(const store::ObjectInfo& said) const {
@@ -46,12 +51,27 @@ class LocalObjectsTest : public testing::Test {
 TEST_F(LocalObjectsTest, APlainObjectIsOpenedReadOnly) {
   for (const std::string& body : {std::string(), std::string("hello"), std::string(300'000, 'x')}) {
     const store::ObjectInfo said = server_.Put(path_, body);
-    const Result<UniqueFd> file = local().Find(path_, said);
+    const Result<UniqueFd> file = Find(said);
     ASSERT_TRUE(file.has_value()) << file.error().message;
     EXPECT_EQ(ReadAll(*file), body);
     EXPECT_EQ(::fcntl(file->get(), F_GETFL) & (O_ACCMODE | O_NONBLOCK), O_RDONLY);
     EXPECT_NE(::fcntl(file->get(), F_GETFD) & FD_CLOEXEC, 0);
   }
+}
+
+TEST_F(LocalObjectsTest, AReplicaOnAHandoffIsFoundWhereThePrimaryHasNone) {
+  const store::ObjectInfo said = server_.Put(path_, "handed off");
+  server_.WriteRing({.devices = R"([{"device": "d2", "ip": "127.0.0.1"},
+                                    {"device": "d1", "ip": "127.0.0.1"}])"});
+  EXPECT_EQ(local().Locate({}, path_)->primary.size(), 1U);
+  EXPECT_EQ(Found(said), "found: handed off");
+  store::ObjectInfo other = said;
+  other.etag = Md5Hex("other");
+  EXPECT_THAT(Found(other), HasSubstr("another version"));
+  // Another host's device is none, even if one here has its name.
+  server_.WriteRing({.devices = R"([{"device": "d2", "ip": "127.0.0.1"},
+                                    {"device": "d1", "ip": "10.9.9.9"}])"});
+  EXPECT_THAT(Found(said), HasSubstr("no replica"));
 }
 
 TEST_F(LocalObjectsTest, WhatSwiftToldOtherwiseIsAnotherVersion) {
@@ -75,7 +95,7 @@ TEST_F(LocalObjectsTest, WhatSwiftToldOtherwiseIsAnotherVersion) {
 
 TEST_F(LocalObjectsTest, AnOpenOneStaysAsItWasWhenOverwrittenOrDeleted) {
   const store::ObjectInfo said = server_.Put(path_, "old bytes");
-  const Result<UniqueFd> file = local().Find(path_, said);
+  const Result<UniqueFd> file = Find(said);
   ASSERT_TRUE(file.has_value()) << file.error().message;
   const store::ObjectInfo later = server_.Put(path_, "new", {}, "1700000050.00000");
   std::filesystem::remove(Data(said));
@@ -197,10 +217,10 @@ TEST_F(LocalObjectsTest, EveryReplicatedPolicyIsLookedAt) {
 TEST_F(LocalObjectsTest, WhatTheRingPlacesElsewhereIsNotLookedFor) {
   const store::ObjectInfo said = server_.Put(path_, "hello");
   server_.addresses = {"10.0.0.9"};
-  EXPECT_FALSE(local().MayHold(path_));
+  EXPECT_TRUE(local().Locate({}, path_)->primary.empty());
   EXPECT_THAT(Found(said), HasSubstr("no replica"));
   server_.WriteRing({.devices = R"([{"device": "d1", "ip": "10.0.0.9"}])"});
-  EXPECT_TRUE(local().MayHold(path_));
+  EXPECT_EQ(local().Locate({}, path_)->primary.size(), 1U);
   EXPECT_EQ(Found(said), "found: hello");
   server_.Write(server_.conf / "object.ring.gz", "broken");
   EXPECT_EQ(Found(said), "found: hello");

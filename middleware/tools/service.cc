@@ -288,6 +288,11 @@ Result<void> Service::Parts::FindDevices() {
   for (const std::string_view address : http::SplitTrimmed(config.local.addresses, ',')) {
     options.addresses.emplace_back(address);
   }
+  if (config.local.endpoints) {
+    options.ask_endpoints = [this](const store::Caller& caller, const store::ObjectPath& path) {
+      return upstream::AskEndpoints(*client, "", caller, path);
+    };
+  }
   options.complain = [](const std::string& sentence) {
     fmt::print(stderr, "zerocloud: {}\n", sentence);
   };

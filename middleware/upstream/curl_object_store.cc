@@ -58,6 +58,12 @@ Error StatusError(int status, const std::string& what) {
           told};
 }
 
+std::unexpected<Error> FailTooLarge(const store::ObjectPath& path, std::uint64_t limit) {
+  return Fail(
+      ErrorCode::kLimitExceeded,
+      fmt::format("object {} is larger than storage.object_bytes, {}", path.ToString(), limit));
+}
+
 std::string Unquoted(std::string_view etag) {
   if (etag.size() >= 2 && etag.starts_with('"') && etag.ends_with('"')) {
     etag = etag.substr(1, etag.size() - 2);
@@ -126,6 +132,32 @@ std::string RandomName() {
 
 }  // namespace
 
+Result<std::string> AskEndpoints(HttpClient& client, const std::string& url,
+                                 const store::Caller& caller, const store::ObjectPath& path) {
+  constexpr std::size_t kMostBytes = 1 << 20;
+  std::string text;
+  ClientRequest request = RequestAs(
+      caller, "GET",
+      url + "/endpoints/v2/" + http::PercentEncode(path.account, false) + "/" +
+          http::PercentEncode(path.container, false) + "/" + http::PercentEncode(path.object));
+  request.on_body = [&text](std::span<const std::byte> bytes) -> Result<void> {
+    if (bytes.size() > kMostBytes - text.size()) {
+      return Fail(ErrorCode::kLimitExceeded, "the upstream's answer about its place is too long");
+    }
+    const void* start = bytes.data();
+    text.append(static_cast<const char*>(start), bytes.size());
+    return {};
+  };
+  const Result<ClientReply> reply = client.Send(request);
+  if (!reply.has_value()) return Fail(reply);
+  if (reply->status != 200) {
+    return Fail(ErrorCode::kUnavailable,
+                fmt::format("the upstream does not tell its place: list_endpoints answered {}",
+                            reply->status));
+  }
+  return text;
+}
+
 CurlObjectStore::CurlObjectStore(HttpClient& client, CurlStoreOptions options)
     : client_(client), options_(std::move(options)), ranges_(options_.spool_directory) {}
 
@@ -159,9 +191,7 @@ Result<store::OpenedObject> CurlObjectStore::Open(const store::Caller& caller,
   request.on_body = [&](std::span<const std::byte> bytes) -> Result<void> {
     size += bytes.size();
     if (size > options_.object_bytes) {
-      return Fail(ErrorCode::kLimitExceeded,
-                  fmt::format("object {} is larger than storage.object_bytes, {}", path.ToString(),
-                              options_.object_bytes));
+      return FailTooLarge(path, options_.object_bytes);
     }
     md5.Add(bytes);
     return WriteAll(opened.file.get(), bytes);
@@ -180,6 +210,7 @@ Result<store::OpenedObject> CurlObjectStore::Open(const store::Caller& caller,
                 fmt::format("object {} arrived damaged: its MD5 is {}, its ETag {}",
                             path.ToString(), digest, opened.info.etag));
   }
+  opened.is_immutable = true;  // has no name, and this was its only writer
   return opened;
 }
 
@@ -190,6 +221,7 @@ Result<store::OpenedObject> CurlObjectStore::OpenInput(const store::Caller& call
   Result<store::ObjectInfo> info = Head(caller, path);
   if (!info.has_value()) return Fail(info);
   if (info->size < options_.asked_from_bytes || info->etag.empty()) return Open(caller, path);
+  if (info->size > options_.object_bytes) return FailTooLarge(path, options_.object_bytes);
   const auto fetch = [&client = client_, caller, url = UrlOf(path), info = *info,
                       what = "object " + path.ToString()](std::uint64_t offset, std::uint64_t size,
                                                           const RangeServer::Take& take) {

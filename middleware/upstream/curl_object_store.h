@@ -20,7 +20,7 @@ namespace zerocloud::upstream {
 struct CurlStoreOptions {
   std::string url;              // of the endpoint: "http://host:port"; empty: the client's
   std::string spool_directory;  // downloads are unnamed files there
-  std::uint64_t object_bytes = 5ULL << 30U;  // a larger object is not downloaded
+  std::uint64_t object_bytes = 5ULL << 30U;  // a larger object is not read
   // From this size on, an input that is read at random is fetched as it is read.
   std::uint64_t asked_from_bytes = 4ULL << 20U;
 };
@@ -64,6 +64,11 @@ class CurlObjectStore : public store::ObjectStore {
   const CurlStoreOptions options_;
   RangeServer ranges_;
 };
+
+// What list_endpoints of the upstream says about an object, asked as the caller: at most 1 MiB of
+// JSON (swift::ParseEndpoints). Errors are phrases about "it". `url` as above.
+Result<std::string> AskEndpoints(HttpClient& client, const std::string& url,
+                                 const store::Caller& caller, const store::ObjectPath& path);
 
 class CurlAuthorizer : public store::Authorizer {
  public:

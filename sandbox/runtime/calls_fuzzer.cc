@@ -1,16 +1,19 @@
 // Any sequence of calls with any arguments, over an arena: no call may change memory that the guest
 // cannot write, pass a limit, or harm the host.
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
+#include <thread>
 #include <vector>
 
 #include "sandbox/include/zvm.h"
 #include "sandbox/runtime/calls.h"
+#include "sandbox/runtime/calls_asked.h"
 #include "sandbox/runtime/sys.h"
 #include "sandbox/verifier/verify_core.h"
 
@@ -19,8 +22,26 @@ namespace {
 
 constexpr std::uint64_t kText = ZVM_IMAGE_ADDRESS;
 constexpr std::uint64_t kHeap = kText + 0x1000;
-constexpr int kChannels = 3;
+constexpr int kFiles = 3;
+constexpr int kChannels = kFiles + 1;  // the last is asked
 constexpr int kFirst = 500;
+constexpr std::int64_t kFileBytes = 100;
+
+void Check(bool holds) {
+  if (!holds) std::abort();
+}
+
+// The host of the asked channel, as long as the process lives: all questions are whole, about bytes
+// that the channel has, and nothing else is ever written to it.
+void AnswerAll(int socket) {
+  AskedRange range{};
+  const std::vector<char> bytes(kFileBytes, 'a');
+  for (;;) {
+    Check(recv(socket, &range, sizeof range, MSG_WAITALL) == sizeof range);
+    Check(range.offset >= 0 && range.size > 0 && range.offset <= kFileBytes - range.size);
+    Check(send(socket, bytes.data(), static_cast<std::size_t>(range.size), 0) == range.size);
+  }
+}
 
 struct Arena {
   void* memory;
@@ -46,17 +67,19 @@ struct Arena {
     }
     mprotect(static_cast<char*>(memory) + ZVM_STACK_ADDRESS, 0x2000, PROT_READ | PROT_WRITE);
     std::memset(static_cast<char*>(memory) + kText, 0x5a, 0x1000);
-    for (int i = 0; i < kChannels; ++i) {
+    for (int i = 0; i < kFiles; ++i) {
       const int file = memfd_create("calls_fuzzer", 0);
-      if (ftruncate(file, 100) != 0 || dup2(file, kFirst + i) < 0) std::abort();
+      if (ftruncate(file, kFileBytes) != 0 || dup2(file, kFirst + i) < 0) std::abort();
       close(file);
     }
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0 || dup2(ends[0], kFirst + kFiles) < 0) {
+      std::abort();
+    }
+    close(ends[0]);
+    std::thread(AnswerAll, ends[1]).detach();
   }
 };
-
-void Check(bool holds) {
-  if (!holds) std::abort();
-}
 
 // In order, and what the guest made code is acceptable and cannot be written by the kernel.
 void CheckRegions(const Calls& calls) {
@@ -84,6 +107,9 @@ void RunCalls(Arena& arena, const std::uint8_t* data, std::size_t size) {
   channels[1].state = channels::StartChannel(AccessType::kSequentialBoth, {0, 0, 50, 90}, 0, false);
   channels[2].state =
       channels::StartChannel(AccessType::kRandomBoth, {50, 300, 50, 300}, 100, false);
+  channels[kFiles].state =
+      channels::StartChannel(AccessType::kRandomBoth, {50, 300, 0, 0}, kFileBytes, false);
+  channels[kFiles].is_asked = 1;
   for (std::uint32_t i = 0; i < kChannels; ++i) {
     channels[i].first_source = i;
     channels[i].source_count = 1;

@@ -42,10 +42,10 @@ def text_of(size, number):
     generator = random.Random(number)
     words = [f"{generator.choice('abcdefghij')}{generator.choice('klmnopqrst')}" * generator.randint(1, 4)
              for _ in range(200)]
-    text = []
-    while sum(map(len, text)) + len(text) < size:
-        text += [generator.choice(words) for _ in range(200)]
-    return " ".join(text).encode()[:size]
+    text = b""
+    while len(text) < size:
+        text += " ".join(generator.choice(words) for _ in range(200)).encode() + b" "
+    return text[:size]
 
 
 class Beside:

@@ -8,6 +8,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <cstdlib>
 #include <optional>
@@ -66,6 +67,7 @@ class RawClient {
   bool Fill() {
     char piece[16384];
     const ssize_t count = ::recv(fd_.get(), piece, sizeof(piece), 0);
+    has_ended_ = count == 0 || (count < 0 && errno == ECONNRESET);
     if (count <= 0) return false;
     buffer_.append(piece, static_cast<std::size_t>(count));
     return true;
@@ -77,6 +79,9 @@ class RawClient {
     }
     return std::exchange(buffer_, {});
   }
+
+  // Whether the last Fill found the end, and not that nothing came in time.
+  [[nodiscard]] bool has_ended() const { return has_ended_; }
 
   // From now on sends give up soon when the peer takes nothing.
   void DoNotWaitLong() {
@@ -171,6 +176,7 @@ class RawClient {
 
   UniqueFd fd_;
   std::string buffer_;
+  bool has_ended_ = false;
 };
 
 }  // namespace zerocloud::server
