@@ -6,7 +6,7 @@
 #   ./test.sh --lint          formatting, and clang-tidy over every file
 #   ./test.sh --coverage      lines of trusted code that unit tests reach; fails below 95 % of any file
 #   ./test.sh --fuzz SECONDS  each fuzz target for that long, and the verifier's mutants; for every night
-#   ./test.sh --swift-full    the tests with Swift on four nodes, and Swift's own tests through us
+#   ./test.sh --swift-full    the tests with Swift on four nodes, Swift's own tests through us, a copy of 4 GiB
 set -euo pipefail
 cd "$(dirname "$0")"
 jobs=$(nproc)
@@ -63,6 +63,7 @@ case "${1:-}" in
   --swift-full)
     build release
     ZEROCLOUD_SWIFT_FULL=1 run release -L swift
+    ZEROCLOUD_SWIFT_FULL=1 run release -R ZerovmNetwork.LargeFileArrivesWhole
     ZEROCLOUD_PROGRAM=$PWD/build/release/bin/zerocloud integration-tests/swift-functional
     ;;
   *)
