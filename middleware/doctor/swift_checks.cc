@@ -191,6 +191,11 @@ void CheckDevices(const config::Config& config, Findings& findings) {
   for (const std::string_view address : http::SplitTrimmed(section.addresses, ',')) {
     options.addresses.emplace_back(address);
   }
+  if (section.endpoints) {
+    options.ask_endpoints = [](const store::Caller&, const store::ObjectPath&) {
+      return Result<std::string>();  // nothing is looked for here
+    };
+  }
   const auto local = swift::LocalObjects::Open(std::move(options));
   if (!local.has_value()) {
     findings.push_back(
@@ -198,6 +203,13 @@ void CheckDevices(const config::Config& config, Findings& findings) {
          "local.devices is `devices` of the object server, local.swift_dir has "
          "swift.conf and object*.ring.gz; the service's user must be in Swift's group: "
          "usermod -aG swift zerocloud"});
+    return;
+  }
+  if (section.endpoints) {
+    findings.push_back({"devices", State::kGood,
+                        "swift.conf can be read; which devices hold an object is asked of the "
+                        "upstream (local.endpoints)",
+                        ""});
     return;
   }
   const std::vector<swift::DeviceState> states = (*local)->Devices();
