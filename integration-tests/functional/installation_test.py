@@ -96,7 +96,7 @@ class Unit(TestDirectory):
         copy.write_text(UNIT.read_text().replace("/usr/local/bin/zerocloud", PROGRAM))
         with_more = self.directory / f"{UNIT.name}.d"
         with_more.mkdir()
-        shutil.copy(ROOT / "swift-config/10-beside-swift.conf", with_more)
+        shutil.copy(ROOT / "swift-config/zerocloud.service.d/10-beside-swift.conf", with_more)
         done = self.analyze("verify", "--man=no", "--recursive-errors=no", str(copy))
         self.assertEqual((done.returncode, [line for line in done.stderr.splitlines() if UNIT.name in line]),
                          (0, []), done.stderr)
