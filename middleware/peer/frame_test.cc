@@ -1,0 +1,80 @@
+#include "middleware/peer/frame.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace zerocloud::peer {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(Frames, ArriveAsSentHoweverTheyAreCut) {
+  const std::string sent = EncodeFrame(FrameKind::kHello, R"({"version":1})") +
+                           EncodeFrame(FrameKind::kData, DataPayload(70'000, "bytes")) +
+                           EncodeFrame(FrameKind::kHeartbeat, "");
+  for (std::size_t step = 1; step <= sent.size(); ++step) {
+    FrameReader reader;
+    std::vector<Frame> seen;
+    for (std::size_t at = 0; at < sent.size(); at += step) {
+      reader.Feed(std::string_view(sent).substr(at, step));
+      while (true) {
+        const auto frame = reader.Next();
+        ASSERT_TRUE(frame.has_value());
+        if (!frame->has_value()) break;
+        seen.push_back(**frame);
+      }
+    }
+    ASSERT_EQ(seen.size(), 3U) << "cut every " << step;
+    EXPECT_EQ(seen[0].payload, R"({"version":1})");
+    const auto data = ReadData(seen[1].payload);
+    ASSERT_TRUE(data.has_value());
+    EXPECT_EQ(data->channel, 70'000U);
+    EXPECT_EQ(data->bytes, "bytes");
+    EXPECT_EQ(seen[2].kind, FrameKind::kHeartbeat);
+    EXPECT_FALSE(reader.is_inside());
+  }
+}
+
+Error Refused(std::string bytes) {
+  FrameReader reader;
+  reader.Feed(bytes);
+  const auto frame = reader.Next();
+  EXPECT_FALSE(frame.has_value());
+  return frame ? Error{} : frame.error();
+}
+
+TEST(Frames, OfAnotherVersionAreRefusedByTheirFirstByte) {
+  EXPECT_THAT(Refused(std::string(1, '\x02')).message, HasSubstr("version 2"));
+}
+
+TEST(Frames, OfAnUnknownKindAreRefused) {
+  std::string frame = EncodeFrame(FrameKind::kHello, "");
+  frame[1] = 99;
+  EXPECT_THAT(Refused(frame).message, HasSubstr("kind 99"));
+  frame = EncodeFrame(FrameKind::kHello, "");
+  frame[2] = 1;
+  EXPECT_EQ(Refused(frame).code, ErrorCode::kInvalid);
+}
+
+TEST(Frames, ThatPromiseTooMuchAreRefusedBeforeTheyArrive) {
+  std::string frame = EncodeFrame(FrameKind::kReport, "");
+  frame[4] = '\x7f';
+  EXPECT_EQ(Refused(frame).code, ErrorCode::kLimitExceeded);
+  frame = EncodeFrame(FrameKind::kData, "");
+  frame[5] = 3;  // 196,608: allowed for JSON
+  EXPECT_EQ(Refused(frame).code, ErrorCode::kLimitExceeded);
+}
+
+TEST(Frames, WithoutAChannelAreNoData) { EXPECT_FALSE(ReadData("abc").has_value()); }
+
+TEST(Frames, HaveNamesOfTheirOwn) {
+  std::set<std::string_view> names;
+  for (const FrameKind kind : FrameKinds()) names.insert(ToString(kind));
+  EXPECT_EQ(names.size(), FrameKinds().size());
+  EXPECT_FALSE(names.contains("unknown"));
+}
+
+}  // namespace
+}  // namespace zerocloud::peer
