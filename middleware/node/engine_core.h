@@ -35,7 +35,7 @@ class Engine::Core : public std::enable_shared_from_this<Engine::Core> {
   using JobId = plan::Scheduler::JobId;
 
   Core(EngineConfig config, std::size_t files, store::ObjectStore& store, Runner& runner,
-       std::shared_ptr<Spool> spool, UniqueFd epoll, UniqueFd wakeup);
+       Elsewhere* elsewhere, std::shared_ptr<Spool> spool, UniqueFd epoll, UniqueFd wakeup);
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
   ~Core() = default;
@@ -60,6 +60,7 @@ class Engine::Core : public std::enable_shared_from_this<Engine::Core> {
   struct Live {
     JobId job = 0;
     std::size_t session = 0;
+    plan::Unit unit;  // in which it started
     std::unique_ptr<RunningSession> process;
     SessionFiles files;
     std::string stderr_tail;
@@ -108,9 +109,13 @@ class Engine::Core : public std::enable_shared_from_this<Engine::Core> {
   }
   void Prepared(JobId id, Result<void> result);
   void Schedule();
+  void OpenUnit(JobId id, const plan::Unit& unit, bool is_elsewhere);
   void Opened(JobId id, const plan::Unit& unit, Result<std::vector<OpenedSession>> result);
-  Result<void> StartSession(JobId id, JobRun& run, OpenedSession opened);
+  Result<void> StartSession(JobId id, JobRun& run, const plan::Unit& unit, OpenedSession opened);
   void Ended(std::uint64_t live_id);
+  // What is to be told of a session that was elsewhere. False: it has not run there, and that is
+  // dealt with.
+  bool TakeElsewhere(Live& live, const ElsewhereEnd& end);
   void Kept(JobId id, std::size_t session, Result<void> result);
   void Drain(JobId id, std::vector<UniqueFd> streams);
   void Fail(JobId id, JobRun& run, Error error, std::optional<std::size_t> session);
@@ -122,6 +127,7 @@ class Engine::Core : public std::enable_shared_from_this<Engine::Core> {
   const EngineConfig config_;
   store::ObjectStore& store_;
   Runner& runner_;
+  Elsewhere* const elsewhere_;  // null: there are no other nodes
   std::shared_ptr<Spool> spool_;
   ImageCache images_;
   UniqueFd epoll_;

@@ -8,12 +8,9 @@
 namespace zerocloud::peer {
 namespace {
 
-constexpr std::array kKinds = {
-    FrameKind::kHello,   FrameKind::kStart,   FrameKind::kNeedProgram, FrameKind::kData,
-    FrameKind::kDigest,  FrameKind::kStarted, FrameKind::kHeartbeat,   FrameKind::kKill,
-    FrameKind::kReport,  FrameKind::kFailed,  FrameKind::kCommit,      FrameKind::kStored,
-    FrameKind::kDiscard,
-};
+constexpr std::array kKinds = {FrameKind::kHello,     FrameKind::kStart,  FrameKind::kAccepted,
+                               FrameKind::kData,      FrameKind::kDigest, FrameKind::kStarted,
+                               FrameKind::kHeartbeat, FrameKind::kReport, FrameKind::kFailed};
 
 std::uint32_t ReadBig(std::string_view bytes) {
   std::uint32_t value = 0;
@@ -35,8 +32,8 @@ std::string_view ToString(FrameKind kind) {
       return "hello";
     case FrameKind::kStart:
       return "start";
-    case FrameKind::kNeedProgram:
-      return "need_program";
+    case FrameKind::kAccepted:
+      return "accepted";
     case FrameKind::kData:
       return "data";
     case FrameKind::kDigest:
@@ -45,18 +42,10 @@ std::string_view ToString(FrameKind kind) {
       return "started";
     case FrameKind::kHeartbeat:
       return "heartbeat";
-    case FrameKind::kKill:
-      return "kill";
     case FrameKind::kReport:
       return "report";
     case FrameKind::kFailed:
       return "failed";
-    case FrameKind::kCommit:
-      return "commit";
-    case FrameKind::kStored:
-      return "stored";
-    case FrameKind::kDiscard:
-      return "discard";
   }
   return "unknown";
 }

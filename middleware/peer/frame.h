@@ -25,20 +25,16 @@ inline constexpr std::size_t kMaxDataBytes = 128 << 10;  // of one that is kData
 enum class FrameKind : std::uint8_t {
   kHello = 1,
   kStart = 2,
-  kNeedProgram = 3,
+  kAccepted = 3,
   kData = 4,
   kDigest = 5,
   kStarted = 6,
   kHeartbeat = 7,
-  kKill = 8,
-  kReport = 9,
-  kFailed = 10,
-  kCommit = 11,
-  kStored = 12,
-  kDiscard = 13,
+  kReport = 8,
+  kFailed = 9,
 };
 std::span<const FrameKind> FrameKinds();
-std::string_view ToString(FrameKind kind);  // "hello", "need_program"
+std::string_view ToString(FrameKind kind);  // "hello", "accepted"
 
 struct Frame {
   FrameKind kind = FrameKind::kHeartbeat;
