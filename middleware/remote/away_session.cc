@@ -158,6 +158,7 @@ Offer AwaySession::MakeOffer() const {
       offered.source = Source::kObject;
       offered.path = input->second.path;
       offered.is_random = input->second.is_random;
+      offered.is_mapped = channel.is_mapped;
       offered.is_local_object = input->second.is_local_object;
       if (!input->second.listed) continue;
       offered.listed = input->second.listed->info;

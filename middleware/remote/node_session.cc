@@ -319,7 +319,8 @@ class NodeSession {
     }
     channel.file = std::move(object->file);
     channel.size = object->info.size;
-    channel.is_immutable = object->is_in_place;
+    channel.is_immutable = object->is_immutable;
+    channel.is_mapped = offered.is_mapped;
     channel.is_asked = object->late_failure != nullptr;
     if (channel.is_asked) late_failures_.push_back(std::move(object->late_failure));
     if (offered.is_local_object) {

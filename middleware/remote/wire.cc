@@ -86,6 +86,7 @@ void WriteObject(JsonWriter& json, const OfferedChannel& channel) {
       .Text("container", channel.path.container)
       .Text("object", channel.path.object)
       .Number("random", channel.is_random ? 1 : 0)
+      .Number("mapped", channel.is_mapped ? 1 : 0)
       .Number("local", channel.is_local_object ? 1 : 0);
   if (!channel.listed) return;
   json.Number("listed_ms_ago", U(channel.listed_ago.count()))
@@ -106,6 +107,7 @@ void ReadObject(JsonReader& reader, OfferedChannel& channel) {
     reader.Refuse("object", "is no object's path");
   }
   channel.is_random = reader.Flag("random");
+  channel.is_mapped = reader.Flag("mapped");
   channel.is_local_object = reader.Flag("local");
   if (reader.Maybe("listed_ms_ago") == nullptr) return;
   channel.listed_ago = std::chrono::milliseconds(reader.Number("listed_ms_ago", kLongestMs));
@@ -193,6 +195,7 @@ std::string Encode(const Offer& offer) {
       .Text("account", offer.caller.account)
       .Text("user", offer.caller.user)
       .Text("token", offer.caller.token)
+      .Text("trace", offer.caller.trace)
       .Text("sha256", offer.sha256)
       .Number("program_bytes", offer.program_size)
       .Number("memory_bytes", offer.memory_size)
@@ -227,11 +230,13 @@ Result<Offer> ParseOffer(std::string_view json) {
   offer.session = reader.Text("session", kNameBytes);
   offer.caller = {.account = reader.Text("account", kNameBytes),
                   .user = reader.Text("user", kNameBytes),
-                  .token = reader.Text("token", kTokenBytes)};
-  // It becomes a header's value.
-  const bool is_value = std::ranges::none_of(
-      offer.caller.token, [](char c) { return c == '\0' || c == '\r' || c == '\n'; });
-  if (!is_value) reader.Refuse("token", "holds a line's end");
+                  .token = reader.Text("token", kTokenBytes),
+                  .trace = reader.Text("trace", kNameBytes)};
+  // They become values of headers.
+  constexpr std::string_view kNoValue("\0\r\n", 3);
+  const bool is_value = offer.caller.token.find_first_of(kNoValue) == std::string::npos &&
+                        offer.caller.trace.find_first_of(kNoValue) == std::string::npos;
+  if (!is_value) reader.Refuse("token", "or the trace holds a line's end");
   offer.sha256 = ReadSha256(reader);
   offer.program_size = reader.Number("program_bytes");
   offer.memory_size = reader.Number("memory_bytes");

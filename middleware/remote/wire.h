@@ -43,6 +43,7 @@ struct OfferedChannel {
   // kObject:
   store::ObjectPath path = {};
   bool is_random = false;
+  bool is_mapped = false;  // found by the program in its memory
   bool is_local_object = false;
   // What a listing said that the caller got, and how long ago that was.
   std::optional<store::ObjectInfo> listed = {};
