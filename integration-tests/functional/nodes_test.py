@@ -97,13 +97,17 @@ class Placed(NodesTest):
         self.refuse([group("g", "fail", "loop", timeout=0.2)], 408)
 
 
+@unittest.skipUnless(os.environ.get("ZEROCLOUD_SWIFT_FULL"), "the rest: ./test.sh --swift-full")
 class Connections(OnNodes, jobs_test.Connections):
-    """The word of the suite for one machine: sessions that write to each other."""
+    """The suite for one machine: sessions that write to each other."""
+
+
+@unittest.skipUnless(os.environ.get("ZEROCLOUD_SWIFT_FULL"), "the rest: ./test.sh --swift-full")
+class Outputs(OnNodes, jobs_test.Outputs):
+    pass
 
 
 class OnFailingNodes(NodesTest):
-    silence_seconds = 3
-
     def test_kill_9_moves_the_session(self):
         self.put("in/o", b"text")
         thread, reports = self.start(copies("in/o", "--wait - -"))
@@ -120,19 +124,6 @@ class OnFailingNodes(NodesTest):
         # It comes back, and is used again.
         node.start()
         self.wait_until(lambda: "answers again" in (self.directory / "log").read_text())
-
-    def test_a_node_that_stands_still_is_left(self):
-        self.put("in/o", b"text")
-        thread, reports = self.start(copies("in/o", "--wait - -"))
-        node = self.wait_for_sessions()[0]
-        os.kill(node.process.pid, signal.SIGSTOP)
-        thread.join()
-        os.kill(node.process.pid, signal.SIGCONT)
-        session = reports[0]["sessions"][0]
-        self.assertEqual(reports[0]["body"], "text")
-        self.assertIsNot(self.node_of(session), node)
-        self.assertIn("silent", session["failed_nodes"][0])
-        # What it still had of the session, it ends: see tearDown.
 
     def test_all_dead_is_503_and_says_when_to_come_again(self):
         for node in self.nodes:
@@ -155,6 +146,23 @@ class OnFailingNodes(NodesTest):
             self.wait_until(lambda: node.children() == [], describe=node.children)
         self.service.start()
         self.warm_up()
+
+
+class OnSilentNodes(NodesTest):
+    silence_seconds = 5
+
+    def test_a_node_that_stands_still_is_left(self):
+        self.put("in/o", b"text")
+        thread, reports = self.start(copies("in/o", "--wait - -"))
+        node = self.wait_for_sessions()[0]
+        os.kill(node.process.pid, signal.SIGSTOP)
+        thread.join()
+        os.kill(node.process.pid, signal.SIGCONT)
+        session = reports[0]["sessions"][0]
+        self.assertEqual(reports[0]["body"], "text")
+        self.assertIsNot(self.node_of(session), node)
+        self.assertIn(f"{node.address}: it has been silent for 5000 ms", session["failed_nodes"])
+        # What it still had of the session, it ends: see tearDown.
 
 
 class BadKeys(NodesTest):

@@ -1,8 +1,11 @@
 #include "middleware/peer/frame.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
 #include <set>
 
 namespace zerocloud::peer {
@@ -74,6 +77,28 @@ TEST(Frames, HaveNamesOfTheirOwn) {
   for (const FrameKind kind : FrameKinds()) names.insert(ToString(kind));
   EXPECT_EQ(names.size(), FrameKinds().size());
   EXPECT_FALSE(names.contains("unknown"));
+}
+
+TEST(Frames, AreThoseOfTheProtocolsPage) {
+  std::ifstream file(ZEROCLOUD_PROTOCOL_PAGE);
+  const std::string page((std::istreambuf_iterator<char>(file)), {});
+  std::size_t rows = 0;
+  for (std::size_t at = page.find("` | "); at != std::string::npos;
+       at = page.find("` | ", at + 1)) {
+    const std::string row = page.substr(page.rfind('\n', at) + 1, at - page.rfind('\n', at));
+    if (row.starts_with("| ")) ++rows;
+  }
+  EXPECT_EQ(rows, FrameKinds().size());
+  for (const FrameKind kind : FrameKinds()) {
+    const std::string row =
+        fmt::format("\n| {} | `{}` | ", static_cast<unsigned>(kind), ToString(kind));
+    EXPECT_NE(page.find(row), std::string::npos) << row;
+  }
+  EXPECT_NE(page.find(fmt::format("version of the protocol: {} |", kProtocolVersion)),
+            std::string::npos);
+  EXPECT_NE(page.find(fmt::format("{} MiB, or {} KiB for `data`", kMaxJsonBytes >> 20U,
+                                  kMaxDataBytes >> 10U)),
+            std::string::npos);
 }
 
 }  // namespace
