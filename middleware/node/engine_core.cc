@@ -113,7 +113,13 @@ void Engine::Core::Loop() {
     for (int i = 0; i < count; ++i) HandleEvent(events[static_cast<std::size_t>(i)]);
     StrikeDeadlines();
     PatrolSpool();
+    NoticeSlots();
   }
+}
+
+void Engine::Core::NoticeSlots() {
+  // Nobody tells when a node comes back; while sessions run the thread wakes often enough.
+  if (elsewhere_ != nullptr && elsewhere_->slots() != elsewhere_slots_) Schedule();
 }
 
 void Engine::Core::RunPosted() {
@@ -237,7 +243,10 @@ void Engine::Core::Prepared(JobId id, Result<void> result) {
 }
 
 void Engine::Core::Schedule() {
-  if (elsewhere_ != nullptr) scheduler_.SetSlots(std::max<std::size_t>(elsewhere_->slots(), 1));
+  if (elsewhere_ != nullptr) {
+    elsewhere_slots_ = elsewhere_->slots();
+    scheduler_.SetSlots(std::max<std::size_t>(elsewhere_slots_, 1));
+  }
   while (const std::optional<plan::Scheduler::Grant> grant = scheduler_.Next()) {
     const bool is_gang = jobs_.at(grant->job).run->plan.components[grant->unit.component].is_gang;
     OpenUnit(grant->job, grant->unit, elsewhere_ != nullptr && !is_gang);

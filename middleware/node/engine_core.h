@@ -87,6 +87,8 @@ class Engine::Core : public std::enable_shared_from_this<Engine::Core> {
   // Each session may write what is left of the spool; together they may not. Fails the jobs whose
   // sessions do.
   void PatrolSpool();
+  // Starts what waits when other nodes have more slots than before.
+  void NoticeSlots();
 
   void Watch(int fd, Watched what, std::uint64_t id);
   void Forget(int fd);
@@ -145,6 +147,7 @@ class Engine::Core : public std::enable_shared_from_this<Engine::Core> {
 
   // The engine's thread.
   plan::Scheduler scheduler_;
+  std::size_t elsewhere_slots_ = 0;  // as it last said
   std::map<JobId, JobEntry> jobs_;
   std::uint64_t last_watch_ = 0;
   std::unordered_map<std::uint64_t, Live> live_;

@@ -39,7 +39,7 @@ std::string ReadAll(std::string_view bytes, std::size_t step) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const std::string_view bytes(static_cast<const char*>(static_cast<const void*>(data)), size);
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   const std::string whole = ReadAll(bytes, size + 1);
   if (whole != ReadAll(bytes, 3)) std::abort();
   const bool is_refused = whole.ends_with('?') && !bytes.starts_with(whole);

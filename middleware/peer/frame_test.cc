@@ -25,8 +25,9 @@ TEST(Frames, ArriveAsSentHoweverTheyAreCut) {
       while (true) {
         const auto frame = reader.Next();
         ASSERT_TRUE(frame.has_value());
-        if (!frame->has_value()) break;
-        seen.push_back(**frame);
+        const std::optional<Frame>& found = *frame;
+        if (!found) break;
+        seen.push_back(*found);
       }
     }
     ASSERT_EQ(seen.size(), 3U) << "cut every " << step;
@@ -40,7 +41,7 @@ TEST(Frames, ArriveAsSentHoweverTheyAreCut) {
   }
 }
 
-Error Refused(std::string bytes) {
+Error Refused(const std::string& bytes) {
   FrameReader reader;
   reader.Feed(bytes);
   const auto frame = reader.Next();

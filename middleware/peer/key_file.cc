@@ -53,8 +53,8 @@ std::optional<Seconds> ParseTime(std::string_view text) {
                                          std::chrono::month(static_cast<unsigned>(*month)),
                                          std::chrono::day(static_cast<unsigned>(*day))};
   if (!date.ok() || *hour > 23 || *minute > 59 || *second > 59) return std::nullopt;
-  return Seconds{std::chrono::sys_days(date).time_since_epoch().count()} * 86'400 + *hour * 3600 +
-         *minute * 60 + *second;
+  return Seconds{std::chrono::sys_days(date).time_since_epoch().count()} * 86'400 +
+         Seconds{*hour} * 3600 + Seconds{*minute} * 60 + *second;
 }
 
 std::optional<unsigned> HexDigit(char c) {

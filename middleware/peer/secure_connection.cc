@@ -59,14 +59,14 @@ int UseKey(SSL* ssl, const EVP_MD* md, const unsigned char** id, std::size_t* id
   // A second call asks for a key of that hash; ours is the only one there is.
   if (md != nullptr && EVP_MD_get_type(md) != NID_sha256) return 0;
   *session = SessionOf(ssl, *proof->key);
-  *id = static_cast<const unsigned char*>(static_cast<const void*>(proof->key->id.data()));
+  *id = reinterpret_cast<const unsigned char*>(proof->key->id.data());
   *id_size = proof->key->id.size();
   return *session != nullptr ? 1 : 0;
 }
 
 int FindOffered(SSL* ssl, const unsigned char* id, std::size_t id_size, SSL_SESSION** session) {
   auto* proof = static_cast<Proof*>(SSL_get_app_data(ssl));
-  const std::string_view name(static_cast<const char*>(static_cast<const void*>(id)), id_size);
+  const std::string_view name(reinterpret_cast<const char*>(id), id_size);
   *session = nullptr;
   const Key* key = FindKey(*proof->keys, name);
   const std::string why =

@@ -466,7 +466,7 @@ TEST_F(NodesTest, WithoutRoomAreReplaced) {
 
 TEST_F(NodesTest, ThatFallSilentAreReplaced) {
   // Long enough for the honest one on any machine, since it answers on threads that only wait.
-  options.patience.silence = std::chrono::seconds(2);
+  options.patience.silence = std::chrono::seconds(5);
   const JobResult result = RunAfter([&](peer::SecureConnection& connection, const Offer&) {
     Begin(connection);
     while (!scripted.front()->WaitForStop(1000)) {

@@ -20,7 +20,7 @@ void Check(std::string_view json, Parse parse) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const std::string_view json(static_cast<const char*>(static_cast<const void*>(data)), size);
+  const std::string_view json(reinterpret_cast<const char*>(data), size);
   Check(json, remote::ParseHello);
   Check(json, remote::ParseOffer);
   Check(json, remote::ParseAccepted);
