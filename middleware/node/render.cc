@@ -194,11 +194,10 @@ void WriteSession(Json& json, const SessionOutcome& session) {
     json.writer().Bool(session.is_local);
     if (!session.is_local) json.Text("why_not_local", session.why_not_local);
   }
-<<<<<<< HEAD
   if (session.is_mapped) {
     json.Key("mapped");
     json.writer().Bool(true);
-=======
+  }
   if (!session.node.empty()) json.Text("node", session.node);
   if (!session.failed_nodes.empty()) {
     json.Key("failed_nodes");
@@ -208,7 +207,6 @@ void WriteSession(Json& json, const SessionOutcome& session) {
       json.writer().String(valid.data(), static_cast<rapidjson::SizeType>(valid.size()));
     }
     json.writer().EndArray();
->>>>>>> ebf9232 (remote: sessions run on other nodes, and move when one fails)
   }
   if (!session.stored.empty()) {
     json.Key("stored");

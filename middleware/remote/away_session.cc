@@ -160,10 +160,11 @@ Offer AwaySession::MakeOffer() const {
       offered.is_random = input->second.is_random;
       offered.is_mapped = channel.is_mapped;
       offered.is_local_object = input->second.is_local_object;
-      if (!input->second.listed) continue;
-      offered.listed = input->second.listed->info;
-      offered.listed_ago = std::chrono::duration_cast<milliseconds>(steady_clock::now() -
-                                                                    input->second.listed->listed);
+      const std::optional<store::ListedObject>& listed = input->second.listed;
+      if (!listed) continue;
+      offered.listed = listed->info;
+      offered.listed_ago =
+          std::chrono::duration_cast<milliseconds>(steady_clock::now() - listed->listed);
     } else if (offered.alias == session_.stderr_alias) {
       offered.source = Source::kStderr;
     } else if (channel.file.is_open()) {
@@ -217,8 +218,9 @@ AwaySession::Attempt AwaySession::Converse(peer::SecureConnection& connection) {
       last_heard = now;
     }
     if (now > until) return broken({ErrorCode::kTimeout, "it " + waits_for + " in time"});
-    if (!received->has_value()) continue;
-    const peer::Frame& frame = **received;
+    const std::optional<peer::Frame>& next = *received;
+    if (!next) continue;
+    const peer::Frame& frame = *next;
     Result<void> taken;
     switch (frame.kind) {
       case peer::FrameKind::kHeartbeat:

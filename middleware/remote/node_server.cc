@@ -161,8 +161,9 @@ Result<void> NodeServer::State::Converse(peer::SecureConnection& connection) {
   while (true) {
     Result<std::optional<peer::Frame>> frame = connection.Receive(kIdle);
     if (!frame) return Fail(frame);
-    if (!frame->has_value()) return {};
-    const peer::Frame& next = **frame;
+    const std::optional<peer::Frame>& taken = *frame;
+    if (!taken) return {};
+    const peer::Frame& next = *taken;
     if (next.kind == peer::FrameKind::kHeartbeat) continue;  // left over from a session
     if (next.kind == peer::FrameKind::kHello) {
       const Result<Hello> hello = ParseHello(next.payload);

@@ -129,8 +129,9 @@ class NodeSession {
     while (true) {
       const Result<std::optional<peer::Frame>> frame = connection_.TryReceive();
       if (!frame) return Fail(frame);
-      if (!frame->has_value()) break;
-      if ((*frame)->kind != peer::FrameKind::kHeartbeat) return Unexpected(**frame);
+      const std::optional<peer::Frame>& next = *frame;
+      if (!next) break;
+      if (next->kind != peer::FrameKind::kHeartbeat) return Unexpected(*next);
       last_heard_ = now;
     }
     if (now - last_heard_ > parts_.options.patience.silence) {
@@ -155,9 +156,10 @@ class NodeSession {
       Result<std::optional<peer::Frame>> frame =
           connection_.Receive(parts_.options.patience.silence);
       if (!frame) return Fail(frame);
-      if (!frame->has_value()) return Fail(ErrorCode::kTimeout, "it stopped within a stream");
+      const std::optional<peer::Frame>& taken = *frame;
+      if (!taken) return Fail(ErrorCode::kTimeout, "it stopped within a stream");
       last_heard_ = steady_clock::now();
-      const peer::Frame& next = **frame;
+      const peer::Frame& next = *taken;
       if (next.kind == peer::FrameKind::kHeartbeat) continue;
       if (next.kind == peer::FrameKind::kDigest) {
         const Result<StreamEnd> end = ParseStreamEnd(next.payload);

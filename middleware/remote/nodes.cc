@@ -112,12 +112,13 @@ Result<void> Nodes::Greet(Node& node, peer::SecureConnection& connection) {
   if (!sent) return sent;
   Result<std::optional<peer::Frame>> answer = connection.Receive(options_.patience.silence);
   if (!answer) return Fail(answer);
-  if (!answer->has_value()) return Fail(ErrorCode::kTimeout, "it does not answer");
-  if ((*answer)->kind != peer::FrameKind::kHello) {
+  const std::optional<peer::Frame>& frame = *answer;
+  if (!frame) return Fail(ErrorCode::kTimeout, "it does not answer");
+  if (frame->kind != peer::FrameKind::kHello) {
     return Fail(ErrorCode::kInvalid,
-                fmt::format("it answered a greeting with a {} frame", ToString((*answer)->kind)));
+                fmt::format("it answered a greeting with a {} frame", ToString(frame->kind)));
   }
-  const Result<Hello> hello = ParseHello((*answer)->payload);
+  const Result<Hello> hello = ParseHello(frame->payload);
   if (!hello) return Fail(hello);
   const std::lock_guard lock(mutex_);
   node.is_up = true;
@@ -148,6 +149,7 @@ std::optional<std::size_t> Nodes::Choose(const std::optional<store::ObjectPath>&
   }
   const std::lock_guard lock(mutex_);
   std::vector<plan::NodeState> states;
+  states.reserve(nodes_.size());
   for (const auto& node : nodes_) {
     states.push_back({.is_up = node->is_up,
                       .slots = node->slots,

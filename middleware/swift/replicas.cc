@@ -5,7 +5,8 @@
 
 namespace zerocloud::swift {
 
-Result<std::unique_ptr<Replicas>> Replicas::Open(const std::string& directory, Complaint complain) {
+Result<std::unique_ptr<Replicas>> Replicas::Open(const std::string& directory,
+                                                 const Complaint& complain) {
   const std::string conf_path = directory + "/swift.conf";
   const Result<std::string> text = ReadWholeFile(conf_path, kMaxConfBytes);
   if (!text) return Fail(text);

@@ -16,7 +16,8 @@ namespace zerocloud::swift {
 class Replicas {
  public:
   // `directory` has swift.conf and the object rings. Errors name the file.
-  static Result<std::unique_ptr<Replicas>> Open(const std::string& directory, Complaint complain);
+  static Result<std::unique_ptr<Replicas>> Open(const std::string& directory,
+                                                const Complaint& complain);
 
   // The addresses of the hosts, the first replica's first, of all replicated policies in their
   // order: which policy a container has is not asked.

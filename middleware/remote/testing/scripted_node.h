@@ -62,14 +62,15 @@ class ScriptedNode {
     while (connection && !WaitForStop(0)) {
       const auto frame = (*connection)->Receive(std::chrono::milliseconds(20));
       if (!frame) return;
-      if (!frame->has_value()) continue;
-      if ((*frame)->kind == peer::FrameKind::kHello) {
+      const std::optional<peer::Frame>& next = *frame;
+      if (!next) continue;
+      if (next->kind == peer::FrameKind::kHello) {
         const Hello hello{.slots = slots_, .sessions = 0};
         if (!(*connection)->Send(peer::FrameKind::kHello, Encode(hello))) return;
       }
-      if ((*frame)->kind != peer::FrameKind::kStart) continue;
+      if (next->kind != peer::FrameKind::kStart) continue;
       ++offers_;
-      const Result<Offer> offer = ParseOffer((*frame)->payload);
+      const Result<Offer> offer = ParseOffer(next->payload);
       if (offer) script_(**connection, *offer);
       return;
     }
