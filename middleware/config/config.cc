@@ -88,7 +88,12 @@ Result<void> Check(const Config& config) {
   if (!config.upstream.empty() && !config.users.empty()) {
     return FailAt("users", "With an upstream, its own users count; list none here.");
   }
-  if (config.local.devices.empty() != config.local.swift_dir.empty()) {
+  if (!config.nodes.list.empty() && (config.upstream.empty() || config.nodes.key_file.empty())) {
+    return FailAt("nodes.list", "Nodes need zerocloud.upstream and nodes.key_file.");
+  }
+  // A proxy with nodes may read the rings without having devices.
+  const bool reads_rings_only = config.local.devices.empty() && !config.nodes.list.empty();
+  if (!reads_rings_only && config.local.devices.empty() != config.local.swift_dir.empty()) {
     return FailAt(
         "local.swift_dir",
         "The devices and the directory of swift.conf and the rings must be set together.");

@@ -103,6 +103,21 @@ struct StatsdSection {
   std::uint64_t sample_percent = 100;
 };
 
+// The other machines that run sessions for `zerocloud serve`. An empty list: there are none.
+struct NodesSection {
+  std::string list;
+  std::string key_file;
+  std::uint64_t attempts = 3;
+  std::uint64_t silence_seconds = 10;
+  bool fallback = false;
+};
+
+// What only `zerocloud node` uses.
+struct NodeSection {
+  std::string listen = "127.0.0.1:8090";
+  std::uint64_t waiting = 64;
+};
+
 struct Config {
   std::string listen = "127.0.0.1:8080";
   std::string store;     // a directory; or
@@ -117,6 +132,8 @@ struct Config {
   ProxySection proxy;
   LocalSection local;
   EngineSection engine;
+  NodesSection nodes;
+  NodeSection node;
   job::JobLimits jobs;
 };
 

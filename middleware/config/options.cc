@@ -27,6 +27,8 @@ constexpr auto kSections = std::to_array<SectionDescription>({
     {"proxy", "The upstream."},
     {"local", "Objects of the upstream that lie on this host."},
     {"engine", "What jobs may use of this host together."},
+    {"nodes", "Other machines that run sessions: what their proxies and they agree on."},
+    {"node", "What only zerocloud node uses."},
     {"jobs", "Limits of one job. GET /info shows them; a refused job is told which one it hit."},
 });
 
@@ -195,6 +197,29 @@ std::vector<Option> StorageRows() {
   };
 }
 
+std::vector<Option> NodeRows() {
+  return {
+      ZC_TEXT(nodes, list,
+              "The nodes that run sessions for this proxy, address:port with commas between; the "
+              "address is the one in the rings. Empty: sessions run on this machine."),
+      ZC_TEXT(nodes, key_file,
+              "File with the keys by which proxies and nodes know each other, the same on all of "
+              "them; nobody else may read it."),
+      ZC_NUMBER(nodes, attempts, "nodes", 1, 100,
+                "On how many nodes a session is tried, one after the other, before its job fails."),
+      ZC_NUMBER(nodes, silence_seconds, "seconds", 1, 3600,
+                "How long proxy and node wait for each other's next sign of life, and how long a "
+                "handshake may take. The same on all machines."),
+      ZC_FLAG(nodes, fallback, "A session that no node takes runs on the machine of the proxy."),
+      ZC_TEXT(node, listen,
+              "Address and port on which zerocloud node serves the proxies. Port 0 takes a free "
+              "one; the program prints which."),
+      ZC_NUMBER(node, waiting, "sessions", 0, 100'000,
+                "Sessions that may wait on a node until one of its slots is free; one more is sent "
+                "to another node."),
+  };
+}
+
 #undef ZC_NUMBER
 #undef ZC_FLAG
 #undef ZC_TEXT
@@ -253,7 +278,7 @@ std::span<const SectionDescription> Sections() { return kSections; }
 const std::vector<Option>& Options() {
   static const std::vector<Option> kRows = [] {
     std::vector<Option> rows;
-    for (const auto make : {ServiceRows, OperatorRows, StorageRows, LimitRows}) {
+    for (const auto make : {ServiceRows, OperatorRows, StorageRows, NodeRows, LimitRows}) {
       for (Option& option : make()) rows.push_back(std::move(option));
     }
     return rows;

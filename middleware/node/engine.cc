@@ -37,7 +37,7 @@ Engine::Engine(std::shared_ptr<Core> core) : core_(std::move(core)) {}
 Engine::~Engine() { core_->Close(); }
 
 Result<std::unique_ptr<Engine>> Engine::Start(EngineConfig config, store::ObjectStore& store,
-                                              Runner& runner) {
+                                              Runner& runner, Elsewhere* elsewhere) {
   const std::size_t files = RaiseFileLimit() / 4 * 3;  // the rest is the store's and the server's
   Result<std::shared_ptr<Spool>> spool = Spool::Open(config.spool_directory, config.spool_bytes);
   if (!spool) return Fail(spool);
@@ -46,7 +46,7 @@ Result<std::unique_ptr<Engine>> Engine::Start(EngineConfig config, store::Object
   if (!epoll.is_open() || !wakeup.is_open()) return FailErrno("cannot start the job engine");
   try {
     return std::unique_ptr<Engine>(
-        new Engine(std::make_shared<Core>(std::move(config), files, store, runner,
+        new Engine(std::make_shared<Core>(std::move(config), files, store, runner, elsewhere,
                                           std::move(*spool), std::move(epoll), std::move(wakeup))));
   } catch (const std::system_error& error) {
     return Fail(ErrorCode::kUnavailable,

@@ -1,5 +1,6 @@
-// Engine: runs jobs on this machine. One thread of its own starts sessions, watches their
-// processes, their deadlines and their stderr; a few worker threads make the calls that block.
+// Engine: runs jobs on this machine, or has other machines run their sessions (elsewhere.h). One
+// thread of its own starts sessions, watches their processes, their deadlines and their stderr; a
+// few worker threads make the calls that block.
 //
 // Promises: a job's stored outputs appear only when every session has exited with code 0, each
 // whole or not at all. A job that ends, whatever the reason, leaves no process, descriptor or file.
@@ -15,6 +16,7 @@
 
 #include "channels/base/result.h"
 #include "middleware/job/job_spec.h"
+#include "middleware/node/elsewhere.h"
 #include "middleware/node/job_result.h"
 #include "middleware/node/runner.h"
 #include "middleware/plan/plan.h"
@@ -23,7 +25,10 @@
 namespace zerocloud::node {
 
 struct EngineConfig {
-  std::size_t slots = 4;      // sessions alive at once, but for a gang that runs alone
+  // Sessions alive at once, but for a gang that runs alone. With other nodes theirs count instead.
+  std::size_t slots = 4;
+  // What no other node takes runs on this machine.
+  bool is_fallback = false;
   std::size_t workers = 4;    // threads for calls that block
   std::size_t jobs = 1000;    // accepted and not yet answered; more are kUnavailable
   std::size_t programs = 64;  // verified programs kept
@@ -59,10 +64,10 @@ class JobHandle {
 
 class Engine {
  public:
-  // Raises the process's limit of open files as far as it may. `store` and `runner` outlive the
-  // engine.
+  // Raises the process's limit of open files as far as it may. What is given outlives the engine.
+  // With `elsewhere`, sessions that are not in a gang run there.
   static Result<std::unique_ptr<Engine>> Start(EngineConfig config, store::ObjectStore& store,
-                                               Runner& runner);
+                                               Runner& runner, Elsewhere* elsewhere = nullptr);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
   // Cancels all jobs and waits until their `done`s have returned. Handles may live on.

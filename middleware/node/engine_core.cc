@@ -30,10 +30,12 @@ constexpr std::chrono::milliseconds kPatrolInterval{50};
 }  // namespace
 
 Engine::Core::Core(EngineConfig config, std::size_t files, store::ObjectStore& store,
-                   Runner& runner, std::shared_ptr<Spool> spool, UniqueFd epoll, UniqueFd wakeup)
+                   Runner& runner, Elsewhere* elsewhere, std::shared_ptr<Spool> spool,
+                   UniqueFd epoll, UniqueFd wakeup)
     : config_(std::move(config)),
       store_(store),
       runner_(runner),
+      elsewhere_(elsewhere),
       spool_(std::move(spool)),
       images_(runner, config_.programs),
       epoll_(std::move(epoll)),
@@ -59,7 +61,8 @@ void Engine::Core::Close() {
 Engine::Core::JobId Engine::Core::Submit(JobRequest request,
                                          std::shared_ptr<Completion> completion) {
   const JobId id = ++last_id_;
-  auto run = std::make_shared<JobRun>(std::move(request), config_, store_, images_, spool_);
+  auto run = std::make_shared<JobRun>(std::move(request), config_, store_, images_, spool_,
+                                      elsewhere_ != nullptr);
   ++open_jobs_;
   Post([this, id, run = std::move(run), completion = std::move(completion)]() mutable {
     Accept(id, std::move(run), std::move(completion));
@@ -110,7 +113,13 @@ void Engine::Core::Loop() {
     for (int i = 0; i < count; ++i) HandleEvent(events[static_cast<std::size_t>(i)]);
     StrikeDeadlines();
     PatrolSpool();
+    NoticeSlots();
   }
+}
+
+void Engine::Core::NoticeSlots() {
+  // Nobody tells when a node comes back; while sessions run the thread wakes often enough.
+  if (elsewhere_ != nullptr && elsewhere_->slots() != elsewhere_slots_) Schedule();
 }
 
 void Engine::Core::RunPosted() {
@@ -234,15 +243,22 @@ void Engine::Core::Prepared(JobId id, Result<void> result) {
 }
 
 void Engine::Core::Schedule() {
-  while (const std::optional<plan::Scheduler::Grant> grant = scheduler_.Next()) {
-    const JobId id = grant->job;
-    const plan::Unit unit = grant->unit;
-    RunStep(
-        jobs_.at(id).run, [unit](JobRun& job) { return job.Open(unit); },
-        [this, id, unit](Result<std::vector<OpenedSession>> result) {
-          Opened(id, unit, std::move(result));
-        });
+  if (elsewhere_ != nullptr) {
+    elsewhere_slots_ = elsewhere_->slots();
+    scheduler_.SetSlots(std::max<std::size_t>(elsewhere_slots_, 1));
   }
+  while (const std::optional<plan::Scheduler::Grant> grant = scheduler_.Next()) {
+    const bool is_gang = jobs_.at(grant->job).run->plan.components[grant->unit.component].is_gang;
+    OpenUnit(grant->job, grant->unit, elsewhere_ != nullptr && !is_gang);
+  }
+}
+
+void Engine::Core::OpenUnit(JobId id, const plan::Unit& unit, bool is_elsewhere) {
+  RunStep(
+      jobs_.at(id).run, [unit, is_elsewhere](JobRun& job) { return job.Open(unit, is_elsewhere); },
+      [this, id, unit](Result<std::vector<OpenedSession>> result) {
+        Opened(id, unit, std::move(result));
+      });
 }
 
 void Engine::Core::Opened(JobId id, const plan::Unit& unit,
@@ -257,7 +273,7 @@ void Engine::Core::Opened(JobId id, const plan::Unit& unit,
   for (OpenedSession& opened : *result) {
     if (run.error) break;
     const std::size_t session = opened.session;
-    Result<void> start = StartSession(id, run, std::move(opened));
+    Result<void> start = StartSession(id, run, unit, std::move(opened));
     if (start) {
       ++started;
       continue;
@@ -276,8 +292,11 @@ void Engine::Core::Opened(JobId id, const plan::Unit& unit,
   Advance(id);
 }
 
-Result<void> Engine::Core::StartSession(JobId id, JobRun& run, OpenedSession opened) {
-  Result<std::unique_ptr<RunningSession>> process = runner_.Start(std::move(opened.request));
+Result<void> Engine::Core::StartSession(JobId id, JobRun& run, const plan::Unit& unit,
+                                        OpenedSession opened) {
+  Result<std::unique_ptr<RunningSession>> process =
+      opened.elsewhere ? elsewhere_->Start(std::move(*opened.elsewhere))
+                       : runner_.Start(std::move(opened.request));
   if (!process) return zerocloud::Fail(process);
   const std::uint64_t live_id = ++last_watch_;
   Live& live = live_[live_id];
@@ -285,6 +304,7 @@ Result<void> Engine::Core::StartSession(JobId id, JobRun& run, OpenedSession ope
   live.session = opened.session;
   live.process = std::move(*process);
   live.files = std::move(opened.files);
+  live.unit = unit;
   Watch(live.process->pidfd(), Watched::kProcess, live_id);
   if (live.files.stderr_pipe.is_open()) {
     Watch(live.files.stderr_pipe.get(), Watched::kStderr, live_id);
@@ -303,11 +323,13 @@ void Engine::Core::Ended(std::uint64_t live_id) {
   deadlines_.erase({live.process->deadline(), live_id});
   Forget(live.process->pidfd());
   runtime::SessionReport report = live.process->Collect();
+  const std::unique_ptr<ElsewhereEnd> away = live.process->TakeElsewhere();
   live.process.reset();
   const JobId id = live.job;
   JobRun& run = *jobs_.at(id).run;
   --run.running;
   --alive_;
+  if (away != nullptr && !TakeElsewhere(live, *away)) return;
   scheduler_.Release(run.plan.sessions[live.session]);
   Drain(id, std::move(live.files.drains));
 
@@ -374,6 +396,40 @@ void Engine::Core::Ended(std::uint64_t live_id) {
         Kept(id, session, std::move(result));
       });
   Schedule();
+}
+
+bool Engine::Core::TakeElsewhere(Live& live, const ElsewhereEnd& end) {
+  JobRun& run = *jobs_.at(live.job).run;
+  const plan::Session& session = run.plan.sessions[live.session];
+  SessionOutcome& outcome = run.outcomes[live.session];
+  outcome.failed_nodes = end.failed;
+  if (!end.error) {
+    outcome.node = end.node;
+    live.files.has_objects = end.has_objects;
+    live.files.is_local = end.is_local;
+    live.files.why_not_local = end.why_not_local;
+    live.stderr_tail = end.stderr_tail;
+    return true;
+  }
+  live.files = {};
+  const bool is_nodes_fault = end.failed_alias.empty();
+  if (is_nodes_fault && config_.is_fallback && !run.error) {
+    OpenUnit(live.job, live.unit, false);  // it keeps its slot
+    return false;
+  }
+  Error why{end.error->code, fmt::format("session {} could not run on any node: {}", session.name,
+                                         end.error->message)};
+  for (const plan::Binding& binding : session.bindings) {
+    if (is_nodes_fault || binding.declared == nullptr) continue;
+    if (fmt::format("/dev/{}", job::ToString(binding.device)) != end.failed_alias) continue;
+    why.message = fmt::format("{}: {}", binding.declared->pointer, end.error->message);
+  }
+  Fail(live.job, run, std::move(why), live.session);
+  run.state->Finish(live.session, false);
+  scheduler_.Release(session);
+  Schedule();
+  Advance(live.job);
+  return false;
 }
 
 void Engine::Core::Kept(JobId id, std::size_t session, Result<void> result) {

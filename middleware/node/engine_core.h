@@ -35,7 +35,7 @@ class Engine::Core : public std::enable_shared_from_this<Engine::Core> {
   using JobId = plan::Scheduler::JobId;
 
   Core(EngineConfig config, std::size_t files, store::ObjectStore& store, Runner& runner,
-       std::shared_ptr<Spool> spool, UniqueFd epoll, UniqueFd wakeup);
+       Elsewhere* elsewhere, std::shared_ptr<Spool> spool, UniqueFd epoll, UniqueFd wakeup);
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
   ~Core() = default;
@@ -60,6 +60,7 @@ class Engine::Core : public std::enable_shared_from_this<Engine::Core> {
   struct Live {
     JobId job = 0;
     std::size_t session = 0;
+    plan::Unit unit;  // in which it started
     std::unique_ptr<RunningSession> process;
     SessionFiles files;
     std::string stderr_tail;
@@ -86,6 +87,8 @@ class Engine::Core : public std::enable_shared_from_this<Engine::Core> {
   // Each session may write what is left of the spool; together they may not. Fails the jobs whose
   // sessions do.
   void PatrolSpool();
+  // Starts what waits when other nodes have more slots than before.
+  void NoticeSlots();
 
   void Watch(int fd, Watched what, std::uint64_t id);
   void Forget(int fd);
@@ -108,9 +111,13 @@ class Engine::Core : public std::enable_shared_from_this<Engine::Core> {
   }
   void Prepared(JobId id, Result<void> result);
   void Schedule();
+  void OpenUnit(JobId id, const plan::Unit& unit, bool is_elsewhere);
   void Opened(JobId id, const plan::Unit& unit, Result<std::vector<OpenedSession>> result);
-  Result<void> StartSession(JobId id, JobRun& run, OpenedSession opened);
+  Result<void> StartSession(JobId id, JobRun& run, const plan::Unit& unit, OpenedSession opened);
   void Ended(std::uint64_t live_id);
+  // What is to be told of a session that was elsewhere. False: it has not run there, and that is
+  // dealt with.
+  bool TakeElsewhere(Live& live, const ElsewhereEnd& end);
   void Kept(JobId id, std::size_t session, Result<void> result);
   void Drain(JobId id, std::vector<UniqueFd> streams);
   void Fail(JobId id, JobRun& run, Error error, std::optional<std::size_t> session);
@@ -122,6 +129,7 @@ class Engine::Core : public std::enable_shared_from_this<Engine::Core> {
   const EngineConfig config_;
   store::ObjectStore& store_;
   Runner& runner_;
+  Elsewhere* const elsewhere_;  // null: there are no other nodes
   std::shared_ptr<Spool> spool_;
   ImageCache images_;
   UniqueFd epoll_;
@@ -139,6 +147,7 @@ class Engine::Core : public std::enable_shared_from_this<Engine::Core> {
 
   // The engine's thread.
   plan::Scheduler scheduler_;
+  std::size_t elsewhere_slots_ = 0;  // as it last said
   std::map<JobId, JobEntry> jobs_;
   std::uint64_t last_watch_ = 0;
   std::unordered_map<std::uint64_t, Live> live_;

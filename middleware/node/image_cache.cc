@@ -1,5 +1,6 @@
 #include "middleware/node/image_cache.h"
 
+#include <fmt/format.h>
 #include <openssl/evp.h>
 #include <unistd.h>
 
@@ -8,7 +9,7 @@
 
 namespace zerocloud::node {
 
-Result<std::shared_ptr<const loader::Image>> ImageCache::Load(int fd, std::uint64_t size) {
+Result<Program> ImageCache::Load(int fd, std::uint64_t size) {
   std::vector<std::byte> bytes(size);
   for (std::size_t done = 0; done < bytes.size();) {
     const ssize_t got =
@@ -24,25 +25,29 @@ Result<std::shared_ptr<const loader::Image>> ImageCache::Load(int fd, std::uint6
       1) {
     return Fail(ErrorCode::kInternal, "SHA-256 failed");
   }
-  const std::string key(reinterpret_cast<const char*>(digest.data()), digest_size);
-  {
-    const std::lock_guard lock(mutex_);
-    if (const auto found = by_digest_.find(key); found != by_digest_.end()) {
-      order_.splice(order_.begin(), order_, found->second);
-      return found->second->second;
+  std::string key;
+  for (unsigned i = 0; i < digest_size; ++i) key += fmt::format("{:02x}", digest[i]);
+  if (std::optional<Program> known = Find(key)) return std::move(*known);
+  Result<std::shared_ptr<const loader::Image>> image = runner_.Load(bytes);
+  if (!image) return Fail(image);
+  const std::lock_guard lock(mutex_);
+  if (!by_digest_.contains(key)) {
+    order_.emplace_front(key, *image);
+    by_digest_[key] = order_.begin();
+    if (order_.size() > entries_) {
+      by_digest_.erase(order_.back().first);
+      order_.pop_back();
     }
   }
-  Result<std::shared_ptr<const loader::Image>> image = runner_.Load(bytes);
-  if (!image) return image;
+  return Program{std::move(*image), std::move(key)};
+}
+
+std::optional<Program> ImageCache::Find(const std::string& sha256) {
   const std::lock_guard lock(mutex_);
-  if (by_digest_.contains(key)) return image;
-  order_.emplace_front(key, *image);
-  by_digest_[key] = order_.begin();
-  if (order_.size() > entries_) {
-    by_digest_.erase(order_.back().first);
-    order_.pop_back();
-  }
-  return image;
+  const auto found = by_digest_.find(sha256);
+  if (found == by_digest_.end()) return std::nullopt;
+  order_.splice(order_.begin(), order_, found->second);
+  return Program{found->second->second, sha256};
 }
 
 }  // namespace zerocloud::node

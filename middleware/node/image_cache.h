@@ -6,6 +6,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -13,13 +14,20 @@
 
 namespace zerocloud::node {
 
+struct Program {
+  std::shared_ptr<const loader::Image> image;
+  std::string sha256;  // of its bytes, hexadecimal
+};
+
 // Thread-safe.
 class ImageCache {
  public:
   ImageCache(Runner& runner, std::size_t entries) : runner_(runner), entries_(entries) {}
 
   // Reads `size` bytes of `fd` from its start. kRejectedCode if they are no guest program.
-  Result<std::shared_ptr<const loader::Image>> Load(int fd, std::uint64_t size);
+  Result<Program> Load(int fd, std::uint64_t size);
+  // One that was verified before, by its digest. A fake runner's image may be null.
+  std::optional<Program> Find(const std::string& sha256);
 
  private:
   using Entry = std::pair<std::string, std::shared_ptr<const loader::Image>>;

@@ -46,12 +46,14 @@ Result<Stream> MakeStream(int flags) {
 // Builds the channels of one session.
 class Opening {
  public:
-  Opening(JobRun& job, std::size_t session, Streams& streams)
+  // With a description of a session that runs elsewhere, nothing is opened but the spool.
+  Opening(JobRun& job, std::size_t session, Streams& streams, bool is_elsewhere)
       : job_(job),
         limits_(job.config.limits),
         session_(job.plan.sessions[session]),
         streams_(streams) {
     opened_.session = session;
+    if (is_elsewhere) elsewhere_ = &opened_.elsewhere.emplace();
   }
 
   Result<OpenedSession> Run() {
@@ -78,10 +80,27 @@ class Opening {
     request.wants_own_namespaces = job_.config.wants_own_namespaces;
     request.control_groups = job_.config.control_groups;
     SetLimits(request);
+    if (elsewhere_ != nullptr) Describe();
     return std::move(opened_);
   }
 
  private:
+  void Describe() {
+    ElsewhereSession& session = *elsewhere_;
+    session.name = session_.name;
+    session.caller = job_.CallerOf(session_.name);
+    session.program = job_.program_files[session_.group];
+    session.stderr_tail_bytes = limits_.stderr_tail_bytes;
+    session.nvram_bytes = limits_.nvram_bytes;
+    for (auto& [alias, input] : session.inputs) {
+      if (alias != local_alias_) continue;
+      input.is_local_object = true;
+      session.attached = input.path;
+    }
+    session.request = std::move(opened_.request);
+    opened_.request = {};
+  }
+
   // Those that the session could reach: one thread has no more processor time than it has time, and
   // little more memory than it may address, and whoever needs not be watched is not.
   void SetLimits(runtime::SessionRequest& request) const {
@@ -136,6 +155,13 @@ class Opening {
       case plan::BindingKind::kNull:
         break;
     }
+    if (binding.device == job::DeviceName::kStderr && elsewhere_ != nullptr) {
+      SessionChannel& channel = Add(alias, AccessType::kSequentialBoth, UniqueFd());
+      channel.is_stream = true;
+      LetWrite(channel);
+      elsewhere_->stderr_alias = std::move(alias);
+      return {};
+    }
     if (binding.device == job::DeviceName::kStderr) {
       Result<Stream> pipe = MakeStream(O_NONBLOCK);
       if (!pipe) return Fail(pipe);
@@ -150,7 +176,7 @@ class Opening {
   }
 
   Result<void> AddNull(std::string alias, bool is_readable) {
-    Result<UniqueFd> file = Copy(null_);
+    Result<UniqueFd> file = elsewhere_ != nullptr ? UniqueFd() : Copy(null_);
     if (!file) return Fail(file);
     SessionChannel& channel = Add(std::move(alias), AccessType::kSequentialBoth, std::move(*file));
     channel.is_stream = true;
@@ -173,6 +199,22 @@ class Opening {
     const auto listed = job_.listed.find(path);
     const bool is_input = binding.device == job::DeviceName::kInput;
     const bool is_mapped = binding.declared->is_mapped;
+    const bool is_matched = binding.declared->path && binding.declared->path->has_wildcard();
+    const bool is_local_object = local_alias_.empty() || is_matched;
+    if (is_local_object) local_alias_ = alias;
+    if (elsewhere_ != nullptr) {
+      elsewhere_->inputs[alias] = {
+          .path = path,
+          .listed = listed != job_.listed.end() ? std::optional(listed->second) : std::nullopt,
+          .is_random = is_input && !is_mapped};
+      SessionChannel& channel =
+          Add(std::move(alias), is_input ? AccessType::kRandomBoth : AccessType::kSequentialBoth,
+              UniqueFd());
+      channel.is_mapped = is_mapped;
+      opened_.files.has_mapped = opened_.files.has_mapped || is_mapped;
+      LetRead(channel);
+      return {};
+    }
     Result<store::OpenedObject> object =
         job_.store.OpenInput(job_.CallerOf(session_.name), path,
                              {.listed = listed != job_.listed.end() ? &listed->second : nullptr,
@@ -197,8 +239,7 @@ class Opening {
     channel.is_asked = object->late_failure != nullptr;
     if (channel.is_asked) files.late_failures.push_back(std::move(object->late_failure));
     LetRead(channel);
-    const bool is_matched = binding.declared->path && binding.declared->path->has_wildcard();
-    if (!local_ || is_matched) local_ = LocalObject{&binding, std::move(object->info)};
+    if (is_local_object) local_ = LocalObject{local_alias_, path, std::move(object->info)};
     return {};
   }
 
@@ -254,16 +295,21 @@ class Opening {
   }
 
   Result<void> OpenNvram() {
-    const Result<std::string> text = WriteNvram(job_.plan, session_, local_, limits_.nvram_bytes);
-    if (!text) return Fail(text);
+    std::string text = WriteNvram(job_.plan, session_, !local_alias_.empty());
+    if (local_) text += LocalNvram(*local_);
+    if (text.size() > limits_.nvram_bytes) {
+      const std::string& pointer = job_.plan.spec.groups[session_.group].pointer;
+      return job::OverLimit(fmt::format("{}: bytes of arguments and environment:", pointer),
+                            "nvram_bytes", limits_.nvram_bytes, text.size());
+    }
     UniqueFd file(::memfd_create("nvram", MFD_CLOEXEC));
     if (!file.is_open()) return FailErrno("cannot make /dev/nvram");
     // A memory file takes all of a small write or nothing.
-    if (::pwrite(file.get(), text->data(), text->size(), 0) != static_cast<ssize_t>(text->size())) {
+    if (::pwrite(file.get(), text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) {
       return FailErrno("cannot write /dev/nvram");
     }
     SessionChannel& channel = Add(std::string(kNvram), AccessType::kRandomBoth, std::move(file));
-    channel.size = text->size();
+    channel.size = text.size();
     LetRead(channel);
     return {};
   }
@@ -273,13 +319,15 @@ class Opening {
   const plan::Session& session_;
   Streams& streams_;
   UniqueFd null_;
+  std::string local_alias_;  // of the input that the session is about
   std::optional<LocalObject> local_;
   OpenedSession opened_;
+  ElsewhereSession* elsewhere_ = nullptr;  // part of opened_
 };
 
 }  // namespace
 
-Result<std::vector<OpenedSession>> JobRun::Open(const plan::Unit& unit) {
+Result<std::vector<OpenedSession>> JobRun::Open(const plan::Unit& unit, bool is_elsewhere) {
   Streams streams;
   for (const std::size_t session : unit.sessions) {
     for (const std::size_t edge : plan.sessions[session].out) {
@@ -292,7 +340,7 @@ Result<std::vector<OpenedSession>> JobRun::Open(const plan::Unit& unit) {
   std::vector<OpenedSession> sessions;
   for (const std::size_t session : unit.sessions) {
     if (is_stopping) return Fail(ErrorCode::kCancelled, "the job has ended");
-    Result<OpenedSession> opened = Opening(*this, session, streams).Run();
+    Result<OpenedSession> opened = Opening(*this, session, streams, is_elsewhere).Run();
     if (!opened) return Fail(opened);
     sessions.push_back(std::move(*opened));
   }

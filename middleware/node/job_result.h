@@ -51,6 +51,8 @@ struct SessionOutcome {
   bool is_mapped = false;     // it found an input in its memory
   bool is_local = false;      // it read stored objects, all of them from the stored files
   std::string why_not_local;  // why it did not, where that was a choice: a phrase about "it"
+  std::string node;           // on which it ran, if not on this machine
+  std::vector<std::string> failed_nodes;  // "node: why", where it was tried before
 };
 
 struct JobResult {

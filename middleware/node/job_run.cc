@@ -108,7 +108,8 @@ Result<void> JobRun::Prepare() {
   plan = std::move(*expanded);
   listed = listing.TakeListed(plan);
 
-  std::map<job::ObjectUrl, std::shared_ptr<const loader::Image>> loaded;
+  using Loaded = std::pair<std::shared_ptr<const loader::Image>, std::shared_ptr<ProgramFile>>;
+  std::map<job::ObjectUrl, Loaded> loaded;
   for (job::Group& group : plan.spec.groups) {
     if (group.program.account.empty()) group.program.account = request.origin.account;
     const std::string pointer = group.pointer + "/exec/path";
@@ -119,15 +120,21 @@ Result<void> JobRun::Prepare() {
         return job::OverLimit(pointer + ": bytes of the program:", "program_bytes",
                               config.limits.program_bytes, file->info.size);
       }
-      Result<std::shared_ptr<const loader::Image>> image =
-          images.Load(file->file.get(), file->info.size);
-      if (!image) {
-        return Fail(image.error().code, fmt::format("{}: {}: {}", pointer, group.program.ToString(),
-                                                    image.error().message));
+      Result<Program> program = images.Load(file->file.get(), file->info.size);
+      if (!program) {
+        return Fail(
+            program.error().code,
+            fmt::format("{}: {}: {}", pointer, group.program.ToString(), program.error().message));
       }
-      loaded.emplace(group.program, std::move(*image));
+      std::shared_ptr<ProgramFile> kept_file;
+      if (keeps_program_files) {
+        kept_file = std::make_shared<ProgramFile>(std::move(file->file), file->info.size,
+                                                  std::move(program->sha256));
+      }
+      loaded.emplace(group.program, Loaded{std::move(program->image), std::move(kept_file)});
     }
-    programs.push_back(loaded.at(group.program));
+    programs.push_back(loaded.at(group.program).first);
+    program_files.push_back(loaded.at(group.program).second);
   }
 
   // Swift grants writing by container: one question each, before anything runs.

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "middleware/node/elsewhere.h"
 #include "middleware/node/engine.h"
 #include "middleware/node/image_cache.h"
 #include "middleware/node/job_result.h"
@@ -57,6 +58,7 @@ struct OpenedSession {
   std::size_t session = 0;
   runtime::SessionRequest request;
   SessionFiles files;
+  std::optional<ElsewhereSession> elsewhere;  // set: it runs elsewhere, and has the request
 };
 
 // A pathless or stored output that was kept.
@@ -68,17 +70,19 @@ struct KeptOutput {
 class JobRun {
  public:
   JobRun(JobRequest asked, const EngineConfig& engine_config, store::ObjectStore& object_store,
-         ImageCache& image_cache, std::shared_ptr<Spool> machine_spool)
+         ImageCache& image_cache, std::shared_ptr<Spool> machine_spool, bool may_run_elsewhere)
       : request(std::move(asked)),
         config(engine_config),
         store(object_store),
         images(image_cache),
+        keeps_program_files(may_run_elsewhere),
         spool(std::make_shared<JobSpool>(std::move(machine_spool), config.limits.job_spool_bytes)) {
   }
 
   // Steps, on worker threads.
-  Result<void> Prepare();                                           // plan, rights, programs
-  Result<std::vector<OpenedSession>> Open(const plan::Unit& unit);  // inputs, spool files
+  Result<void> Prepare();  // plan, rights, programs
+  // Inputs and spool files; elsewhere only the latter.
+  Result<std::vector<OpenedSession>> Open(const plan::Unit& unit, bool is_elsewhere);
   Result<void> Keep(std::size_t session, SessionFiles files, const runtime::SessionReport& report);
   Result<void> StoreOutputs();  // several of these may share the work
   // The caller, asking for that session.
@@ -90,13 +94,15 @@ class JobRun {
   const EngineConfig& config;
   store::ObjectStore& store;
   ImageCache& images;
+  const bool keeps_program_files;
   const std::shared_ptr<JobSpool> spool;  // shared with the response's body
   const std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 
   // Made by Prepare(), fixed afterwards.
   plan::Plan plan;
-  std::vector<std::shared_ptr<const loader::Image>> programs;  // of each group
-  std::map<store::ObjectPath, store::ListedObject> listed;     // inputs that wildcards found
+  std::vector<std::shared_ptr<const loader::Image>> programs;     // of each group
+  std::vector<std::shared_ptr<const ProgramFile>> program_files;  // the same, if they are kept
+  std::map<store::ObjectPath, store::ListedObject> listed;        // inputs that wildcards found
   std::vector<Piece> edges;                   // spooled, each written by one session, read by one
   std::vector<std::vector<KeptOutput>> kept;  // of each session
   std::atomic<std::uint64_t> response_bytes = 0;

@@ -2,16 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <vector>
-
-#include "middleware/job/job_limits.h"
 
 namespace zerocloud::node {
 namespace {
-
-std::string PathOf(const job::ObjectUrl& url) {
-  return fmt::format("/{}/{}/{}", url.account, url.container, url.object);
-}
 
 // exec.env first; what the middleware knows wins over it.
 class Environment {
@@ -30,6 +26,14 @@ class Environment {
   std::vector<std::pair<std::string, std::string>> variables_;
 };
 
+constexpr std::array<std::string_view, 6> kLocalNames = {
+    "LOCAL_OBJECT",       "LOCAL_PATH_INFO",      "LOCAL_DOCUMENT_ROOT",
+    "LOCAL_CONTENT_TYPE", "LOCAL_CONTENT_LENGTH", "LOCAL_HTTP_ETAG"};
+
+std::string Record(std::string_view name, std::string_view value) {
+  return fmt::format("name={},value={}\n", EscapeNvram(name), EscapeNvram(value));
+}
+
 }  // namespace
 
 std::string EscapeNvram(std::string_view text) {
@@ -45,8 +49,7 @@ std::string EscapeNvram(std::string_view text) {
   return escaped;
 }
 
-Result<std::string> WriteNvram(const plan::Plan& plan, const plan::Session& session,
-                               const std::optional<LocalObject>& local, std::uint64_t limit) {
+std::string WriteNvram(const plan::Plan& plan, const plan::Session& session, bool has_local) {
   const job::Group& group = plan.spec.groups[session.group];
   const std::string& program = group.program_name.empty() ? session.name : group.program_name;
   std::string text = "[args]\nargs=" + EscapeNvram(program);
@@ -67,24 +70,19 @@ Result<std::string> WriteNvram(const plan::Plan& plan, const plan::Session& sess
   environment.Set("GROUP_NAME", group.name);
   environment.Set("SESSION_NUMBER", fmt::format("{}", session.number));
   environment.Set("SESSION_COUNT", fmt::format("{}", plan.group_sizes[session.group]));
-  if (local) {
-    environment.Set("LOCAL_OBJECT", "on");
-    environment.Set("LOCAL_PATH_INFO", PathOf(local->binding->object));
-    environment.Set("LOCAL_DOCUMENT_ROOT",
-                    fmt::format("/dev/{}", job::ToString(local->binding->device)));
-    environment.Set("LOCAL_CONTENT_TYPE", local->info.content_type);
-    environment.Set("LOCAL_CONTENT_LENGTH", fmt::format("{}", local->info.size));
-    environment.Set("LOCAL_HTTP_ETAG", local->info.etag);
-  }
   text += "\n[env]\n";
   for (const auto& [name, value] : environment.variables()) {
-    text += fmt::format("name={},value={}\n", EscapeNvram(name), EscapeNvram(value));
-  }
-  if (text.size() > limit) {
-    return job::OverLimit(fmt::format("{}: bytes of arguments and environment:", group.pointer),
-                          "nvram_bytes", limit, text.size());
+    if (has_local && std::ranges::find(kLocalNames, name) != kLocalNames.end()) continue;
+    text += Record(name, value);
   }
   return text;
+}
+
+std::string LocalNvram(const LocalObject& local) {
+  return Record(kLocalNames[0], "on") + Record(kLocalNames[1], local.path.ToString()) +
+         Record(kLocalNames[2], local.alias) + Record(kLocalNames[3], local.info.content_type) +
+         Record(kLocalNames[4], fmt::format("{}", local.info.size)) +
+         Record(kLocalNames[5], local.info.etag);
 }
 
 }  // namespace zerocloud::node

@@ -17,13 +17,15 @@ namespace zerocloud::node {
 
 // The input that a session is about: what its wildcard matched, else stdin, else input.
 struct LocalObject {
-  const plan::Binding* binding = nullptr;
+  std::string alias;  // "/dev/stdin"
+  store::ObjectPath path;
   store::ObjectInfo info;
 };
 
-// kLimitExceeded names nvram_bytes.
-Result<std::string> WriteNvram(const plan::Plan& plan, const plan::Session& session,
-                               const std::optional<LocalObject>& local, std::uint64_t limit);
+// All of it but for the lines about an input, if the session has one: these are then to follow.
+std::string WriteNvram(const plan::Plan& plan, const plan::Session& session, bool has_local);
+// Those lines.
+std::string LocalNvram(const LocalObject& local);
 
 // `text` with every byte escaped that nvram reads as syntax.
 std::string EscapeNvram(std::string_view text);

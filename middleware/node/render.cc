@@ -17,6 +17,9 @@ namespace {
 // Bytes of one X-Nexe-* header: many clients give up at 8 KiB.
 constexpr std::size_t kHeaderBytes = 4096;
 
+// Seconds after which it makes sense to ask again whoever was too busy.
+constexpr std::string_view kRetryAfter = "5";
+
 double Seconds(std::chrono::microseconds time) { return static_cast<double>(time.count()) / 1e6; }
 
 // For a header: printable ASCII, and nothing that looks like the next item.
@@ -195,6 +198,16 @@ void WriteSession(Json& json, const SessionOutcome& session) {
     json.Key("mapped");
     json.writer().Bool(true);
   }
+  if (!session.node.empty()) json.Text("node", session.node);
+  if (!session.failed_nodes.empty()) {
+    json.Key("failed_nodes");
+    json.writer().StartArray();
+    for (const std::string& failed : session.failed_nodes) {
+      const std::string valid = ValidUtf8(failed);
+      json.writer().String(valid.data(), static_cast<rapidjson::SizeType>(valid.size()));
+    }
+    json.writer().EndArray();
+  }
   if (!session.stored.empty()) {
     json.Key("stored");
     json.writer().StartArray();
@@ -294,12 +307,18 @@ int StatusOf(ErrorCode code) {
 }
 
 http::Response RenderError(const Error& error, AnswerForm form) {
-  if (form == AnswerForm::kPlain) return http::TextResponse(StatusOf(error.code), error.message);
-  Json json;
-  json.writer().StartObject();
-  WriteError(json, error);
-  json.writer().EndObject();
-  return JsonResponse(StatusOf(error.code), "application/json", json.Take());
+  http::Response response;
+  if (form == AnswerForm::kPlain) {
+    response = http::TextResponse(StatusOf(error.code), error.message);
+  } else {
+    Json json;
+    json.writer().StartObject();
+    WriteError(json, error);
+    json.writer().EndObject();
+    response = JsonResponse(StatusOf(error.code), "application/json", json.Take());
+  }
+  if (response.status == 503) response.headers.Set("Retry-After", kRetryAfter);
+  return response;
 }
 
 http::Response RenderResponse(JobResult result, AnswerForm form) {
@@ -325,6 +344,7 @@ http::Response RenderResponse(JobResult result, AnswerForm form) {
   // A guest's bytes must not become a page of ours.
   response.headers.Set("X-Content-Type-Options", "nosniff");
   if (!result.sessions.empty()) AddSessionHeaders(result, response.headers);
+  if (response.status == 503) response.headers.Set("Retry-After", kRetryAfter);
   if (result.error) {
     response.headers.Set("X-Nexe-Error", HeaderItem(result.error->message).substr(0, kHeaderBytes));
   }

@@ -5,12 +5,15 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "channels/base/result.h"
 #include "sandbox/runtime/session.h"
 
 namespace zerocloud::node {
+
+struct ElsewhereEnd;  // elsewhere.h
 
 // One session under way; runtime::Session tells what each member means. Used by the engine's thread
 // only. Destroying it kills the process and reaps it.
@@ -21,6 +24,9 @@ class RunningSession {
   [[nodiscard]] virtual std::chrono::steady_clock::time_point deadline() const = 0;
   virtual void Kill(runtime::Cause cause) = 0;
   virtual runtime::SessionReport Collect() = 0;
+  // After Collect(), once: what there is to tell of a session that did not run on this machine;
+  // null for one that did.
+  virtual std::unique_ptr<ElsewhereEnd> TakeElsewhere();
 };
 
 class Runner {

@@ -1,3 +1,4 @@
+#include "middleware/node/elsewhere.h"
 #include "middleware/node/runner.h"
 
 namespace zerocloud::node {
@@ -31,6 +32,8 @@ class SandboxRunner : public Runner {
 };
 
 }  // namespace
+
+std::unique_ptr<ElsewhereEnd> RunningSession::TakeElsewhere() { return nullptr; }
 
 std::unique_ptr<Runner> MakeSandboxRunner() { return std::make_unique<SandboxRunner>(); }
 

@@ -26,6 +26,8 @@ class Scheduler {
 
   Scheduler(std::size_t slots, std::size_t files) : slots_(slots), files_(files) {}
 
+  // From now on. What runs goes on.
+  void SetSlots(std::size_t slots) { slots_ = slots; }
   // `plan` and `state` outlive the job's stay.
   void Add(JobId job, const Plan& plan, PlanState& state);
   // Its running sessions keep their slots until released.

@@ -19,12 +19,14 @@
 #include "middleware/operations/metrics.h"
 #include "middleware/operations/metrics_handler.h"
 #include "middleware/operations/statsd.h"
+#include "middleware/remote/nodes.h"
 #include "middleware/server/server.h"
 #include "middleware/store/authenticator.h"
 #include "middleware/store/directory_store.h"
 #include "middleware/store/embedded_object_store.h"
 #include "middleware/store/swift_api.h"
-#include "middleware/swift/local_object_store.h"
+#include "middleware/swift/replicas.h"
+#include "middleware/tools/upstream_store.h"
 #include "middleware/upstream/curl_object_store.h"
 #include "middleware/upstream/upstream_handler.h"
 
@@ -41,12 +43,15 @@ struct Service::Parts {
   std::unique_ptr<store::Authenticator> authenticator;
   // With an upstream:
   std::unique_ptr<upstream::HttpClient> client;
-  std::unique_ptr<store::ObjectStore> remote;  // its objects by HTTP, if some are also here:
-  std::unique_ptr<swift::LocalObjects> local;
+  UpstreamStore upstream_store;
+  // With other nodes:
+  std::unique_ptr<peer::KeyFile> keys;
+  std::unique_ptr<swift::Replicas> replicas;
+  std::unique_ptr<remote::Nodes> nodes;
   // With either:
   std::unique_ptr<store::Authorizer> asking_authorizer;  // null: the authenticator answers
   std::unique_ptr<http::Handler> storage;                // what answers all that is no job
-  std::unique_ptr<store::ObjectStore> objects;           // the same storage, as jobs see it
+  std::unique_ptr<store::ObjectStore> objects;           // that of the store, as jobs see it
   std::unique_ptr<node::Runner> runner;
   std::unique_ptr<node::Engine> engine;
   std::unique_ptr<execution::ExecutionHandler> handler;
@@ -60,7 +65,7 @@ struct Service::Parts {
   Result<void> ListenForMetrics();
   Result<void> OpenStore(const std::string& version);
   Result<void> FindUpstream(const std::string& version);
-  Result<void> FindDevices();
+  Result<void> FindNodes();
   Result<void> StartEngine();
   Result<void> Listen();
 };
@@ -153,6 +158,7 @@ node::EngineConfig EngineOptions(const config::Config& config) {
   options.wants_own_namespaces = section.own_namespaces;
   options.control_groups = section.control_groups;
   options.limits = config.jobs;
+  options.is_fallback = config.nodes.fallback;
   return options;
 }
 
@@ -258,56 +264,50 @@ Result<void> Service::Parts::OpenStore(const std::string& version) {
 }
 
 Result<void> Service::Parts::FindUpstream(const std::string& version) {
-  using std::chrono::seconds;
-  const config::ProxySection& section = config.proxy;
-  auto origins = UpstreamOrigins(config);
-  if (!origins.has_value()) return Fail(origins);
-  auto started =
-      upstream::HttpClient::Start({.connect_timeout = seconds(section.connect_timeout_seconds),
-                                   .stall_timeout = seconds(section.response_timeout_seconds),
-                                   .requests_at_once = section.requests_at_once,
-                                   .origins = std::move(*origins),
-                                   .tls_authorities = section.tls_authorities});
+  auto started = StartClient(config);
   if (!started.has_value()) return Fail(started);
   client = std::move(*started);
   storage = std::make_unique<upstream::UpstreamHandler>(*client, "", kInfoName,
                                                         InfoSection(config, version));
-  objects = std::make_unique<upstream::CurlObjectStore>(
-      *client, upstream::CurlStoreOptions{.url = "",
-                                          .spool_directory = config.engine.spool_directory,
-                                          .object_bytes = config.storage.object_bytes,
-                                          .asked_from_bytes = section.asked_from_bytes});
+  auto opened = OpenUpstream(config, *client);
+  if (!opened.has_value()) return Fail(opened);
+  upstream_store = std::move(*opened);
   asking_authorizer = std::make_unique<upstream::CurlAuthorizer>(*client, "");
-  return config.local.devices.empty() ? Result<void>() : FindDevices();
+  return config.nodes.list.empty() ? Result<void>() : FindNodes();
 }
 
-Result<void> Service::Parts::FindDevices() {
-  swift::LocalOptions options;
-  options.devices_directory = config.local.devices;
-  options.swift_directory = config.local.swift_dir;
-  for (const std::string_view address : http::SplitTrimmed(config.local.addresses, ',')) {
-    options.addresses.emplace_back(address);
+Result<void> Service::Parts::FindNodes() {
+  auto opened_keys = peer::KeyFile::Open(config.nodes.key_file, peer::SystemSeconds(), Complain);
+  if (!opened_keys.has_value()) return Fail(opened_keys);
+  keys = std::move(*opened_keys);
+  remote::NodesOptions options;
+  for (const std::string_view text : http::SplitTrimmed(config.nodes.list, ',')) {
+    const Result<config::Endpoint> endpoint = config::ParseEndpoint(text);
+    if (!endpoint.has_value()) {
+      return Fail(endpoint.error().code, "nodes.list: " + endpoint.error().message);
+    }
+    options.nodes.push_back({endpoint->host, endpoint->port});
   }
-  if (config.local.endpoints) {
-    options.ask_endpoints = [this](const store::Caller& caller, const store::ObjectPath& path) {
-      return upstream::AskEndpoints(*client, "", caller, path);
-    };
+  if (!config.local.swift_dir.empty()) {
+    auto opened = swift::Replicas::Open(config.local.swift_dir, Complain);
+    if (!opened.has_value()) return Fail(opened);
+    replicas = std::move(*opened);
+    options.holders = [this](const store::ObjectPath& path) { return replicas->HostsOf(path); };
   }
-  options.complain = [](const std::string& sentence) {
-    fmt::print(stderr, "zerocloud: {}\n", sentence);
-  };
-  auto opened = swift::LocalObjects::Open(std::move(options));
-  if (!opened.has_value()) return Fail(opened);
-  local = std::move(*opened);
-  remote = std::move(objects);
-  objects = std::make_unique<swift::LocalObjectStore>(
-      *remote, *local, std::chrono::seconds(config.local.listing_seconds));
+  const std::chrono::seconds silence(config.nodes.silence_seconds);
+  options.patience = {.handshake = silence, .silence = silence};
+  options.attempts = config.nodes.attempts;
+  options.log = Complain;
+  auto started = remote::Nodes::Start(std::move(options), *keys);
+  if (!started.has_value()) return Fail(started);
+  nodes = std::move(*started);
   return {};
 }
 
 Result<void> Service::Parts::StartEngine() {
   runner = node::MakeSandboxRunner();
-  auto started = node::Engine::Start(EngineOptions(config), *objects, *runner);
+  store::ObjectStore& as_jobs_see = objects != nullptr ? *objects : upstream_store.objects();
+  auto started = node::Engine::Start(EngineOptions(config), as_jobs_see, *runner, nodes.get());
   if (!started.has_value()) return Fail(started);
   engine = std::move(*started);
   store::Authorizer& authorizer =

@@ -6,6 +6,7 @@
 
 #include "middleware/doctor/doctor.h"
 #include "middleware/tools/configuration.h"
+#include "middleware/tools/node_service.h"
 #include "middleware/tools/notify.h"
 #include "middleware/tools/service.h"
 #include "middleware/tools/signals.h"
@@ -84,6 +85,28 @@ void AddConfiguration(CLI::App& command, tools::CommandLine& line) {
   command.add_option("--set", line.settings, "SECTION.KEY=VALUE, any option, repeatable");
 }
 
+// `--listen` is then where proxies connect.
+int RunNode(Arguments arguments) {
+  if (!arguments.line.listen.empty()) {
+    arguments.line.settings.push_back("node.listen=" + arguments.line.listen);
+    arguments.line.listen.clear();
+  }
+  const Result<config::Settings> settings = Configure(arguments);
+  if (!settings) return Complain(settings.error(), 2);
+  if (arguments.is_check) return Print(config::Dump(*settings));
+  if (!tools::CatchSignals()) return Complain(ErrnoError("cannot catch signals", errno), 1);
+  auto service = tools::NodeService::Start(settings->config);
+  if (!service) return Complain(service.error(), 1);
+  std::printf("%s\n", (*service)->address().c_str());
+  std::fflush(stdout);
+  tools::Notify("READY=1");
+  while (tools::WaitForSignal() == tools::Signal::kReload) {
+    Complain({ErrorCode::kInvalid, "a node reads its configuration only when it starts"}, 0);
+  }
+  tools::Notify("STOPPING=1");
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -100,6 +123,10 @@ int main(int argc, char** argv) {
       app.add_subcommand("doctor", "Check an installation, and say what is wrong with it.");
   AddConfiguration(*examine, arguments.line);
   examine->add_flag("--json", arguments.is_json, "Say it as JSON");
+  CLI::App* node = app.add_subcommand("node", "Run sessions for proxies until SIGTERM.");
+  AddConfiguration(*node, arguments.line);
+  node->add_flag("--check-config", arguments.is_check, "Print the configuration and exit");
   CLI11_PARSE(app, argc, argv);
+  if (node->parsed()) return RunNode(std::move(arguments));
   return examine->parsed() ? Examine(arguments) : Serve(arguments);
 }

@@ -1,0 +1,110 @@
+"""`zerocloud node` under test: a cluster of them beside the object servers of a Swift with four, and a
+service in front that has all sessions run there."""
+
+import pathlib
+import secrets
+import signal
+import subprocess
+
+from framework.jobs import group
+from framework.service import PROGRAM, Service, read_or_nothing
+from framework.swift_front import BeforeSwift
+
+
+def make_key_file(path, *names):
+    """A key file with those keys, without bounds in time."""
+    path.touch(mode=0o600)
+    path.write_text("# id from until key\n" +
+                    "".join(f"{name} - - {secrets.token_hex(32)}\n" for name in names))
+    return path
+
+
+class Node:
+    """One running node; `arguments` come after those that every node has."""
+
+    def __init__(self, directory, host, key_file, arguments=(), settings=()):
+        self.directory = pathlib.Path(directory)
+        self.host = host
+        self.key_file = key_file
+        self.arguments = [*arguments]
+        for setting in settings:
+            self.arguments += ["--set", setting]
+        self.address = None
+        self.process = None
+
+    def start(self):
+        """On a free port, or on the one that it had before."""
+        self.directory.mkdir(exist_ok=True)
+        (self.directory / "spool").mkdir(exist_ok=True)
+        with open(self.directory / "log", "ab") as log:
+            self.process = subprocess.Popen(
+                [PROGRAM, "node", "--listen", self.address or f"{self.host}:0",
+                 "--set", f"nodes.key_file={self.key_file}",
+                 "--set", f"engine.spool_directory={self.directory / 'spool'}", *self.arguments],
+                stdout=subprocess.PIPE, stderr=log)
+        self.address = self.process.stdout.readline().decode().strip()
+        if not self.address:
+            raise RuntimeError("the node did not start: " + self.log())
+        return self
+
+    def log(self):
+        return (self.directory / "log").read_text()
+
+    def stop(self, sign=signal.SIGTERM):
+        if self.process is None:
+            return None
+        self.process.send_signal(signal.SIGCONT)
+        self.process.send_signal(sign)
+        status = self.process.wait(timeout=60)
+        self.process.stdout.close()
+        self.process = None
+        return status
+
+    children = Service.children
+
+    def sessions(self):
+        return [pid for pid in self.children()
+                if read_or_nothing(f"/proc/{pid}/cmdline").startswith(b"zvm-session\0")]
+
+
+class OnNodes(BeforeSwift):
+    """Put before ServiceTest or one of its kin: sessions run on four nodes beside Swift's object servers."""
+
+    node_settings = ("engine.sessions_at_once=2",)
+    front_settings = ()
+    silence_seconds = 60  # a test on a busy machine must not take its slowness for a death
+
+    def make_service(self):
+        service = super().make_service()
+        self.key_file = make_key_file(self.directory / "keys", "one")
+        self.nodes = []
+        for number in range(1, 5):
+            node = Node(self.directory / f"node{number}", f"127.0.0.{number}", self.key_file,
+                        ["--upstream", self.swift.url, "--devices", str(self.swift.devices(number)),
+                         "--swift-dir", str(self.swift.swift_dir)],
+                        [f"local.addresses=127.0.0.{number}",
+                         f"nodes.silence_seconds={self.silence_seconds}", *self.node_settings])
+            self.addCleanup(node.stop, signal.SIGKILL)
+            self.nodes.append(node.start())
+        service.arguments += ["--swift-dir", str(self.swift.swift_dir)]
+        for setting in (f"nodes.list={','.join(node.address for node in self.nodes)}",
+                        f"nodes.key_file={self.key_file}",
+                        f"nodes.silence_seconds={self.silence_seconds}", *self.front_settings):
+            service.arguments += ["--set", setting]
+        return service
+
+    def warm_up(self):
+        """A gang runs beside the proxy, which then starts what sessions are cloned from."""
+        super().warm_up()
+        self.succeed([group("warm", "mesh", devices=["stdout"], count=2, connect=["warm"])])
+
+    def tearDown(self):
+        super().tearDown()
+        for node in self.nodes:
+            if node.process is not None:
+                self.wait_until(lambda: node.children() == [], describe=node.children)
+            self.assertEqual(list((node.directory / "spool").iterdir()), [])
+
+    def node_of(self, session):
+        """The node that a session of a report names."""
+        return next(node for node in self.nodes if node.address == session["node"])

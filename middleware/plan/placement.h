@@ -1,0 +1,29 @@
+// Placement: which of a cluster's nodes a session should run on. Pure; whoever runs sessions asks
+// it for each attempt.
+//
+// Nodes that hold a replica of the object come first, of those the one with the least to do for
+// each of its slots. A node that holds a replica but already has twice as many sessions as slots is
+// passed over for one that is free: reading over the network is then sooner done than waiting. A
+// node that does not answer is chosen only when no other is left.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace zerocloud::plan {
+
+struct NodeState {
+  bool is_up = true;
+  std::size_t slots = 1;
+  std::size_t sessions = 0;  // that run there or wait there
+};
+
+// Index of a node that is not in `tried`, or nothing if all are. `holders` are the nodes with a
+// replica, the preferred first; indices beyond `nodes` are ignored.
+std::optional<std::size_t> PlaceSession(std::span<const NodeState> nodes,
+                                        std::span<const std::size_t> holders,
+                                        std::span<const std::size_t> tried);
+
+}  // namespace zerocloud::plan

@@ -1,0 +1,530 @@
+#include "middleware/remote/node_session.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <future>
+#include <optional>
+#include <vector>
+
+#include "middleware/node/nvram.h"
+#include "middleware/node/stderr_tail.h"
+#include "middleware/remote/sha256.h"
+
+namespace zerocloud::remote {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr std::string_view kNvram = "/dev/nvram";
+constexpr milliseconds kPatrolInterval{50};
+constexpr std::size_t kPieceBytes = 64 << 10;
+
+// Whether another node might do better.
+bool IsNodesFault(ErrorCode code) {
+  return code == ErrorCode::kUnavailable || code == ErrorCode::kInternal ||
+         code == ErrorCode::kTimeout;
+}
+
+Result<UniqueFd> Copy(const UniqueFd& file) {
+  UniqueFd copy(::fcntl(file.get(), F_DUPFD_CLOEXEC, 0));
+  if (!copy.is_open()) return FailErrno("cannot open the channels of a session");
+  return copy;
+}
+
+class NodeSession {
+ public:
+  NodeSession(NodeParts& parts, peer::SecureConnection& connection, Offer offer)
+      : parts_(parts),
+        connection_(connection),
+        offer_(std::move(offer)),
+        heartbeat_(HeartbeatInterval(parts.options.patience)) {}
+  ~NodeSession() {
+    if (is_queued_) parts_.slots.LeaveQueue();
+    if (is_inside_) parts_.slots.Leave();
+    parts_.spooled -= counted_;
+  }
+  NodeSession(const NodeSession&) = delete;
+  NodeSession& operator=(const NodeSession&) = delete;
+
+  Result<void> Run() {
+    if (std::optional<Failure> refused = Refuse()) return Tell(*refused);
+    is_queued_ = parts_.slots.Queue();
+    if (!is_queued_) {
+      return Tell(
+          {{ErrorCode::kUnavailable,
+            fmt::format("all {} slots are taken and enough sessions wait", parts_.slots.slots())},
+           {}});
+    }
+    while (!is_inside_) {
+      is_inside_ = parts_.slots.Enter(heartbeat_ / 8);
+      is_queued_ = !is_inside_;
+      if (Result<void> here = StayInTouch(); !here) return here;
+    }
+    std::optional<node::Program> known = parts_.images.Find(offer_.sha256);
+    const Accepted accepted{.needs_program = !known};
+    Result<void> sent = connection_.Send(peer::FrameKind::kAccepted, Encode(accepted));
+    if (!sent) return sent;
+    if (known) program_ = std::move(*known);
+    if (Result<void> taken = TakeBytes(accepted.needs_program); !taken) return taken;
+    if (failure_) return Tell(*failure_);
+
+    // What blocks is done by somebody else, so that the proxy hears of us meanwhile.
+    std::future<void> opening = std::async(std::launch::async, [this] { Open(); });
+    Result<void> here;
+    while (opening.wait_for(heartbeat_ / 8) != std::future_status::ready) {
+      if (here) here = StayInTouch();
+    }
+    opening.get();
+    if (!here) return here;
+    if (failure_) return Tell(*failure_);
+    if (Result<void> ended = Watch(); !ended) return ended;
+    if (failure_) return Tell(*failure_);
+    return Report();
+  }
+
+ private:
+  // Whether it is beyond what this node's operator allows.
+  [[nodiscard]] std::optional<Failure> Refuse() const {
+    const job::JobLimits& limits = parts_.options.limits;
+    const auto over = [](std::string_view name, std::uint64_t limit, std::uint64_t asked) {
+      return Failure{{ErrorCode::kUnavailable,
+                      fmt::format("its own limit {} is {}, and {} were asked for: it is configured "
+                                  "otherwise than the proxy",
+                                  name, limit, asked)},
+                     {}};
+    };
+    if (offer_.program_size > limits.program_bytes) {
+      return over("program_bytes", limits.program_bytes, offer_.program_size);
+    }
+    if (offer_.memory_size > limits.memory_bytes) {
+      return over("memory_bytes", limits.memory_bytes, offer_.memory_size);
+    }
+    const auto seconds = static_cast<std::uint64_t>(offer_.timeout.count() / 1000);
+    if (seconds > limits.timeout_seconds) {
+      return over("timeout_seconds", limits.timeout_seconds, seconds);
+    }
+    return std::nullopt;
+  }
+
+  Result<void> Tell(const Failure& failure) {
+    return connection_.Send(peer::FrameKind::kFailed, Encode(failure));
+  }
+  void FailWith(Error error, std::string alias = {}) {
+    if (!failure_) failure_ = Failure{std::move(error), std::move(alias)};
+  }
+
+  // Sends and takes heartbeats; an error if the proxy is gone or has been silent too long.
+  Result<void> StayInTouch() {
+    const steady_clock::time_point now = steady_clock::now();
+    while (true) {
+      const Result<std::optional<peer::Frame>> frame = connection_.TryReceive();
+      if (!frame) return Fail(frame);
+      const std::optional<peer::Frame>& next = *frame;
+      if (!next) break;
+      if (next->kind != peer::FrameKind::kHeartbeat) return Unexpected(*next);
+      last_heard_ = now;
+    }
+    if (now - last_heard_ > parts_.options.patience.silence) {
+      return Fail(ErrorCode::kTimeout, fmt::format("it has been silent for {} ms",
+                                                   parts_.options.patience.silence.count()));
+    }
+    if (now - last_said_ < heartbeat_) return {};
+    last_said_ = now;
+    return connection_.Send(peer::FrameKind::kHeartbeat, {});
+  }
+  static std::unexpected<Error> Unexpected(const peer::Frame& frame) {
+    return Fail(ErrorCode::kInvalid,
+                fmt::format("it sent a {} frame where there is none", ToString(frame.kind)));
+  }
+
+  // A stream of data frames and its digest, into `file`; what it is must have been offered. Errors
+  // of this machine's disk are noted as failure_, and the rest is read past.
+  Result<void> TakeStream(std::uint32_t channel, std::uint64_t size, int file) {
+    Sha256 sha256;
+    std::uint64_t got = 0;
+    while (true) {
+      Result<std::optional<peer::Frame>> frame =
+          connection_.Receive(parts_.options.patience.silence);
+      if (!frame) return Fail(frame);
+      const std::optional<peer::Frame>& taken = *frame;
+      if (!taken) return Fail(ErrorCode::kTimeout, "it stopped within a stream");
+      last_heard_ = steady_clock::now();
+      const peer::Frame& next = *taken;
+      if (next.kind == peer::FrameKind::kHeartbeat) continue;
+      if (next.kind == peer::FrameKind::kDigest) {
+        const Result<StreamEnd> end = ParseStreamEnd(next.payload);
+        if (!end) return Fail(end);
+        if (end->channel != channel || end->size != got || got != size ||
+            end->sha256 != sha256.Hex()) {
+          return Fail(ErrorCode::kInvalid,
+                      fmt::format("the bytes that came are not those that it sent: {} of {}, or "
+                                  "another SHA-256",
+                                  got, size));
+        }
+        return {};
+      }
+      if (next.kind != peer::FrameKind::kData) return Unexpected(next);
+      const Result<peer::DataView> data = peer::ReadData(next.payload);
+      if (!data) return Fail(data);
+      if (data->channel != channel || data->bytes.size() > size - got) {
+        return Fail(ErrorCode::kInvalid, "it sent more bytes than it had offered");
+      }
+      sha256.Add(data->bytes);
+      std::string_view left = data->bytes;
+      while (!left.empty() && !failure_) {
+        const ssize_t put = ::pwrite(file, left.data(), left.size(), static_cast<off_t>(got));
+        if (put < 0 && errno == EINTR) continue;
+        if (put <= 0) {
+          FailWith(ErrnoError("cannot keep what the session is to read", put < 0 ? errno : ENOSPC));
+          break;
+        }
+        got += static_cast<std::uint64_t>(put);
+        left.remove_prefix(static_cast<std::size_t>(put));
+      }
+      got += left.size();
+    }
+  }
+
+  // The program, if it is not known, and everything else that comes from the proxy.
+  Result<void> TakeBytes(bool takes_program) {
+    if (takes_program) {
+      Result<UniqueFd> file = NewFile(offer_.program_size);
+      if (!file) FailWith(file.error());
+      Result<void> taken =
+          TakeStream(kProgramChannel, offer_.program_size, file ? file->get() : -1);
+      if (!taken) return taken;
+      if (file) program_file_ = std::move(*file);
+    }
+    files_.resize(offer_.channels.size());
+    for (std::size_t i = 0; i < offer_.channels.size(); ++i) {
+      const OfferedChannel& channel = offer_.channels[i];
+      if (channel.source != Source::kBytes) continue;
+      Result<UniqueFd> file = NewFile(channel.size);
+      if (!file) FailWith(file.error());
+      Result<void> taken =
+          TakeStream(static_cast<std::uint32_t>(i), channel.size, file ? file->get() : -1);
+      if (!taken) return taken;
+      if (file) files_[i] = std::move(*file);
+    }
+    return {};
+  }
+
+  // A file in the spool for so many bytes. After a failure none: what comes is read past.
+  Result<UniqueFd> NewFile(std::uint64_t size) {
+    if (failure_) return Fail(failure_->error.code, failure_->error.message);
+    read_bytes_ += size;
+    if (IsSpoolFull()) {
+      const Error full = parts_.spool->Full();
+      return Fail(full.code, full.message);
+    }
+    return parts_.spool->NewFile();
+  }
+
+  void Open() {
+    if (program_file_.is_open()) {
+      Result<node::Program> loaded = parts_.images.Load(program_file_.get(), offer_.program_size);
+      if (!loaded) return FailWith(loaded.error());
+      if (loaded->sha256 != offer_.sha256) {
+        return FailWith({ErrorCode::kInvalid, "the program is another than was offered"});
+      }
+      program_ = std::move(*loaded);
+      program_file_.Reset();
+    }
+    request_.image = program_.image;
+    request_.memory_size = offer_.memory_size;
+    request_.timeout = offer_.timeout;
+    request_.cpu_limit = offer_.cpu_limit;
+    request_.memory_limit = offer_.memory_limit;
+    request_.wants_own_namespaces = parts_.options.wants_own_namespaces;
+    request_.control_groups = parts_.options.control_groups;
+    for (std::size_t i = 0; i < offer_.channels.size() && !failure_; ++i) {
+      Result<void> opened = OpenChannel(offer_.channels[i], std::move(files_[i]));
+      if (!opened) FailWith(opened.error(), blamed_);
+    }
+    if (!failure_) WriteNvram();
+  }
+
+  Result<void> OpenChannel(const OfferedChannel& offered, UniqueFd bytes) {
+    runtime::SessionChannel& channel = request_.channels.emplace_back();
+    channel.spec.alias = offered.alias;
+    channel.spec.type = offered.type;
+    channel.spec.limits = offered.limits;
+    switch (offered.source) {
+      case Source::kNothing:
+        channel.is_stream = true;
+        channel.file.Reset(::open("/dev/null", O_RDWR | O_CLOEXEC));
+        if (!channel.file.is_open()) return FailErrno("cannot open /dev/null");
+        return {};
+      case Source::kBytes:
+        channel.file = std::move(bytes);
+        channel.size = offered.size;
+        return {};
+      case Source::kObject:
+        return OpenObject(offered, channel);
+      case Source::kStderr: {
+        int ends[2];
+        if (::pipe2(ends, O_CLOEXEC) != 0) return FailErrno("cannot make a pipe");
+        stderr_.Reset(ends[0]);
+        channel.file.Reset(ends[1]);
+        channel.is_stream = true;
+        if (::fcntl(stderr_.get(), F_SETFL, O_NONBLOCK) != 0)
+          return FailErrno("cannot make a pipe");
+        return {};
+      }
+      case Source::kOutput: {
+        Result<UniqueFd> file = NewFile(0);
+        if (!file) return Fail(file);
+        Result<UniqueFd> ours = Copy(*file);
+        if (!ours) return Fail(ours);
+        channel.file = std::move(*file);
+        outputs_.push_back({static_cast<std::uint32_t>(request_.channels.size() - 1), offered.alias,
+                            std::move(*ours)});
+        return {};
+      }
+    }
+    return {};
+  }
+
+  Result<void> OpenObject(const OfferedChannel& offered, runtime::SessionChannel& channel) {
+    blamed_ = offered.alias;
+    std::optional<store::ListedObject> listed;
+    if (offered.listed) {
+      listed = store::ListedObject{.name = offered.path.object,
+                                   .info = *offered.listed,
+                                   .listed = steady_clock::now() - offered.listed_ago};
+    }
+    Result<store::OpenedObject> object = parts_.store.OpenInput(
+        offer_.caller, offered.path,
+        {.listed = listed ? &*listed : nullptr, .is_random = offered.is_random});
+    const std::string url = "swift:/" + offered.path.ToString();
+    if (!object) {
+      return Fail(object.error().code, fmt::format("cannot read {} for session {}: {}", url,
+                                                   offer_.session, object.error().message));
+    }
+    end_.has_objects = true;
+    end_.is_local = end_.is_local && object->is_in_place;
+    if (end_.why_not_local.empty()) end_.why_not_local = object->why_not;
+    const auto limit = static_cast<std::uint64_t>(offered.limits.get_size);
+    if (object->info.size > limit) {
+      return job::OverLimit(fmt::format("bytes of {}:", url), "channel_bytes", limit,
+                            object->info.size);
+    }
+    channel.file = std::move(object->file);
+    channel.size = object->info.size;
+    channel.is_immutable = object->is_immutable;
+    channel.is_mapped = offered.is_mapped;
+    channel.is_asked = object->late_failure != nullptr;
+    if (channel.is_asked) late_failures_.push_back(std::move(object->late_failure));
+    if (offered.is_local_object) {
+      local_ = node::LocalObject{offered.alias, offered.path, std::move(object->info)};
+    }
+    blamed_.clear();
+    return {};
+  }
+
+  // Adds what only who opened the object can tell.
+  void WriteNvram() {
+    if (!local_) return;
+    const auto channel = std::ranges::find(request_.channels, kNvram, [](const auto& each) {
+      return std::string_view(each.spec.alias);
+    });
+    if (channel == request_.channels.end()) return;
+    const std::string lines = node::LocalNvram(*local_);
+    const std::uint64_t size = channel->size + lines.size();
+    if (size > offer_.nvram_bytes) {
+      const Error over =
+          job::OverLimit(
+              fmt::format("bytes of arguments and environment of session {}:", offer_.session),
+              "nvram_bytes", offer_.nvram_bytes, size)
+              .error();
+      return FailWith(over, local_->alias);
+    }
+    const ssize_t put = ::pwrite(channel->file.get(), lines.data(), lines.size(),
+                                 static_cast<off_t>(channel->size));
+    if (put != static_cast<ssize_t>(lines.size())) {
+      return FailWith(ErrnoError("cannot write /dev/nvram", put < 0 ? errno : ENOSPC));
+    }
+    channel->size = size;
+  }
+
+  // Starts the session and waits for its end.
+  Result<void> Watch() {
+    const std::uint64_t stderr_limit = offer_.stderr_tail_bytes;
+    Result<std::unique_ptr<node::RunningSession>> started =
+        parts_.runner.Start(std::move(request_));
+    if (!started) {
+      FailWith({started.error().code, "the session could not start: " + started.error().message});
+      return {};
+    }
+    node::RunningSession& session = **started;
+    if (Result<void> sent = connection_.Send(peer::FrameKind::kStarted, {}); !sent) return sent;
+    bool is_killed = false;
+    while (true) {
+      std::array<pollfd, 3> waiting = {pollfd{session.pidfd(), POLLIN, 0},
+                                       pollfd{connection_.fd(), POLLIN, 0},
+                                       pollfd{stderr_.is_open() ? stderr_.get() : -1, POLLIN, 0}};
+      const milliseconds wait =
+          outputs_.empty() ? heartbeat_ : std::min(heartbeat_, kPatrolInterval);
+      const auto left = std::chrono::ceil<milliseconds>(session.deadline() - steady_clock::now());
+      const int ready = ::poll(waiting.data(), waiting.size(),
+                               static_cast<int>(std::clamp<std::int64_t>(
+                                   left.count(), is_killed ? 1 : 0, wait.count())));
+      if (ready < 0 && errno != EINTR) return FailErrno("cannot wait for a session");
+      ReadStderr(stderr_limit);
+      if (ready > 0 && waiting[0].revents != 0) break;
+      if (!is_killed && steady_clock::now() >= session.deadline()) {
+        session.Kill(runtime::Cause::kTimedOut);
+        is_killed = true;
+      }
+      if (!is_killed && IsSpoolFull()) {
+        FailWith(parts_.spool->Full());
+        session.Kill(runtime::Cause::kKilled);
+        is_killed = true;
+      }
+      // Gone or silent: the session is destroyed with all it has.
+      if (Result<void> here = StayInTouch(); !here) return here;
+    }
+    end_.report = session.Collect();
+    ReadStderr(stderr_limit);
+    if (stderr_tail_.size() > stderr_limit)
+      stderr_tail_.erase(0, stderr_tail_.size() - stderr_limit);
+    Judge();
+    return {};
+  }
+
+  void ReadStderr(std::uint64_t limit) {
+    if (!stderr_.is_open()) return;
+    const bool is_open = node::ReadAvailable(
+        stderr_.get(), [&](std::string_view text) { node::KeepTail(stderr_tail_, text, limit); });
+    if (!is_open) stderr_.Reset();
+  }
+
+  // Counts what this session takes of it by now.
+  bool IsSpoolFull() {
+    std::uint64_t bytes = read_bytes_;
+    for (const Output& output : outputs_) {
+      struct stat facts{};
+      if (::fstat(output.file.get(), &facts) != 0) continue;
+      bytes +=
+          static_cast<std::uint64_t>(std::min<std::int64_t>(facts.st_size, facts.st_blocks * 512));
+    }
+    parts_.spooled += bytes - counted_;  // may wrap, and comes out right
+    counted_ = bytes;
+    return parts_.spooled > parts_.spool->limit();
+  }
+
+  // Ends that are not the program's doing are failures: of this node, or of an input.
+  void Judge() {
+    const runtime::SessionReport& report = end_.report;
+    if (report.cause == runtime::Cause::kHostError) {
+      FailWith({ErrorCode::kUnavailable, "the session could not be set up: " + report.message});
+    }
+    if (report.cause != runtime::Cause::kChannelIo) return;
+    for (const auto& failure : late_failures_) {
+      std::optional<Error> late = failure->Get();
+      if (!late) continue;
+      late->message = fmt::format("session {}: {}", offer_.session, late->message);
+      const auto asked =
+          std::ranges::find(offer_.channels, Source::kObject, &OfferedChannel::source);
+      return FailWith(std::move(*late), asked->alias);
+    }
+    const Error disk = ErrnoError("its disk", report.host_errno);
+    if (IsNodesFault(disk.code)) {
+      FailWith({ErrorCode::kUnavailable, fmt::format("{}: {}", report.message, disk.message)});
+    }
+  }
+
+  Result<void> Report() {
+    const runtime::SessionReport& report = end_.report;
+    const bool has_succeeded = report.cause == runtime::Cause::kExited && report.exit_code == 0;
+    for (const Output& output : outputs_) {
+      std::uint64_t size = 0;
+      for (const runtime::ChannelUsage& usage : report.channels) {
+        if (usage.alias == output.alias) size = usage.size;
+      }
+      if (output.alias == "/dev/stderr") {
+        stderr_tail_ = node::ReadTail(output.file.get(), size, offer_.stderr_tail_bytes);
+      }
+      if (!has_succeeded) continue;
+      if (Result<void> sent = SendOutput(output, size); !sent) return sent;
+      if (failure_) return Tell(*failure_);
+    }
+    end_.stderr_tail = std::move(stderr_tail_);
+    return connection_.Send(peer::FrameKind::kReport, Encode(end_));
+  }
+
+  struct Output {
+    std::uint32_t channel = 0;
+    std::string alias;
+    UniqueFd file;
+  };
+
+  Result<void> SendOutput(const Output& output, std::uint64_t size) {
+    Sha256 sha256;
+    std::string piece(kPieceBytes, '\0');
+    for (std::uint64_t sent = 0; sent < size;) {
+      const std::size_t want = std::min<std::uint64_t>(piece.size(), size - sent);
+      const ssize_t got = ::pread(output.file.get(), piece.data(), want, static_cast<off_t>(sent));
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) {
+        FailWith(ErrnoError("cannot read what the session wrote", errno));
+        return {};
+      }
+      // What was never written of a file that ends later reads as zeros.
+      std::fill(piece.begin() + got, piece.begin() + static_cast<ssize_t>(want), '\0');
+      const std::string_view bytes(piece.data(), got > 0 ? static_cast<std::size_t>(got) : want);
+      sha256.Add(bytes);
+      Result<void> told =
+          connection_.Send(peer::FrameKind::kData, peer::DataPayload(output.channel, bytes));
+      if (!told) return told;
+      sent += bytes.size();
+    }
+    return connection_.Send(peer::FrameKind::kDigest,
+                            Encode(StreamEnd{output.channel, size, sha256.Hex()}));
+  }
+
+  NodeParts& parts_;
+  peer::SecureConnection& connection_;
+  const Offer offer_;
+  const milliseconds heartbeat_;
+  steady_clock::time_point last_heard_ = steady_clock::now();
+  steady_clock::time_point last_said_ = steady_clock::now();
+  bool is_queued_ = false;
+  bool is_inside_ = false;
+  std::optional<Failure> failure_;  // the first
+  std::string blamed_;              // the input that is being opened
+  node::Program program_;
+  UniqueFd program_file_;
+  std::vector<UniqueFd> files_;   // of each channel, kBytes
+  std::uint64_t read_bytes_ = 0;  // offered, of all of them
+  std::uint64_t counted_ = 0;     // in parts_.spooled
+  runtime::SessionRequest request_;
+  std::optional<node::LocalObject> local_;
+  std::vector<std::shared_ptr<store::LateFailure>> late_failures_;
+  std::vector<Output> outputs_;
+  UniqueFd stderr_;
+  std::string stderr_tail_;
+  EndReport end_;
+};
+
+}  // namespace
+
+milliseconds HeartbeatInterval(const peer::ConnectionLimits& limits) {
+  return std::max(milliseconds(1), limits.silence / 4);
+}
+
+Result<void> ServeSession(NodeParts& parts, peer::SecureConnection& connection, Offer offer) {
+  return NodeSession(parts, connection, std::move(offer)).Run();
+}
+
+}  // namespace zerocloud::remote

@@ -1,0 +1,97 @@
+// Nodes: the proxy's side of a cluster. It knows which nodes there are and how they do, places each
+// session near its object, and has it run there; if a node fails before the session's end has
+// arrived, on another one.
+//
+// Each node has a thread here that keeps a connection to it and asks how it does, and each session
+// that runs elsewhere has one. Connections are used again, one session after the other.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "middleware/node/elsewhere.h"
+#include "middleware/peer/secure_connection.h"
+
+namespace zerocloud::remote {
+
+struct NodeAddress {
+  std::string host;  // numeric, as the rings have it
+  std::uint16_t port = 0;
+};
+
+struct NodesOptions {
+  std::vector<NodeAddress> nodes;
+  std::size_t attempts = 3;  // nodes on which a session is tried
+  peer::ConnectionLimits patience;
+  std::chrono::milliseconds opening{600'000};  // from the offer until the session starts
+  // How long the end of a session may take beyond its timeout.
+  std::chrono::milliseconds ending{30'000};
+  // The hosts with a replica of an object, the preferred first. May be empty.
+  std::function<std::vector<std::string>(const store::ObjectPath&)> holders;
+  std::function<void(const std::string&)> log = [](const std::string&) {};
+};
+
+class Nodes : public node::Elsewhere {
+ public:
+  // Waits a moment for those that answer at once. `keys` outlives it.
+  static Result<std::unique_ptr<Nodes>> Start(NodesOptions options, peer::KeyFile& keys);
+  Nodes(const Nodes&) = delete;
+  Nodes& operator=(const Nodes&) = delete;
+  ~Nodes() override;  // REQUIRES: no session is left
+
+  // Those of the nodes that answer.
+  [[nodiscard]] std::size_t slots() const override;
+  Result<std::unique_ptr<node::RunningSession>> Start(node::ElsewhereSession session) override;
+
+  // For sessions under way; thread-safe.
+  [[nodiscard]] const NodesOptions& options() const { return options_; }
+  // A node to try next. Counts as a session there until Release().
+  std::optional<std::size_t> Choose(const std::optional<store::ObjectPath>& object,
+                                    const std::vector<std::size_t>& tried);
+  void Release(std::size_t node);
+  [[nodiscard]] std::string NameOf(std::size_t node) const;
+  using Connection = std::unique_ptr<peer::SecureConnection>;
+  Connection TakeIdle(std::size_t node);  // or null
+  Result<Connection> Connect(std::size_t node);
+  void GiveBack(std::size_t node, Connection connection);
+  // It does not answer; it is asked again and again how it does.
+  void MarkDown(std::size_t node, const std::string& why);
+
+ private:
+  struct Node {
+    NodeAddress address;
+    std::string name;
+    bool is_up = false;
+    bool is_asked = false;     // at least once
+    std::size_t slots = 0;     // as it said last
+    std::size_t told = 0;      // sessions of everybody, as it said last
+    std::size_t sessions = 0;  // of ours
+    std::string complaint;     // that was logged last
+    std::vector<Connection> idle;
+    peer::SecureConnection* kept = nullptr;  // the keeper's
+    std::thread keeper;
+  };
+
+  Nodes(NodesOptions options, peer::KeyFile& keys);
+  void Keep(Node& node);
+  // Greets, and takes what the node says about itself.
+  Result<void> Greet(Node& node, peer::SecureConnection& connection);
+
+  const NodesOptions options_;
+  peer::KeyFile& keys_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  bool is_stopping_ = false;                  // guarded by mutex_
+  std::vector<std::unique_ptr<Node>> nodes_;  // the members that change are guarded by mutex_
+};
+
+}  // namespace zerocloud::remote

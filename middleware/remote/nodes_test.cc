@@ -1,0 +1,570 @@
+#include "middleware/remote/nodes.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <future>
+#include <latch>
+
+#include "middleware/node/engine.h"
+#include "middleware/node/testing/fake_runner.h"
+#include "middleware/node/testing/fake_store.h"
+#include "middleware/peer/testing/keys_on_disk.h"
+#include "middleware/remote/node_server.h"
+#include "middleware/remote/testing/scripted_node.h"
+
+namespace zerocloud::remote {
+namespace {
+
+using node::JobResult;
+using node::SessionEnd;
+using peer::FrameKind;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+// A group: name, arguments for the fake, devices and more members as JSON.
+std::string G(std::string_view name, std::string_view args, std::string_view devices = "",
+              std::string_view more = "") {
+  return R"({"name": ")" + std::string(name) +
+         R"(", "exec": {"path": "swift://~/bin/p", "args": ")" + std::string(args) +
+         R"("}, "devices": [)" + std::string(devices) + "]" + std::string(more) + "}";
+}
+constexpr std::string_view kStdout = R"({"name": "stdout"})";
+constexpr std::string_view kInputs =
+    R"({"name": "stdin", "path": "swift://~/in/*"}, {"name": "stdout"})";
+
+// A node of its own in the cluster: its sandbox, and its server while it is up.
+struct TestNode {
+  node::FakeRunner runner;
+  std::unique_ptr<NodeServer> server;
+};
+
+// Nodes are on 127.0.0.2, 127.0.0.3, ...
+class NodesTest : public testing::Test {
+ protected:
+  NodesTest() {
+    std::signal(SIGPIPE, SIG_IGN);
+    std::string name = testing::TempDir() + "/nodes-XXXXXX";
+    directory_ = ::mkdtemp(name.data());
+    keys = key_files_.Open(peer::KeysOnDisk::Line("one", "5a"));
+    store.objects["bin/p"] = "a program";
+    store.objects["in/a"] = "1";
+    store.objects["in/b"] = "22";
+    store.objects["in/c"] = "55555";
+    config.spool_directory = directory_;
+    config.workers = 2;
+    options.patience = {std::chrono::minutes(1), std::chrono::minutes(1)};
+    options.holders = [this](const store::ObjectPath& path) { return holders[path.object]; };
+    node_options.slots = 2;
+  }
+  ~NodesTest() override {
+    engine.reset();
+    cluster.reset();
+    scripted.clear();
+    nodes.clear();
+    EXPECT_EQ(local.alive(), 0);
+    EXPECT_TRUE(std::filesystem::is_empty(directory_)) << "files left in the spool";
+    std::filesystem::remove_all(directory_);
+  }
+
+  std::string NextHost() { return "127.0.0." + std::to_string(options.nodes.size() + 2); }
+  TestNode& AddNode() {
+    auto& added = *nodes.emplace_back(std::make_unique<TestNode>());
+    NodeOptions chosen = node_options;
+    chosen.host = NextHost();
+    chosen.spool_directory = directory_;
+    chosen.patience = options.patience;
+    auto server = NodeServer::Start(std::move(chosen), *keys, store, added.runner);
+    EXPECT_TRUE(server.has_value()) << server.error().message;
+    added.server = std::move(*server);
+    options.nodes.push_back({NextHost(), added.server->port()});
+    return added;
+  }
+  ScriptedNode& AddScripted(ScriptedNode::Script script) {
+    const std::string host = NextHost();
+    // Many slots, so that it is chosen first where nothing else decides.
+    auto& added =
+        *scripted.emplace_back(std::make_unique<ScriptedNode>(host, *keys, 100, std::move(script)));
+    options.nodes.push_back({host, added.port()});
+    holders["x"].push_back(host);
+    return added;
+  }
+  std::string NameOf(std::size_t node) const {
+    return options.nodes[node].host + ":" + std::to_string(options.nodes[node].port);
+  }
+
+  void Start() {
+    if (engine) return;
+    Result<std::unique_ptr<Nodes>> started = Nodes::Start(options, *keys);
+    ASSERT_TRUE(started.has_value()) << started.error().message;
+    cluster = std::move(*started);
+    auto running = node::Engine::Start(config, store, local, cluster.get());
+    ASSERT_TRUE(running.has_value()) << running.error().message;
+    engine = std::move(*running);
+  }
+  node::JobRequest Request(const std::string& groups) const {
+    Result<job::JobSpec> spec = job::ParseJob("[" + groups + "]", config.limits);
+    EXPECT_TRUE(spec.has_value()) << spec.error().message;
+    return {.spec = std::move(*spec),
+            .origin = {.account = "AUTH_me", .object = std::nullopt},
+            .caller = {.account = "AUTH_me", .user = "me", .token = "t"}};
+  }
+  JobResult Run(const std::string& groups) {
+    Start();
+    std::promise<JobResult> promise;
+    const std::unique_ptr<node::JobHandle> handle = engine->Submit(
+        Request(groups), [&](JobResult ended) { promise.set_value(std::move(ended)); });
+    JobResult result = promise.get_future().get();
+    engine->WaitUntilIdle();
+    body.clear();
+    std::string buffer(100, '\0');
+    while (result.body) {
+      const std::span<char> span(buffer);
+      const Result<std::size_t> got = result.body->Read(std::as_writable_bytes(span));
+      if (!got || *got == 0) break;
+      body += buffer.substr(0, *got);
+    }
+    result.body.reset();
+    EXPECT_EQ(engine->stats().sessions, 0U);
+    EXPECT_EQ(engine->stats().spool_bytes, 0U);
+    return result;
+  }
+  JobResult RunWell(const std::string& groups) {
+    JobResult result = Run(groups);
+    EXPECT_FALSE(result.error.has_value()) << result.error.value_or(Error{}).message;
+    return result;
+  }
+  // One session that copies "x", which `script` answers on the node tried first.
+  JobResult RunAfter(const ScriptedNode::Script& script) {
+    store.objects["in2/x"] = "text";
+    AddScripted(script);
+    TestNode& honest = AddNode();
+    JobResult result = RunWell(
+        G("g", "cat", R"({"name": "stdin", "path": "swift://~/in2/x"}, {"name": "stdout"})"));
+    EXPECT_EQ(body, "text");
+    EXPECT_EQ(honest.runner.starts(), 1);
+    EXPECT_EQ(scripted.front()->offers(), 1);
+    EXPECT_EQ(result.sessions[0].node, NameOf(1));
+    EXPECT_EQ(result.sessions[0].failed_nodes.size(), 1U);
+    return result;
+  }
+
+  peer::KeysOnDisk key_files_;
+  std::unique_ptr<peer::KeyFile> keys;
+  std::string directory_;
+  node::FakeStore store;
+  node::FakeRunner local;  // of the proxy's own machine
+  node::EngineConfig config;
+  NodesOptions options;
+  NodeOptions node_options;
+  std::map<std::string, std::vector<std::string>> holders;  // hosts, by object
+  std::vector<std::unique_ptr<TestNode>> nodes;
+  std::vector<std::unique_ptr<ScriptedNode>> scripted;
+  std::unique_ptr<Nodes> cluster;
+  std::unique_ptr<node::Engine> engine;
+  std::string body;
+};
+
+TEST_F(NodesTest, RunAllSessions) {
+  TestNode& first = AddNode();
+  TestNode& second = AddNode();
+  const JobResult result = RunWell(G("g", "cat", kInputs));
+  EXPECT_EQ(body, "12255555");
+  EXPECT_EQ(local.starts(), 0);
+  EXPECT_EQ(first.runner.starts() + second.runner.starts(), 3);
+  for (const node::SessionOutcome& session : result.sessions) {
+    EXPECT_EQ(session.end, SessionEnd::kSucceeded);
+    EXPECT_THAT(session.node, HasSubstr("127.0.0."));
+    EXPECT_THAT(session.failed_nodes, IsEmpty());
+  }
+}
+
+TEST_F(NodesTest, GetAProgramOnce) {
+  TestNode& node = AddNode();
+  RunWell(G("g", "cat", kInputs));
+  RunWell(G("g", "cat", kInputs));
+  EXPECT_EQ(node.runner.starts(), 6);
+  // Sessions that start at once may each bring it.
+  EXPECT_LE(node.runner.loads(), 2);
+}
+
+TEST_F(NodesTest, HoldTheObjectThatIsRead) {
+  AddNode();
+  AddNode();
+  AddNode();
+  holders = {{"a", {"127.0.0.4"}}, {"b", {"127.0.0.3"}}, {"c", {"192.0.2.1", "127.0.0.2"}}};
+  const JobResult result = RunWell(G("g", "cat", kInputs));
+  EXPECT_EQ(result.sessions[0].node, NameOf(2));
+  EXPECT_EQ(result.sessions[1].node, NameOf(1));
+  EXPECT_EQ(result.sessions[2].node, NameOf(0));
+}
+
+TEST_F(NodesTest, PassOnWhatSessionsWriteToEachOther) {
+  AddNode();
+  AddNode();
+  RunWell(G("m", "cat", R"({"name": "stdin", "path": "swift://~/in/*"})", R"(, "connect": ["r"])") +
+          "," + G("r", "cat", kStdout));
+  EXPECT_EQ(body, "12255555");
+  EXPECT_EQ(local.starts(), 0);
+}
+
+TEST_F(NodesTest, PassOnMoreThanOneFrame) {
+  AddNode();
+  RunWell(G("m", "flood:1000000", "", R"(, "connect": ["r"])") + "," + G("r", "cat", kStdout));
+  EXPECT_EQ(body, std::string(1'000'000, 'x'));
+}
+
+TEST_F(NodesTest, HaveOutputsStoredOnceAllHaveSucceeded) {
+  AddNode();
+  const JobResult result = RunWell(G("g", "cat", R"({"name": "stdin", "path": "swift://~/in/*"},
+                       {"name": "stdout", "path": "swift://~/out/*.copy"})"));
+  EXPECT_EQ(store.objects["out/c.copy"], "55555");
+  EXPECT_EQ(result.sessions[2].stored.at(0).size, 5U);
+  Run(G("a", "cat", R"({"name": "stdin", "path": "swift://~/in/a"},
+                       {"name": "stdout", "path": "swift://~/out/never"})") +
+      "," + G("b", "exit:3"));
+  EXPECT_FALSE(store.objects.contains("out/never"));
+}
+
+TEST_F(NodesTest, TellTheProgramOfItsObject) {
+  AddNode();
+  RunWell(G("g", "nvram", kInputs));
+  EXPECT_THAT(body, HasSubstr("name=LOCAL_PATH_INFO,value=/AUTH_me/in/b\n"));
+  EXPECT_THAT(body, HasSubstr("name=LOCAL_CONTENT_LENGTH,value=5\n"));
+  EXPECT_THAT(body, HasSubstr("name=SESSION_NAME,value=g-2\n"));
+}
+
+TEST_F(NodesTest, SayWhyASessionFailed) {
+  AddNode();
+  const JobResult result = Run(G("g", "err:because exit:3"));
+  ASSERT_TRUE(result.error.has_value());
+  EXPECT_EQ(result.error->code, ErrorCode::kGuestFault);
+  EXPECT_EQ(result.sessions[0].stderr_tail, "because");
+  EXPECT_EQ(result.sessions[0].end, SessionEnd::kFailed);
+  EXPECT_EQ(result.sessions[0].node, NameOf(0));
+}
+
+TEST_F(NodesTest, SayWhichInputIsMissing) {
+  TestNode& node = AddNode();
+  AddNode();
+  const JobResult result =
+      Run(G("g", "cat", R"({"name": "stdout"}, {"name": "input", "path": "swift://~/in/none"})"));
+  ASSERT_TRUE(result.error.has_value());
+  EXPECT_EQ(result.error->code, ErrorCode::kNotFound);
+  EXPECT_THAT(result.error->message,
+              HasSubstr("/0/devices/1: cannot read swift://AUTH_me/in/none for session g: "));
+  EXPECT_EQ(node.runner.starts(), 0);
+}
+
+TEST_F(NodesTest, MayRefuseAProgram) {
+  AddNode().runner.load_error = Error{ErrorCode::kRejectedCode, "a jump"};
+  const JobResult result = Run(G("g", "say:x", kStdout));
+  ASSERT_TRUE(result.error.has_value());
+  EXPECT_EQ(result.error->code, ErrorCode::kRejectedCode);
+}
+
+TEST_F(NodesTest, HaveLimitsOfTheirOwn) {
+  node_options.limits.timeout_seconds = 5;
+  AddNode();
+  const JobResult result = Run(G("g", "say:x", kStdout, R"(, "timeout": 60)"));
+  ASSERT_TRUE(result.error.has_value());
+  EXPECT_EQ(result.error->code, ErrorCode::kUnavailable);
+  EXPECT_THAT(result.error->message, HasSubstr("its own limit timeout_seconds is 5"));
+}
+
+TEST_F(NodesTest, ThatAreBusySendSessionsOn) {
+  node_options.slots = 1;
+  node_options.waiting = 0;
+  TestNode& full = AddNode();
+  AddNode();
+  AddNode();
+  holders = {{"a", {"127.0.0.2"}}, {"b", {"127.0.0.2"}}, {"c", {"127.0.0.2"}}};
+  // Each waits until all three run, so no two can have run on one node.
+  std::latch all(3);
+  for (const auto& node : nodes) node->runner.on_call = [&] { all.arrive_and_wait(); };
+  const JobResult result = RunWell(G("g", "call cat", kInputs));
+  EXPECT_EQ(body, "12255555");
+  EXPECT_EQ(full.runner.starts(), 1);
+}
+
+TEST_F(NodesTest, EndSessionsOfAJobThatIsCancelled) {
+  TestNode& node = AddNode();
+  Start();
+  std::unique_ptr<node::JobHandle> handle =
+      engine->Submit(Request(G("g", "hang", kStdout)), [](const JobResult&) { ADD_FAILURE(); });
+  node.runner.WaitForHanging(1);
+  handle.reset();
+  engine->WaitUntilIdle();
+  node.server.reset();  // waits for its threads
+  EXPECT_EQ(node.runner.alive(), 0);
+}
+
+TEST_F(NodesTest, EndSessionsOfAProxyThatIsGone) {
+  TestNode& node = AddNode();
+  Start();
+  const std::unique_ptr<node::JobHandle> handle =
+      engine->Submit(Request(G("g", "hang", kStdout)), [](const JobResult&) {});
+  node.runner.WaitForHanging(1);
+  engine.reset();
+  cluster.reset();
+  while (node.runner.alive() > 0) std::this_thread::yield();
+  while (node.server->stats().sessions > 0) std::this_thread::yield();
+  EXPECT_EQ(node.server->stats().spool_bytes, 0U);
+}
+
+TEST_F(NodesTest, KeepTheTimeLimit) {
+  AddNode();
+  const JobResult result = Run(G("g", "hang", "", R"(, "timeout": 0.05)"));
+  ASSERT_TRUE(result.error.has_value());
+  EXPECT_EQ(result.error->code, ErrorCode::kTimeout);
+}
+
+TEST_F(NodesTest, ThatAreAllGoneAreUnavailable) {
+  AddNode().server.reset();
+  AddNode().server.reset();
+  const JobResult result = Run(G("g", "say:x", kStdout));
+  ASSERT_TRUE(result.error.has_value());
+  EXPECT_EQ(result.error->code, ErrorCode::kUnavailable);
+  EXPECT_THAT(result.error->message, HasSubstr("session g could not run on any node"));
+  EXPECT_THAT(result.error->message, HasSubstr(NameOf(1) + ": it cannot be reached"));
+  EXPECT_EQ(local.starts(), 0);
+}
+
+TEST_F(NodesTest, AreReplacedByThisMachineIfItMay) {
+  AddNode().server.reset();
+  config.is_fallback = true;
+  const JobResult result = RunWell(G("g", "cat", kInputs));
+  EXPECT_EQ(body, "12255555");
+  EXPECT_EQ(local.starts(), 3);
+  EXPECT_EQ(result.sessions[0].node, "");
+  EXPECT_THAT(result.sessions[0].failed_nodes, ElementsAre(HasSubstr("cannot be reached")));
+}
+
+TEST_F(NodesTest, LeaveGangsToThisMachine) {
+  AddNode();
+  RunWell(G("a", "out:ping say:a", kStdout, R"(, "connect": ["b"])") + "," +
+          G("b", "out:pong say:b", kStdout, R"(, "connect": ["a"])"));
+  EXPECT_EQ(local.starts(), 2);
+}
+
+// What failing and hostile nodes do. Nothing of it has happened, and the job goes on elsewhere.
+
+// As a node does up to there; the proxy sends its bytes meanwhile.
+void Begin(peer::SecureConnection& connection) {
+  EXPECT_TRUE(connection.Send(FrameKind::kAccepted, Encode(Accepted{true})).has_value());
+  EXPECT_TRUE(connection.Send(FrameKind::kStarted, {}).has_value());
+}
+std::uint32_t OutputOf(const Offer& offer) {
+  for (std::size_t i = 0; i < offer.channels.size(); ++i) {
+    if (offer.channels[i].source == Source::kOutput) return static_cast<std::uint32_t>(i);
+  }
+  return 0;
+}
+EndReport Success(const Offer& offer, std::uint64_t size) {
+  EndReport end;
+  end.report.cause = runtime::Cause::kExited;
+  for (const OfferedChannel& channel : offer.channels) {
+    auto& usage = end.report.channels.emplace_back();
+    usage.alias = channel.alias;
+    if (channel.source == Source::kOutput) usage.size = size;
+  }
+  return end;
+}
+// Until the other side hangs up.
+void Linger(peer::SecureConnection& connection) {
+  while (connection.Receive(std::chrono::minutes(1))) {
+  }
+}
+
+TEST_F(NodesTest, ThatDieWithASessionAreReplaced) {
+  const JobResult result =
+      RunAfter([](peer::SecureConnection& connection, const Offer&) { Begin(connection); });
+  EXPECT_THAT(result.sessions[0].failed_nodes[0], HasSubstr(NameOf(0)));
+}
+
+TEST_F(NodesTest, ThatSendHalfOfAnOutputAreReplaced) {
+  RunAfter([](peer::SecureConnection& connection, const Offer& offer) {
+    Begin(connection);
+    const std::string half = peer::DataPayload(OutputOf(offer), "half of what it wrote");
+    EXPECT_TRUE(connection.Send(FrameKind::kData, half).has_value());
+  });
+}
+
+TEST_F(NodesTest, ThatSendAnotherDigestAreReplaced) {
+  const JobResult result = RunAfter([](peer::SecureConnection& connection, const Offer& offer) {
+    Begin(connection);
+    const std::uint32_t output = OutputOf(offer);
+    ASSERT_TRUE(connection.Send(FrameKind::kData, peer::DataPayload(output, "evil")).has_value());
+    const StreamEnd end{output, 4, std::string(64, '0')};
+    ASSERT_TRUE(connection.Send(FrameKind::kDigest, Encode(end)).has_value());
+    Linger(connection);
+  });
+  EXPECT_THAT(result.sessions[0].failed_nodes[0],
+              HasSubstr("what it sent of /dev/stdout is not what its digest says"));
+}
+
+TEST_F(NodesTest, ThatReportWhatTheyDidNotSendAreReplaced) {
+  const JobResult result = RunAfter([](peer::SecureConnection& connection, const Offer& offer) {
+    Begin(connection);
+    ASSERT_TRUE(connection.Send(FrameKind::kReport, Encode(Success(offer, 4))).has_value());
+    Linger(connection);
+  });
+  EXPECT_THAT(result.sessions[0].failed_nodes[0], HasSubstr("it has not sent all of /dev/stdout"));
+}
+
+TEST_F(NodesTest, ThatReportOtherChannelsAreReplaced) {
+  const JobResult result = RunAfter([](peer::SecureConnection& connection, const Offer& offer) {
+    Begin(connection);
+    EndReport end = Success(offer, 0);
+    end.report.channels.pop_back();
+    ASSERT_TRUE(connection.Send(FrameKind::kReport, Encode(end)).has_value());
+    Linger(connection);
+  });
+  EXPECT_THAT(result.sessions[0].failed_nodes[0], HasSubstr("it reports other channels"));
+}
+
+TEST_F(NodesTest, ThatSendWithoutEndAreReplaced) {
+  config.limits.channel_bytes = 1 << 20;
+  const JobResult result = RunAfter([](peer::SecureConnection& connection, const Offer& offer) {
+    Begin(connection);
+    const std::string piece = peer::DataPayload(OutputOf(offer), std::string(65536, 'x'));
+    while (connection.Send(FrameKind::kData, piece)) {
+    }
+  });
+  EXPECT_THAT(result.sessions[0].failed_nodes[0],
+              HasSubstr("it sent more than the session may write"));
+}
+
+TEST_F(NodesTest, ThatWriteWhatIsOnlyReadAreReplaced) {
+  RunAfter([](peer::SecureConnection& connection, const Offer&) {
+    Begin(connection);
+    ASSERT_TRUE(connection.Send(FrameKind::kData, peer::DataPayload(0, "evil")).has_value());
+    Linger(connection);
+  });
+}
+
+TEST_F(NodesTest, ThatSendNonsenseAreReplaced) {
+  RunAfter([](peer::SecureConnection& connection, const Offer&) {
+    Begin(connection);
+    ASSERT_TRUE(connection.Send(FrameKind::kReport, "[1, 2").has_value());
+    Linger(connection);
+  });
+}
+
+TEST_F(NodesTest, WithoutRoomAreReplaced) {
+  const JobResult result = RunAfter([](peer::SecureConnection& connection, const Offer&) {
+    const Failure failure{{ErrorCode::kUnavailable, "the disk is full"}, {}};
+    ASSERT_TRUE(connection.Send(FrameKind::kFailed, Encode(failure)).has_value());
+    Linger(connection);
+  });
+  EXPECT_THAT(result.sessions[0].failed_nodes[0], HasSubstr("the disk is full"));
+}
+
+TEST_F(NodesTest, ThatFallSilentAreReplaced) {
+  // Long enough for the honest one on any machine, since it answers on threads that only wait.
+  options.patience.silence = std::chrono::seconds(5);
+  const JobResult result = RunAfter([&](peer::SecureConnection& connection, const Offer&) {
+    Begin(connection);
+    while (!scripted.front()->WaitForStop(1000)) {
+    }
+  });
+  EXPECT_THAT(result.sessions[0].failed_nodes[0], HasSubstr("silent"));
+}
+
+TEST_F(NodesTest, AreTriedSoOftenAndNoMore) {
+  options.attempts = 2;
+  const auto die = [](peer::SecureConnection& connection, const Offer&) { Begin(connection); };
+  for (int i = 0; i < 4; ++i) AddScripted(die);
+  const JobResult result = Run(G("g", "say:x", kStdout));
+  ASSERT_TRUE(result.error.has_value());
+  EXPECT_EQ(result.error->code, ErrorCode::kUnavailable);
+  EXPECT_EQ(result.sessions[0].failed_nodes.size(), 2U);
+}
+
+// What hostile proxies do to a node.
+class NodeServerTest : public NodesTest {
+ protected:
+  NodeServerTest() {
+    node_options.log = [this](const std::string& line) {
+      const std::lock_guard lock(log_mutex_);
+      log_.push_back(line);
+    };
+    AddNode();
+    auto made = peer::SecureConnection::Connect(options.nodes[0].host, options.nodes[0].port, *keys,
+                                                options.patience);
+    EXPECT_TRUE(made.has_value());
+    if (made) connection = std::move(*made);
+  }
+  // What the node logs when it hangs up because of that frame.
+  std::string RefusalOf(FrameKind kind, const std::string& payload) {
+    EXPECT_TRUE(connection->Send(kind, payload).has_value());
+    Linger(*connection);
+    nodes[0]->server.reset();
+    const std::lock_guard lock(log_mutex_);
+    return log_.empty() ? "" : log_.back();
+  }
+  FrameKind NextKind() {
+    const auto got = connection->Receive(std::chrono::minutes(1));
+    return got.value_or(std::nullopt).value_or(peer::Frame{}).kind;
+  }
+  void Greet() {
+    ASSERT_TRUE(connection->Send(FrameKind::kHello, Encode(Hello{})).has_value());
+    EXPECT_EQ(NextKind(), FrameKind::kHello);
+  }
+
+  std::unique_ptr<peer::SecureConnection> connection;
+  std::mutex log_mutex_;
+  std::vector<std::string> log_;  // guarded by log_mutex_
+};
+
+TEST_F(NodeServerTest, RefusesFramesThatHaveNoPlace) {
+  EXPECT_THAT(RefusalOf(FrameKind::kReport, "{}"), HasSubstr("a report frame where there is none"));
+}
+
+TEST_F(NodeServerTest, RefusesAnOfferBeforeAGreeting) {
+  EXPECT_THAT(RefusalOf(FrameKind::kStart, "{}"), HasSubstr("a start frame where there is none"));
+}
+
+TEST_F(NodeServerTest, RefusesAnOfferThatIsNone) {
+  Greet();
+  EXPECT_THAT(RefusalOf(FrameKind::kStart, R"({"session": 1})"), HasSubstr("a wrong offer"));
+}
+
+TEST_F(NodeServerTest, RefusesBytesThatAreNotThoseOffered) {
+  Greet();
+  Offer offer;
+  offer.session = "s";
+  offer.sha256 = std::string(64, 'a');
+  offer.program_size = 5;
+  offer.timeout = std::chrono::seconds(1);
+  for (const char* alias : {"/dev/stdin", "/dev/stdout", "/dev/stderr"}) {
+    auto& channel = offer.channels.emplace_back();
+    channel.alias = alias;
+    channel.limits = {1, 1, 0, 0};
+  }
+  ASSERT_TRUE(connection->Send(FrameKind::kStart, Encode(offer)).has_value());
+  ASSERT_EQ(NextKind(), FrameKind::kAccepted);
+  EXPECT_THAT(RefusalOf(FrameKind::kData, peer::DataPayload(kProgramChannel, "longer")),
+              HasSubstr("more bytes than it had offered"));
+  EXPECT_EQ(nodes[0]->runner.loads(), 0);
+}
+
+TEST_F(NodeServerTest, RefusesWhoHasAnotherKeyAndSaysSo) {
+  peer::KeysOnDisk others;
+  const auto other = others.Open(peer::KeysOnDisk::Line("two", "5a"));
+  const auto refused = peer::SecureConnection::Connect(options.nodes[0].host, options.nodes[0].port,
+                                                       *other, options.patience);
+  EXPECT_FALSE(refused.has_value());
+  connection.reset();
+  nodes[0]->server.reset();
+  const std::lock_guard lock(log_mutex_);
+  EXPECT_THAT(log_, ElementsAre(HasSubstr("refused 127.0.0.1 port")));
+  EXPECT_THAT(log_[0], HasSubstr("key \"two\" is not in this machine's key file"));
+}
+
+}  // namespace
+}  // namespace zerocloud::remote

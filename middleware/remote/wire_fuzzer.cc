@@ -1,0 +1,31 @@
+// Any JSON as each kind of payload: what is taken reads the same when it is sent again.
+#include <cstdint>
+#include <cstdlib>
+
+#include "middleware/remote/wire.h"
+
+using namespace zerocloud;
+
+namespace {
+
+template <typename Parse>
+void Check(std::string_view json, Parse parse) {
+  const auto value = parse(json);
+  if (!value) return;
+  const std::string again = remote::Encode(*value);
+  const auto twice = parse(again);
+  if (!twice || remote::Encode(*twice) != again) std::abort();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view json(reinterpret_cast<const char*>(data), size);
+  Check(json, remote::ParseHello);
+  Check(json, remote::ParseOffer);
+  Check(json, remote::ParseAccepted);
+  Check(json, remote::ParseStreamEnd);
+  Check(json, remote::ParseEndReport);
+  Check(json, remote::ParseFailure);
+  return 0;
+}

@@ -1,0 +1,82 @@
+#include "middleware/tools/node_service.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "middleware/remote/node_server.h"
+#include "middleware/tools/upstream_store.h"
+
+namespace zerocloud::tools {
+
+// In the order of construction; destroyed from the end.
+struct NodeService::Parts {
+  std::string host;
+  std::unique_ptr<peer::KeyFile> keys;
+  std::unique_ptr<upstream::HttpClient> client;
+  UpstreamStore store;
+  std::unique_ptr<node::Runner> runner;
+  std::unique_ptr<remote::NodeServer> server;
+};
+
+namespace {
+
+remote::NodeOptions NodeOptions(const config::Config& config, const config::Endpoint& endpoint) {
+  const config::EngineSection& section = config.engine;
+  remote::NodeOptions options;
+  options.host = endpoint.host;
+  options.port = endpoint.port;
+  const std::size_t processors = std::max(2U, std::thread::hardware_concurrency());
+  options.slots = section.sessions_at_once != 0 ? section.sessions_at_once : processors;
+  options.waiting = config.node.waiting;
+  options.connections = config.server.connections;
+  options.programs = section.programs;
+  options.spool_directory = section.spool_directory;
+  options.spool_bytes = section.spool_bytes;
+  options.wants_own_namespaces = section.own_namespaces;
+  options.control_groups = section.control_groups;
+  const std::chrono::seconds silence(config.nodes.silence_seconds);
+  options.patience = {.handshake = silence, .silence = silence};
+  options.limits = config.jobs;
+  options.log = Complain;
+  return options;
+}
+
+}  // namespace
+
+NodeService::NodeService(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+NodeService::~NodeService() = default;
+
+Result<std::unique_ptr<NodeService>> NodeService::Start(const config::Config& config) {
+  if (config.upstream.empty() || config.nodes.key_file.empty()) {
+    return Fail(ErrorCode::kInvalid, "A node needs zerocloud.upstream and nodes.key_file.");
+  }
+  const Result<config::Endpoint> endpoint = config::ParseEndpoint(config.node.listen);
+  if (!endpoint.has_value())
+    return Fail(endpoint.error().code, "node.listen: " + endpoint.error().message);
+  auto parts = std::make_unique<Parts>();
+  parts->host = config.node.listen.substr(0, config.node.listen.rfind(':'));
+  auto keys = peer::KeyFile::Open(config.nodes.key_file, peer::SystemSeconds(), Complain);
+  if (!keys.has_value()) return Fail(keys);
+  parts->keys = std::move(*keys);
+  auto client = StartClient(config);
+  if (!client.has_value()) return Fail(client);
+  parts->client = std::move(*client);
+  auto opened = OpenUpstream(config, *parts->client);
+  if (!opened.has_value()) return Fail(opened);
+  parts->store = std::move(*opened);
+  parts->runner = node::MakeSandboxRunner();
+  auto server = remote::NodeServer::Start(NodeOptions(config, *endpoint), *parts->keys,
+                                          parts->store.objects(), *parts->runner);
+  if (!server.has_value()) return Fail(server);
+  parts->server = std::move(*server);
+  return std::unique_ptr<NodeService>(new NodeService(std::move(parts)));
+}
+
+std::string NodeService::address() const {
+  return fmt::format("{}:{}", parts_->host, parts_->server->port());
+}
+
+}  // namespace zerocloud::tools

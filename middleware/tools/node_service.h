@@ -1,0 +1,31 @@
+// NodeService: everything that `zerocloud node` runs, put together from a configuration.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "channels/base/result.h"
+#include "middleware/config/config.h"
+
+namespace zerocloud::tools {
+
+class NodeService {
+ public:
+  // REQUIRES: config::Check accepted it. kInvalid: it is not the configuration of a node.
+  static Result<std::unique_ptr<NodeService>> Start(const config::Config& config);
+
+  NodeService(const NodeService&) = delete;
+  NodeService& operator=(const NodeService&) = delete;
+  // Ends all sessions; the proxies run them elsewhere.
+  ~NodeService();
+
+  // "10.0.0.5:8090", the port as the system chose it.
+  [[nodiscard]] std::string address() const;
+
+ private:
+  struct Parts;
+  explicit NodeService(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace zerocloud::tools

@@ -1,0 +1,32 @@
+// The objects of the configured upstream as jobs see them: by HTTP, and in place where they lie on
+// this host. Shared by `zerocloud serve` and `zerocloud node`.
+#pragma once
+
+#include <memory>
+
+#include "channels/base/result.h"
+#include "middleware/config/config.h"
+#include "middleware/store/object_store.h"
+#include "middleware/swift/local_object_store.h"
+#include "middleware/upstream/http_client.h"
+
+namespace zerocloud::tools {
+
+Result<std::unique_ptr<upstream::HttpClient>> StartClient(const config::Config& config);
+
+// Members are destroyed from the end.
+struct UpstreamStore {
+  std::unique_ptr<store::ObjectStore> remote;    // by HTTP
+  std::unique_ptr<swift::LocalObjects> devices;  // null: none here
+  std::unique_ptr<store::ObjectStore> local;     // in front of remote, with devices
+
+  [[nodiscard]] store::ObjectStore& objects() const { return local != nullptr ? *local : *remote; }
+};
+
+// `client` outlives it.
+Result<UpstreamStore> OpenUpstream(const config::Config& config, upstream::HttpClient& client);
+
+// A line on standard error.
+void Complain(const std::string& sentence);
+
+}  // namespace zerocloud::tools
