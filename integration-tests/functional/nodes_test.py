@@ -144,8 +144,10 @@ class OnFailingNodes(NodesTest):
         thread.join()
         for node in self.nodes:
             self.wait_until(lambda: node.children() == [], describe=node.children)
+        # Another process, of which tearDown() compares what it has open now with what it has then.
         self.service.start()
         self.warm_up()
+        self.quiet = self.files()
 
 
 class OnSilentNodes(NodesTest):
