@@ -510,7 +510,9 @@ net::awaitable<bool> Forwarding::PassBodyBack(std::string head, bool is_chunked)
     prefix.clear();
     if (answer_body_->left_in_socket() >= kWorthSplicing && client_.CanWriteBare() &&
         peer_.wire->IsBare()) {
-      co_return co_await SpliceBack();
+      const bool is_passed = co_await SpliceBack();
+      if (!is_passed) co_return false;
+      is_last = answer_body_->is_at_last_piece();
     }
   }
   co_return true;
@@ -524,7 +526,7 @@ net::awaitable<bool> Forwarding::SpliceBack() {
   request_.record.bytes_out += spliced.count;
   answer_body_->Skip(spliced.count);
   if (spliced.read_error || spliced.write_error) co_return false;
-  KeepIfQuiet(answer_body_->bytes_after());
+  if (answer_body_->is_at_last_piece()) KeepIfQuiet(answer_body_->bytes_after());
   co_return true;
 }
 

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <utility>
-#include <vector>
 
 #include "channels/base/unique_fd.h"
 #include "middleware/server/wire.h"
@@ -16,7 +14,6 @@ namespace {
 using boost::system::error_code;
 
 constexpr int kPipeBytes = 256 * 1024;
-constexpr std::size_t kKeptPipes = 4;
 constexpr int kAtOnce = 16;
 constexpr unsigned kFlags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
 
@@ -25,26 +22,14 @@ struct Pipe {
   UniqueFd write;
 };
 
-// Empty ones, kept by each thread for its next transfer.
-thread_local std::vector<Pipe> kept_pipes;
-
-Pipe TakePipe() {
+Pipe MakePipe() {
   Pipe pipe;
-  if (!kept_pipes.empty()) {
-    pipe = std::move(kept_pipes.back());
-    kept_pipes.pop_back();
-    return pipe;
-  }
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return pipe;
   pipe = {UniqueFd(ends[0]), UniqueFd(ends[1])};
   // Where so much is not allowed it stays as it was made.
   ::fcntl(pipe.write.get(), F_SETPIPE_SZ, kPipeBytes);
   return pipe;
-}
-
-void KeepPipe(Pipe pipe) {
-  if (kept_pipes.size() < kKeptPipes) kept_pipes.push_back(std::move(pipe));
 }
 
 error_code LastError() { return {errno, boost::system::system_category()}; }
@@ -82,11 +67,8 @@ net::awaitable<error_code> Wire::WaitFor(net::socket_base::wait_type what,
 net::awaitable<Wire::Spliced> Wire::SpliceTo(Wire* to, std::uint64_t count, Limit read_limit,
                                              Limit write_limit) {
   Spliced result;
-  Pipe pipe = TakePipe();
-  if (!pipe.read.is_open()) {
-    result.read_error = LastError();
-    co_return result;
-  }
+  const Pipe pipe = MakePipe();
+  if (!pipe.read.is_open()) co_return result;
   std::size_t in_pipe = 0;
   int at_once = 0;
   while (result.count < count) {
@@ -116,7 +98,6 @@ net::awaitable<Wire::Spliced> Wire::SpliceTo(Wire* to, std::uint64_t count, Limi
           co_await to->WaitFor(net::socket_base::wait_write, &to->write_deadline_, write_limit);
     }
   }
-  if (in_pipe == 0) KeepPipe(std::move(pipe));
   co_return result;
 }
 

@@ -1,6 +1,7 @@
 // Bodies that go from socket to socket without being copied: the same bytes, and the same ends.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <future>
 #include <string>
@@ -48,6 +49,30 @@ TEST_F(ForwardingTest, PassesLargeBodiesAndThenTheNextRequestByteForByte) {
     EXPECT_EQ(client.ReadOrEmpty().status, 201);
     EXPECT_TRUE(client.ReadOrEmpty().body == body);
   }
+}
+
+TEST_F(ForwardingTest, PassesLargeBodiesWhereThereIsNoDescriptorForAPipe) {
+  const std::string body = Body(kLarge);
+  ScriptedUpstream upstream(1, [&body](RawClient& peer, int) {
+    ReadHead(peer);
+    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    ReadHead(peer);
+    EXPECT_TRUE(peer.Take(body.size()) == body);
+    peer.Send(Head("HTTP/1.1 200 OK") + body);
+  });
+  StartFront(upstream.port());
+  RawClient client = Connect();
+  client.Send("GET /small HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(client.ReadOrEmpty().status, 200);
+  // Every connection that is needed is there now.
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none = {3, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  client.Send(Head("PUT /large HTTP/1.1") + body);
+  const std::string answer = client.ReadOrEmpty().body;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_TRUE(answer == body);
 }
 
 TEST_F(ForwardingTest, CutsALargeAnswerWhereTheUpstreamDid) {

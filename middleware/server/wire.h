@@ -73,7 +73,8 @@ class Wire : public std::enable_shared_from_this<Wire> {
     boost::system::error_code write_error;
   };
   // Passes `count` bytes from this wire to another without copying them, through a pipe. Both are
-  // bare. The limits are for each piece. After an error neither can be used any more.
+  // bare. The limits are for each piece. After an error neither can be used any more. Fewer than
+  // `count` and no error: there is no descriptor for a pipe, and the rest is to go another way.
   net::awaitable<Spliced> SpliceTo(Wire* to, std::uint64_t count, Limit read_limit,
                                    Limit write_limit);
   // Another limit for the read that is under way, from now on.
