@@ -34,12 +34,12 @@ TEST(Headers, CanBeSetFromThemselves) {
   Headers headers;
   headers.Add("Etag", "old");
   headers.Add("X-Other", "a value that is longer than any text that a string keeps in itself");
-  headers.Set("Etag", *headers.Get("X-Other"));
+  headers.Set("Etag", headers.Get("X-Other").value_or(""));
   EXPECT_EQ(headers.Get("Etag"), headers.Get("X-Other"));
   const Headers copy = headers;
   headers = {};
   EXPECT_EQ(copy.size(), 2U);
-  EXPECT_TRUE(copy.Get("Etag")->starts_with("a value"));
+  EXPECT_TRUE(copy.Get("Etag").value_or("").starts_with("a value"));
 }
 
 TEST(Text, Utf8RefusesWhatRfc3629Refuses) {

@@ -216,10 +216,9 @@ TEST_F(GuestEngineTest, SessionsCanHaveNamespacesOfTheirOwn) {
 
 TEST_F(GuestEngineTest, ControlGroupsThatAreNotDelegatedAreNamed) {
   config.control_groups = testing::TempDir();
-  const JobResult result = Run(G("a", ""));
-  ASSERT_TRUE(result.error.has_value());
-  EXPECT_EQ(result.error->code, ErrorCode::kUnavailable);
-  EXPECT_THAT(result.error->message, HasSubstr("hands on no controller memory"));
+  const Error error = Run(G("a", "")).error.value_or(Error{});
+  EXPECT_EQ(error.code, ErrorCode::kUnavailable);
+  EXPECT_THAT(error.message, HasSubstr("hands on no controller memory"));
 }
 
 TEST_F(GuestEngineTest, EndlessOutputEndsAtItsLimit) {

@@ -154,6 +154,7 @@ TEST(Metrics, LosesNothingWhenThreadsCountAtOnce) {
   Metrics metrics("1", nullptr);
   const http::RequestHead head = Head("GET", "/v1/a");
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
       for (int j = 0; j < 5000; ++j) {

@@ -58,7 +58,10 @@ class NodesTest : public testing::Test {
     config.spool_directory = directory_;
     config.workers = 2;
     options.patience = {std::chrono::minutes(1), std::chrono::minutes(1)};
-    options.holders = [this](const store::ObjectPath& path) { return holders[path.object]; };
+    options.holders = [this](const store::ObjectPath& path) {
+      const auto found = holders.find(path.object);  // called by the threads of sessions
+      return found == holders.end() ? std::vector<std::string>() : found->second;
+    };
     node_options.slots = 2;
   }
   ~NodesTest() override {
@@ -93,7 +96,7 @@ class NodesTest : public testing::Test {
     holders["x"].push_back(host);
     return added;
   }
-  std::string NameOf(std::size_t node) const {
+  [[nodiscard]] std::string NameOf(std::size_t node) const {
     return options.nodes[node].host + ":" + std::to_string(options.nodes[node].port);
   }
 
@@ -106,7 +109,7 @@ class NodesTest : public testing::Test {
     ASSERT_TRUE(running.has_value()) << running.error().message;
     engine = std::move(*running);
   }
-  node::JobRequest Request(const std::string& groups) const {
+  [[nodiscard]] node::JobRequest Request(const std::string& groups) const {
     Result<job::JobSpec> spec = job::ParseJob("[" + groups + "]", config.limits);
     EXPECT_TRUE(spec.has_value()) << spec.error().message;
     return {.spec = std::move(*spec),
@@ -241,8 +244,8 @@ TEST_F(NodesTest, TellTheProgramOfItsObject) {
 TEST_F(NodesTest, SayWhyASessionFailed) {
   AddNode();
   const JobResult result = Run(G("g", "err:because exit:3"));
-  ASSERT_TRUE(result.error.has_value());
-  EXPECT_EQ(result.error->code, ErrorCode::kGuestFault);
+  const Error error = result.error.value_or(Error{});
+  EXPECT_EQ(error.code, ErrorCode::kGuestFault);
   EXPECT_EQ(result.sessions[0].stderr_tail, "because");
   EXPECT_EQ(result.sessions[0].end, SessionEnd::kFailed);
   EXPECT_EQ(result.sessions[0].node, NameOf(0));
@@ -253,9 +256,9 @@ TEST_F(NodesTest, SayWhichInputIsMissing) {
   AddNode();
   const JobResult result =
       Run(G("g", "cat", R"({"name": "stdout"}, {"name": "input", "path": "swift://~/in/none"})"));
-  ASSERT_TRUE(result.error.has_value());
-  EXPECT_EQ(result.error->code, ErrorCode::kNotFound);
-  EXPECT_THAT(result.error->message,
+  const Error error = result.error.value_or(Error{});
+  EXPECT_EQ(error.code, ErrorCode::kNotFound);
+  EXPECT_THAT(error.message,
               HasSubstr("/0/devices/1: cannot read swift://AUTH_me/in/none for session g: "));
   EXPECT_EQ(node.runner.starts(), 0);
 }
@@ -263,17 +266,17 @@ TEST_F(NodesTest, SayWhichInputIsMissing) {
 TEST_F(NodesTest, MayRefuseAProgram) {
   AddNode().runner.load_error = Error{ErrorCode::kRejectedCode, "a jump"};
   const JobResult result = Run(G("g", "say:x", kStdout));
-  ASSERT_TRUE(result.error.has_value());
-  EXPECT_EQ(result.error->code, ErrorCode::kRejectedCode);
+  const Error error = result.error.value_or(Error{});
+  EXPECT_EQ(error.code, ErrorCode::kRejectedCode);
 }
 
 TEST_F(NodesTest, HaveLimitsOfTheirOwn) {
   node_options.limits.timeout_seconds = 5;
   AddNode();
   const JobResult result = Run(G("g", "say:x", kStdout, R"(, "timeout": 60)"));
-  ASSERT_TRUE(result.error.has_value());
-  EXPECT_EQ(result.error->code, ErrorCode::kUnavailable);
-  EXPECT_THAT(result.error->message, HasSubstr("its own limit timeout_seconds is 5"));
+  const Error error = result.error.value_or(Error{});
+  EXPECT_EQ(error.code, ErrorCode::kUnavailable);
+  EXPECT_THAT(error.message, HasSubstr("its own limit timeout_seconds is 5"));
 }
 
 TEST_F(NodesTest, ThatAreBusySendSessionsOn) {
@@ -319,18 +322,18 @@ TEST_F(NodesTest, EndSessionsOfAProxyThatIsGone) {
 TEST_F(NodesTest, KeepTheTimeLimit) {
   AddNode();
   const JobResult result = Run(G("g", "hang", "", R"(, "timeout": 0.05)"));
-  ASSERT_TRUE(result.error.has_value());
-  EXPECT_EQ(result.error->code, ErrorCode::kTimeout);
+  const Error error = result.error.value_or(Error{});
+  EXPECT_EQ(error.code, ErrorCode::kTimeout);
 }
 
 TEST_F(NodesTest, ThatAreAllGoneAreUnavailable) {
   AddNode().server.reset();
   AddNode().server.reset();
   const JobResult result = Run(G("g", "say:x", kStdout));
-  ASSERT_TRUE(result.error.has_value());
-  EXPECT_EQ(result.error->code, ErrorCode::kUnavailable);
-  EXPECT_THAT(result.error->message, HasSubstr("session g could not run on any node"));
-  EXPECT_THAT(result.error->message, HasSubstr(NameOf(1) + ": it cannot be reached"));
+  const Error error = result.error.value_or(Error{});
+  EXPECT_EQ(error.code, ErrorCode::kUnavailable);
+  EXPECT_THAT(error.message, HasSubstr("session g could not run on any node"));
+  EXPECT_THAT(error.message, HasSubstr(NameOf(1) + ": it cannot be reached"));
   EXPECT_EQ(local.starts(), 0);
 }
 
@@ -480,8 +483,8 @@ TEST_F(NodesTest, AreTriedSoOftenAndNoMore) {
   const auto die = [](peer::SecureConnection& connection, const Offer&) { Begin(connection); };
   for (int i = 0; i < 4; ++i) AddScripted(die);
   const JobResult result = Run(G("g", "say:x", kStdout));
-  ASSERT_TRUE(result.error.has_value());
-  EXPECT_EQ(result.error->code, ErrorCode::kUnavailable);
+  const Error error = result.error.value_or(Error{});
+  EXPECT_EQ(error.code, ErrorCode::kUnavailable);
   EXPECT_EQ(result.sessions[0].failed_nodes.size(), 2U);
 }
 

@@ -54,7 +54,8 @@ TEST(Wire, CarriesOffers) {
   EXPECT_EQ(Encode(*parsed), json);
   EXPECT_EQ(parsed->caller.token, "t\xff");
   EXPECT_EQ(parsed->channels[0].path.object, "o/\xff");
-  EXPECT_EQ(parsed->channels[0].listed->content_type, "text/\xe9");
+  const auto& listed = parsed->channels[0].listed;
+  EXPECT_EQ(listed ? listed->content_type : "none", "text/\xe9");
   EXPECT_EQ(parsed->channels[3].size, 42U);
 }
 

@@ -69,8 +69,8 @@ class LocalObjects {
   // The object's file, if a replica here is exactly the version that Swift told of: `said` has its
   // size, ETag and X-Timestamp. Where the primary devices here have none, some of the others are
   // looked at: Swift puts a replica on one of them while a primary device is away.
-  Result<UniqueFd> Find(const Places& places, const store::ObjectPath& path,
-                        const store::ObjectInfo& said) const;
+  [[nodiscard]] Result<UniqueFd> Find(const Places& places, const store::ObjectPath& path,
+                                      const store::ObjectInfo& said) const;
 
  private:
   struct Policy {
@@ -79,8 +79,8 @@ class LocalObjects {
   };
 
   explicit LocalObjects(LocalOptions options) : options_(std::move(options)) {}
-  Result<Places> AskPlaces(const store::Caller& caller, const store::ObjectPath& path,
-                           const PathHash& hash) const;
+  [[nodiscard]] Result<Places> AskPlaces(const store::Caller& caller, const store::ObjectPath& path,
+                                         const PathHash& hash) const;
   Result<void> OpenRings(const ClusterConf& conf);
   [[nodiscard]] bool IsHere(const RingDevice& device) const;
   [[nodiscard]] bool IsHere(const std::string& address) const;

@@ -52,6 +52,7 @@ steady_clock::duration MemoryWatch::Look() {
   const std::uint64_t not_counted = std::min(pages[2] * kPageBytes, mapped_bytes_);
   const std::uint64_t all = pages[1] * kPageBytes;
   const std::uint64_t resident = all - std::min(all, not_counted);
+  if (all > most_seen_) most_seen_ = all;  // nobody else writes it
   if (resident > limit_) {
     has_struck_ = true;
     syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);

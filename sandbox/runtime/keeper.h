@@ -35,12 +35,16 @@ class MemoryWatch {
   // Looks, and kills the process if it uses more than `limit` bytes. Returns when to look again.
   std::chrono::steady_clock::duration Look();
   [[nodiscard]] bool has_struck() const { return has_struck_; }
+  // Bytes, mapped channels among them. At the end the kernel may tell some pages less: what a
+  // killed process had on another processor is not always in its account.
+  [[nodiscard]] std::uint64_t most_seen() const { return most_seen_; }
 
  private:
   friend class Keeper;
   UniqueFd statm_, pidfd_;
   std::uint64_t limit_ = 0, mapped_bytes_ = 0;
   std::atomic<bool> has_struck_ = false;
+  std::atomic<std::uint64_t> most_seen_ = 0;
   std::chrono::steady_clock::time_point next_;  // the keeper's
 };
 

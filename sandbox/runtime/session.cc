@@ -126,7 +126,8 @@ SessionReport Session::Collect() {
   report.layers = state_->block->layers;
   if (state_->zygote != nullptr) {
     constexpr std::uint64_t kKibi = 1024;
-    report.peak_memory = static_cast<std::uint64_t>(usage.ru_maxrss) * kKibi;
+    const std::uint64_t seen = state_->memory_watch ? state_->memory_watch->most_seen() : 0;
+    report.peak_memory = std::max(static_cast<std::uint64_t>(usage.ru_maxrss) * kKibi, seen);
   }
   if (state_->control_group != nullptr) {
     report.layers |= policy::kControlGroup;
