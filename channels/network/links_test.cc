@@ -293,6 +293,10 @@ TEST(Links, AreNoMoreThanTheirLimit) {
 }
 
 TEST(Links, AreUnavailableWithoutDescriptors) {
+#if __has_feature(undefined_behavior_sanitizer)
+  GTEST_SKIP()
+      << "UBSan asks by a pipe whether memory can be read, and without one takes it for bad";
+#endif
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
   const UniqueFd next(::open("/dev/null", O_RDONLY | O_CLOEXEC));

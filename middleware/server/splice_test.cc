@@ -52,6 +52,10 @@ TEST_F(ForwardingTest, PassesLargeBodiesAndThenTheNextRequestByteForByte) {
 }
 
 TEST_F(ForwardingTest, PassesLargeBodiesWhereThereIsNoDescriptorForAPipe) {
+#if __has_feature(undefined_behavior_sanitizer)
+  GTEST_SKIP()
+      << "UBSan asks by a pipe whether memory can be read, and without one takes it for bad";
+#endif
   const std::string body = Body(kLarge);
   ScriptedUpstream upstream(1, [&body](RawClient& peer, int) {
     ReadHead(peer);
