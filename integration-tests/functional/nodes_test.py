@@ -1,8 +1,8 @@
 """Jobs on four nodes beside the four object servers of a real Swift: sessions run where their objects
 are, move when their node dies, and leave nothing behind."""
 
-import errno
 import collections
+import errno
 import os
 import pathlib
 import signal
