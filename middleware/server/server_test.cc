@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
 
 #include <atomic>
 #include <future>
@@ -11,7 +10,7 @@
 #include <thread>
 #include <utility>
 
-#include "middleware/server/testing/raw_client.h"
+#include "middleware/server/testing/served.h"
 
 namespace zerocloud::server {
 namespace {
@@ -20,13 +19,6 @@ using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::Not;
 using namespace std::chrono_literals;
-
-http::Response Text(int status, std::string text) {
-  http::Response response;
-  response.status = status;
-  response.text = std::move(text);
-  return response;
-}
 
 // Bytes in pieces of at most `step`; then the end, or an error.
 class StringSource : public http::BodySource {
@@ -49,20 +41,6 @@ class StringSource : public http::BodySource {
   std::size_t at_ = 0;
 };
 
-// Collects the body and answers with it.
-class EchoExchange : public http::Exchange {
- public:
-  Result<void> Write(std::span<const std::byte> chunk) override {
-    for (const std::byte byte : chunk) body_.push_back(static_cast<char>(byte));
-    if (body_.starts_with("refuse")) return Fail(ErrorCode::kInvalid, "I refuse.");
-    return {};
-  }
-  void Finish(std::function<void(http::Response)> done) override { done(Text(200, body_)); }
-
- private:
-  std::string body_;
-};
-
 // Hands `done` out and tells when it is destroyed.
 class PendingExchange : public http::Exchange {
  public:
@@ -82,54 +60,6 @@ class PendingExchange : public http::Exchange {
 
  private:
   Probe& probe_;
-};
-
-class FunctionHandler : public http::Handler {
- public:
-  using Function = std::function<Begun(const http::RequestHead&)>;
-  explicit FunctionHandler(Function function) : function_(std::move(function)) {}
-  Begun Begin(const http::RequestHead& head) override { return function_(head); }
-
- private:
-  Function function_;
-};
-
-http::Handler::Begun TargetOrEcho(const http::RequestHead& head) {
-  const bool has_body = head.is_chunked || head.content_length.value_or(0) > 0;
-  if (has_body && head.target == "/refused") return Text(403, "no");
-  if (has_body) return std::make_unique<EchoExchange>();
-  return Text(200, head.method + " " + head.target);
-}
-
-// A server without a listener, and clients on the other ends of socket pairs.
-class ServerTest : public ::testing::Test {
- protected:
-  void StartWith(FunctionHandler::Function function, Limits limits = {}) {
-    handler_ = std::make_unique<FunctionHandler>(std::move(function));
-    Options options;
-    options.address.clear();
-    options.settings.limits = limits;
-    auto server = Server::Start(options, *handler_);
-    ASSERT_TRUE(server.has_value()) << server.error().message;
-    server_ = std::move(*server);
-  }
-
-  RawClient Connect() {
-    int ends[2] = {-1, -1};
-    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-    server_->Adopt(UniqueFd(ends[0]));
-    return RawClient(UniqueFd(ends[1]));
-  }
-
-  // What a fresh connection answers to `bytes`.
-  RawResponse Ask(std::string_view bytes) {
-    RawClient client = Connect();
-    client.Send(bytes);
-    return client.ReadOrEmpty();
-  }
-
-  std::unique_ptr<FunctionHandler> handler_;
-  std::unique_ptr<Server> server_;
 };
 
 TEST_F(ServerTest, AnswersSeveralRequestsOnOneConnection) {
@@ -317,117 +247,6 @@ TEST_F(ServerTest, SaysKeepAliveOnlyToThoseWhoAsk) {
   EXPECT_EQ(Ask("GET / HTTP/1.1\r\nConnection: close\r\n\r\n").headers.Get("Connection"), "close");
   EXPECT_EQ(Ask("GET / HTTP/1.0\r\n\r\n").headers.Get("Connection"), "close");
 }
-
-// Requests that two HTTP readers could take apart differently, each with what is wrong.
-struct Nonsense {
-  const char* name;
-  std::string bytes;
-  int status = 400;
-};
-// The name of the test; without it gtest prints the bytes of the struct.
-void PrintTo(const Nonsense& nonsense, std::ostream* out) { *out << nonsense.name; }
-
-class ServerNonsenseTest : public ServerTest, public ::testing::WithParamInterface<Nonsense> {};
-
-TEST_P(ServerNonsenseTest, IsRefusedAndTheConnectionCloses) {
-  std::atomic<int> begun = 0;
-  StartWith([&begun](const http::RequestHead& head) -> http::Handler::Begun {
-    ++begun;
-    return TargetOrEcho(head);
-  });
-  RawClient client = Connect();
-  client.Send(GetParam().bytes);
-  const RawResponse response = client.ReadOrEmpty();
-  EXPECT_EQ(response.status, GetParam().status) << response.head;
-  EXPECT_EQ(response.headers.Get("Connection"), "close");
-  EXPECT_GT(response.body.size(), 10U);
-  EXPECT_TRUE(client.IsClosedByPeer()) << "there was a second answer";
-}
-
-INSTANTIATE_TEST_SUITE_P(
-    Smuggling, ServerNonsenseTest,
-    ::testing::Values(
-        Nonsense{"ConflictingLengths",
-                 "PUT / HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd"},
-        Nonsense{"RepeatedLength",
-                 "PUT / HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc"},
-        Nonsense{"ListOfLengths", "PUT / HTTP/1.1\r\nContent-Length: 3, 4\r\n\r\nabcd"},
-        Nonsense{"NegativeLength", "PUT / HTTP/1.1\r\nContent-Length: -3\r\n\r\nabc"},
-        Nonsense{"SignedLength", "PUT / HTTP/1.1\r\nContent-Length: +3\r\n\r\nabc"},
-        Nonsense{"HexLength", "PUT / HTTP/1.1\r\nContent-Length: 0x3\r\n\r\nabc"},
-        Nonsense{"HugeLength",
-                 "PUT / HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\nabc"},
-        Nonsense{"LengthThenChunked",
-                 "PUT / HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: "
-                 "chunked\r\n\r\n0\r\n\r\n"},
-        Nonsense{"ChunkedThenLength",
-                 "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: "
-                 "3\r\n\r\n0\r\n\r\n"},
-        Nonsense{"UnknownCoding", "PUT / HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\nabc"},
-        Nonsense{"CodingList",
-                 "PUT / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501},
-        Nonsense{"ChunkedTwice",
-                 "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
-                 "chunked\r\n\r\n0\r\n\r\n"},
-        Nonsense{"ChunkedInHttp10",
-                 "PUT / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
-        Nonsense{"ChunkedThenSpace",
-                 "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked ,\r\n\r\n0\r\n\r\n", 501},
-        Nonsense{"QuotedChunked",
-                 "PUT / HTTP/1.1\r\nTransfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n"},
-        Nonsense{"VerticalTabChunked",
-                 "PUT / HTTP/1.1\r\nTransfer-Encoding: \vchunked\r\n\r\n0\r\n\r\n"},
-        Nonsense{"ChunkedWithEmptyLength",
-                 "PUT / HTTP/1.1\r\nContent-Length:\r\nTransfer-Encoding: "
-                 "chunked\r\n\r\n0\r\n\r\n"},
-        Nonsense{"EmptyLength", "PUT / HTTP/1.1\r\nContent-Length:\r\n\r\nabc"},
-        Nonsense{"LengthWithSpaceInside", "PUT / HTTP/1.1\r\nContent-Length: 1 2\r\n\r\nabc"},
-        Nonsense{"LengthWithAComment", "PUT / HTTP/1.1\r\nContent-Length: 3;x\r\n\r\nabc"},
-        Nonsense{"TabInName", "PUT / HTTP/1.1\r\nContent-Length\t: 3\r\n\r\nabc"},
-        Nonsense{"ControlInTarget", "GET /a\x01 HTTP/1.1\r\n\r\n"},
-        Nonsense{"TabInRequestLine", "GET\t/ HTTP/1.1\r\n\r\n"},
-        Nonsense{"SpaceInTarget", "GET /a b HTTP/1.1\r\n\r\n"},
-        Nonsense{"LowerCaseVersion", "GET / http/1.1\r\n\r\n"},
-        Nonsense{"Http2Preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"},
-        Nonsense{"ObsFoldOfALength", "PUT / HTTP/1.1\r\nContent-Length:\r\n 3\r\n\r\nabc"},
-        Nonsense{"FoldedLine", "GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n"},
-        Nonsense{"FoldedFirstLine", "GET / HTTP/1.1\r\n A: b\r\n\r\n"},
-        Nonsense{"BareLineFeeds", "GET / HTTP/1.1\nA: b\n\n"},
-        Nonsense{"OneBareLineFeed", "GET / HTTP/1.1\r\nA: b\nC: d\r\n\r\n"},
-        Nonsense{"BareCarriageReturn", "GET / HTTP/1.1\r\nA: b\rC: d\r\n\r\n"},
-        Nonsense{"SpaceBeforeColon", "GET / HTTP/1.1\r\nContent-Length : 3\r\n\r\nabc"},
-        Nonsense{"NoColon", "GET / HTTP/1.1\r\nrubbish\r\n\r\n"},
-        Nonsense{"EmptyName", "GET / HTTP/1.1\r\n: x\r\n\r\n"},
-        Nonsense{"NulByte", std::string("GET / HTTP/1.1\r\nA: b\0c\r\n\r\n", 26)},
-        Nonsense{"TwoHosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"},
-        Nonsense{"BadName", "GET / HTTP/1.1\r\nA(b: c\r\n\r\n"},
-        Nonsense{"NoVersion", "GET /\r\n\r\n"}, Nonsense{"WrongVersion", "GET / HTTP/3.1\r\n\r\n"},
-        Nonsense{"TwoSpaces", "GET  / HTTP/1.1\r\n\r\n"},
-        Nonsense{"Tls", "\x16\x03\x01\x02\r\n\r\n"},
-        Nonsense{"BadChunkSize",
-                 "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\nabc\r\n"},
-        Nonsense{"BadChunkEnd",
-                 "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n"},
-        Nonsense{"BareLineFeedInChunk",
-                 "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc\r\n0\r\n\r\n"},
-        Nonsense{"SpaceBeforeChunkSize",
-                 "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n 3\r\nabc\r\n0\r\n\r\n"},
-        Nonsense{"NegativeChunk",
-                 "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-3\r\nabc\r\n0\r\n\r\n"},
-        Nonsense{"HexPrefixedChunk",
-                 "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n"},
-        Nonsense{"UnderscoredChunk",
-                 "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1_0\r\nabc\r\n0\r\n\r\n"},
-        Nonsense{"HugeChunk",
-                 "PUT / HTTP/1.1\r\nTransfer-Encoding: "
-                 "chunked\r\n\r\nfffffffffffffffff\r\nabc\r\n0\r\n\r\n"},
-        Nonsense{"BareLineFeedInExtension",
-                 "PUT / HTTP/1.1\r\nTransfer-Encoding: "
-                 "chunked\r\n\r\n3;a\nb\r\nabc\r\n0\r\n\r\n"},
-        Nonsense{"BareLineFeedInTrailer",
-                 "PUT / HTTP/1.1\r\nTransfer-Encoding: "
-                 "chunked\r\n\r\n3\r\nabc\r\n0\r\nA: b\nC: d\r\n\r\n"}),
-    [](const auto& info) { return info.param.name; });
 
 TEST_F(ServerTest, BoundsTheHead) {
   Limits limits;
