@@ -13,45 +13,65 @@ static void* must_allocate(void* memory) {
   return memory;
 }
 
-uint64_t word_hash(const char* text, size_t length) {
-  uint64_t hash = 14695981039346656037u; /* FNV-1a */
-  for (size_t i = 0; i < length; ++i) {
-    hash ^= (unsigned char)text[i];
-    hash *= 1099511628211u;
-  }
-  return hash;
+static uint64_t mixed(uint64_t hash) {
+  hash *= 0x9e3779b97f4a7c15u;
+  return hash ^ hash >> 32;
 }
 
-static struct word* slot_of(const struct words* words, const char* text, size_t length) {
-  size_t at = word_hash(text, length) >> 7 & (words->capacity - 1);
-  for (;; at = (at + 1) & (words->capacity - 1)) {
-    struct word* slot = &words->slots[at];
-    if (slot->text == NULL) return slot;
-    if (strncmp(slot->text, text, length) == 0 && slot->text[length] == '\0') return slot;
+static uint64_t head_of(const char* text, size_t length) {
+  uint64_t head = 0;
+  memcpy(&head, text, length < 8 ? length : 8);
+  return head;
+}
+
+static int is_same(const struct word* word, const char* text, size_t length, uint64_t head) {
+  if (word->head != head || word->length != length) return 0;
+  return length <= 8 || memcmp(word->text + 8, text + 8, length - 8) == 0;
+}
+
+static struct word* slot_of(const struct words* words, const char* text, size_t length,
+                            uint64_t head, uint64_t hash) {
+  for (size_t at = hash;; ++at) {
+    struct word* slot = &words->slots[at & (words->capacity - 1)];
+    if (slot->text == NULL || is_same(slot, text, length, head)) return slot;
   }
 }
 
 static void grow(struct words* words) {
   const struct words old = *words;
-  words->capacity = old.capacity ? old.capacity * 2 : 4096;
+  words->capacity = old.capacity ? old.capacity * 2 : 512;
   words->slots = must_allocate(calloc(words->capacity, sizeof *words->slots));
   for (size_t i = 0; i < old.capacity; ++i) {
-    if (old.slots[i].text == NULL) continue;
-    *slot_of(words, old.slots[i].text, strlen(old.slots[i].text)) = old.slots[i];
+    const struct word* word = &old.slots[i];
+    if (word->text != NULL) *slot_of(words, word->text, word->length, word->head, word->hash) = *word;
   }
   free(old.slots);
 }
 
-void words_add(struct words* words, const char* text, size_t length, uint64_t count) {
-  if (words->used * 4 >= words->capacity * 3) grow(words);
-  struct word* slot = slot_of(words, text, length);
-  if (slot->text == NULL) {
-    slot->text = must_allocate(malloc(length + 1));
-    memcpy(slot->text, text, length);
-    slot->text[length] = '\0';
-    ++words->used;
-  }
+static void add(struct words* words, const char* text, size_t length, uint64_t head, uint64_t hash,
+                uint64_t count) {
+  if (words->used * 2 >= words->capacity) grow(words);
+  struct word* slot = slot_of(words, text, length, head, hash);
   slot->count += count;
+  if (slot->text != NULL) return;
+  slot->text = must_allocate(malloc(length + 1));
+  memcpy(slot->text, text, length);
+  slot->text[length] = '\0';
+  slot->length = length;
+  slot->head = head;
+  slot->hash = hash;
+  ++words->used;
+}
+
+void words_add_short(struct words* words, uint64_t head, size_t length, uint64_t count) {
+  add(words, (const char*)&head, length, head, mixed(head), count);
+}
+
+void words_add(struct words* words, const char* text, size_t length, uint64_t count) {
+  const uint64_t head = head_of(text, length);
+  uint64_t hash = mixed(head);
+  for (size_t at = 8; at < length; at += 8) hash = mixed(hash ^ head_of(text + at, length - at));
+  add(words, text, length, head, hash, count);
 }
 
 int words_add_stream(struct words* words, FILE* in, const char* name) {

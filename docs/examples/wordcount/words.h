@@ -11,6 +11,10 @@
 
 struct word {
   char* text; /* NUL-terminated */
+  size_t length;
+  uint64_t
+      head; /* its first eight letters, the first in the lowest byte; zeros where it has fewer */
+  uint64_t hash;
   uint64_t count;
 };
 
@@ -20,11 +24,11 @@ struct words {
   size_t used;
 };
 
-/* The same for every session, so that each word has one reducer. */
-uint64_t word_hash(const char* text, size_t length);
-
-/* Adds to the count of a word: the combiner. Ends the program when memory is out. */
+/* Adds to the count of a word: the combiner. Its hash is the same for every session, so that each
+ * word has one reducer. Ends the program when memory is out. */
 void words_add(struct words* words, const char* text, size_t length, uint64_t count);
+/* The same for one that has at most eight letters, by its head alone. */
+void words_add_short(struct words* words, uint64_t head, size_t length, uint64_t count);
 
 /* Adds every line of a stream; returns 0, or -1 after a message on a line that is not a count. */
 int words_add_stream(struct words* words, FILE* in, const char* name);
