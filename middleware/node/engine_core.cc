@@ -12,6 +12,7 @@
 #include <climits>
 #include <cstring>
 
+#include "channels/base/wake_soon.h"
 #include "middleware/node/explain.h"
 #include "middleware/node/stderr_tail.h"
 
@@ -105,6 +106,7 @@ void Engine::Core::Watch(int fd, Watched what, std::uint64_t id) {
 void Engine::Core::Forget(int fd) { ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
 
 void Engine::Core::Loop() {
+  WakeSoon();
   std::array<epoll_event, 64> events{};
   for (;;) {
     RunPosted();

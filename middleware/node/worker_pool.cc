@@ -1,5 +1,7 @@
 #include "middleware/node/worker_pool.h"
 
+#include "channels/base/wake_soon.h"
+
 namespace zerocloud::node {
 
 WorkerPool::WorkerPool(std::size_t threads) {
@@ -26,6 +28,7 @@ void WorkerPool::Run(Task task) {
 }
 
 void WorkerPool::Loop() {
+  WakeSoon();
   for (;;) {
     Task task;
     {

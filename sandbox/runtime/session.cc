@@ -115,6 +115,7 @@ SessionReport Session::Collect() {
   while (wait4(state_->pid, &status, 0, &usage) < 0 && errno == EINTR) {
   }
   state_->is_reaped = true;
+  state_->place = {};
   state_->readiness.reset();  // or its copies would keep the other ends of channels waiting
   const auto microseconds = [](const timeval& time) {
     return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);

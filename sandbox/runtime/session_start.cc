@@ -325,9 +325,10 @@ Result<void> Session::State::StartFromZygote(const SessionRequest& request, std:
                                              int block_file) {
   files.push_back(request.image->memory_file());
   files.push_back(block_file);
-  const Result<pid_t> child = zygote->Start(files, block.get_deleter().size);
+  Result<Zygote::Started> child = zygote->Start(files, block.get_deleter().size);
   if (!child) return Fail(child);
-  pid = *child;
+  pid = child->pid;
+  place = std::move(child->place);
   // Our own child, not yet waited for: the number is still its.
   pidfd.Reset(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   if (pidfd.is_open()) return {};

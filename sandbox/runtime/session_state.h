@@ -17,6 +17,7 @@
 #include "channels/base/unique_fd.h"
 #include "sandbox/runtime/control_group.h"
 #include "sandbox/runtime/keeper.h"
+#include "sandbox/runtime/processor_place.h"
 #include "sandbox/runtime/readiness.h"
 #include "sandbox/runtime/session.h"
 #include "sandbox/runtime/session_block.h"
@@ -70,6 +71,7 @@ struct Session::State {
   std::uint64_t memory_size = 0;
   std::vector<channels::ChannelSpec> specs;
   std::shared_ptr<Zygote> zygote;  // that it was cloned from; null: it was started by itself
+  ProcessorPlace place;            // where it began; none if it was started by itself
   std::shared_ptr<MemoryWatch> memory_watch;
   std::unique_ptr<ControlGroup> control_group;
   std::chrono::microseconds cpu_limit{0};

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "channels/base/wake_soon.h"
 #include "sandbox/runtime/keeper.h"
 #include "sandbox/runtime/session_block.h"
 #include "sandbox/runtime/spawn.h"
@@ -88,6 +89,10 @@ Result<std::shared_ptr<Zygote>> Zygote::Make(int launcher, Namespaces namespaces
   if (sched_getaffinity(*pid, sizeof zygote->processors_, &zygote->processors_) != 0) {
     zygote->can_be_moved_ = false;
   }
+  for (int processor = 0; zygote->can_be_moved_ && processor < CPU_SETSIZE; ++processor) {
+    if (CPU_ISSET(processor, &zygote->processors_)) zygote->processor_list_.push_back(processor);
+  }
+  WakeSoon(*pid);
   far_end.Reset();  // or its end would never show
   ZygoteHello hello{};
   if (const auto received = zygote->Receive(&hello, sizeof hello); !received) {
@@ -156,7 +161,20 @@ Result<void> Zygote::Receive(void* bytes, std::size_t size) {
   return FailErrno("the zygote has ended", received < 0 ? errno : EPIPE);
 }
 
-Result<pid_t> Zygote::Start(std::span<const int> descriptors, std::uint64_t block_size) {
+ProcessorPlace Zygote::Place(pid_t session) {
+  if (!can_be_moved_) return {};
+  ProcessorPlace place = ProcessorPlace::Take(processor_, processor_list_);
+  if (place.processor() != processor_) {
+    cpu_set_t only;
+    CPU_ZERO(&only);
+    CPU_SET(place.processor(), &only);
+    sched_setaffinity(session, sizeof only, &only);  // refused: it begins here
+  }
+  sched_setaffinity(session, sizeof processors_, &processors_);
+  return place;
+}
+
+Result<Zygote::Started> Zygote::Start(std::span<const int> descriptors, std::uint64_t block_size) {
   const StartRequest request = {static_cast<std::uint32_t>(descriptors.size()), 0, block_size};
   const std::lock_guard lock(mutex_);
   if (!is_alive_) return Fail(ErrorCode::kInternal, "the zygote has ended");
@@ -180,9 +198,7 @@ Result<pid_t> Zygote::Start(std::span<const int> descriptors, std::uint64_t bloc
     return Fail(ErrorCode::kInternal, "the zygote has ended");
   }
   if (reply.pid < 0) return FailErrno("cannot start a session process", -reply.pid);
-  // The session may go wherever the zygote could at first.
-  if (can_be_moved_) sched_setaffinity(reply.pid, sizeof processors_, &processors_);
-  return reply.pid;
+  return Started{reply.pid, Place(reply.pid)};
 }
 
 }  // namespace zerocloud::runtime

@@ -14,9 +14,11 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <vector>
 
 #include "channels/base/result.h"
 #include "channels/base/unique_fd.h"
+#include "sandbox/runtime/processor_place.h"
 #include "sandbox/runtime/zygote_protocol.h"
 
 namespace zerocloud::runtime {
@@ -44,7 +46,11 @@ class Zygote {
   // Starts a session: `descriptors` are the channels', the image's and the session block's.
   // kInternal: the zygote is gone, nothing was started, is_alive() is false. Other errors are the
   // host's refusal to start a process.
-  Result<pid_t> Start(std::span<const int> descriptors, std::uint64_t block_size);
+  struct Started {
+    pid_t pid = -1;
+    ProcessorPlace place;  // to be kept as long as the session lives
+  };
+  Result<Started> Start(std::span<const int> descriptors, std::uint64_t block_size);
 
   [[nodiscard]] Namespaces namespaces() const { return namespaces_; }
   [[nodiscard]] bool is_alive() const { return is_alive_; }
@@ -59,6 +65,8 @@ class Zygote {
   // Has the zygote run where the caller does. Otherwise the kernel wakes it on an idle processor,
   // and waking one that sleeps takes longer than all that the zygote does.
   void ComeHere();
+  // Lets a session go to its place, and then wherever the zygote could at first.
+  ProcessorPlace Place(pid_t session);
 
   std::mutex mutex_;  // one request at a time
   UniqueFd control_;
@@ -66,8 +74,9 @@ class Zygote {
   pid_t owner_ = -1, pid_ = -1;
   std::uint32_t layers_ = 0;
   bool can_be_moved_ = true;
-  int processor_ = -1;      // the one where it has to run, once there is one
-  cpu_set_t processors_{};  // where it could run before
+  int processor_ = -1;               // the one where it has to run, once there is one
+  cpu_set_t processors_{};           // where it could run before
+  std::vector<int> processor_list_;  // the same
   std::atomic<bool> is_alive_ = false;
 };
 
