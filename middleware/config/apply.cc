@@ -11,6 +11,7 @@
 #include "middleware/config/config.h"
 #include "middleware/config/ini.h"
 #include "middleware/config/options.h"
+#include "middleware/http/base64.h"
 
 namespace zerocloud::config {
 namespace {
@@ -64,24 +65,6 @@ std::string SectionHint(std::string_view name) {
   return Distance(best->name, name) < 3 ? fmt::format(" Is [{}] meant?", best->name) : "";
 }
 
-std::optional<std::string> FromBase64(std::string_view text) {
-  constexpr std::string_view kDigits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  std::uint32_t bits = 0;
-  unsigned count = 0;
-  for (const char c : text) {
-    const std::size_t digit = kDigits.find(c);
-    if (digit == std::string_view::npos) return std::nullopt;
-    bits = bits << 6U | static_cast<std::uint32_t>(digit);
-    count += 6;
-    if (count < 8) continue;
-    count -= 8;
-    out.push_back(static_cast<char>(bits >> count & 0xffU));
-  }
-  return out;
-}
-
 // "user_test_tester" with "testing .admin", as Swift's tempauth has it.
 Result<User> UserFrom(const IniEntry& entry) {
   const auto fail = [](std::string_view sentence) {
@@ -101,8 +84,8 @@ Result<User> UserFrom(const IniEntry& entry) {
   }
   User user{std::string(rest.substr(0, middle)), std::string(rest.substr(middle + 1)), {}, false};
   if (is_coded) {
-    auto account = FromBase64(user.account);
-    auto name = FromBase64(user.user);
+    auto account = http::FromBase64(user.account);
+    auto name = http::FromBase64(user.user);
     if (!account || !name) return fail("the names are not base64.");
     user.account = std::move(*account);
     user.user = std::move(*name);

@@ -3,9 +3,11 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <set>
+#include <thread>
 #include <utility>
 
 namespace zerocloud::config {
@@ -16,6 +18,11 @@ std::unexpected<Error> FailAt(std::string_view option, std::string_view sentence
 }
 
 }  // namespace
+
+std::size_t EngineSection::slots() const {
+  return sessions_at_once != 0 ? sessions_at_once
+                               : std::max(2U, std::thread::hardware_concurrency());
+}
 
 Result<User> ParseUser(std::string_view text) {
   std::array<std::string_view, 4> parts;

@@ -66,6 +66,8 @@ struct EngineSection {
   std::uint64_t spool_bytes = 64ULL << 30U;
   std::string spool_directory = "/var/tmp";
   std::string control_groups;
+  // Sessions at once, where 0 says: as many as there are processors, at least 2.
+  [[nodiscard]] std::size_t slots() const;
 };
 
 struct StorageSection {

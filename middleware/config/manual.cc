@@ -7,6 +7,7 @@
 
 #include "middleware/config/config.h"
 #include "middleware/config/options.h"
+#include "middleware/http/base64.h"
 
 namespace zerocloud::config {
 namespace {
@@ -29,18 +30,11 @@ std::string Comment(std::string_view text) {
   return out;
 }
 
+// Without padding: an "=" would end the key.
 std::string Base64(std::string_view text) {
-  constexpr std::string_view kDigits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  std::uint32_t bits = 0;
-  unsigned count = 0;
-  for (const char c : text) {
-    bits = bits << 8U | static_cast<unsigned char>(c);
-    for (count += 8; count >= 6; count -= 6) out.push_back(kDigits[bits >> (count - 6) & 63U]);
-  }
-  if (count > 0) out.push_back(kDigits[bits << (6 - count) & 63U]);
-  return out;
+  std::string coded = http::ToBase64(text);
+  std::erase(coded, '=');
+  return coded;
 }
 
 std::string KeyOf(const User& user) {

@@ -5,27 +5,9 @@
 #include <algorithm>
 
 #include "middleware/doctor/checks.h"
+#include "middleware/http/text.h"
 
 namespace zerocloud::doctor {
-namespace {
-
-std::string Quoted(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out.push_back('\\');
-      out.push_back(c);
-    } else if (byte < 0x20 || byte > 0x7e) {
-      out += fmt::format("\\u{:04x}", byte);
-    } else {
-      out.push_back(c);
-    }
-  }
-  return out + "\"";
-}
-
-}  // namespace
 
 std::string_view ToString(State state) {
   switch (state) {
@@ -90,10 +72,10 @@ std::string ToText(const std::vector<Finding>& findings) {
 std::string ToJson(const std::vector<Finding>& findings) {
   std::string rows;
   for (const Finding& finding : findings) {
-    rows +=
-        fmt::format("{}\n  {{\"check\": {}, \"state\": {}, \"found\": {}, \"advice\": {}}}",
-                    rows.empty() ? "" : ",", Quoted(finding.check), Quoted(ToString(finding.state)),
-                    Quoted(finding.found), Quoted(finding.advice));
+    rows += fmt::format("{}\n  {{\"check\": {}, \"state\": {}, \"found\": {}, \"advice\": {}}}",
+                        rows.empty() ? "" : ",", http::JsonQuoted(finding.check),
+                        http::JsonQuoted(ToString(finding.state)), http::JsonQuoted(finding.found),
+                        http::JsonQuoted(finding.advice));
   }
   return fmt::format("{{\"well\": {}, \"findings\": [{}\n]}}\n", IsWell(findings), rows);
 }

@@ -14,7 +14,6 @@
 #include <fstream>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "channels/base/unique_fd.h"
@@ -35,11 +34,6 @@ std::string Size(std::uint64_t bytes) {
   auto value = static_cast<double>(bytes);
   for (; value >= 1024 && unit + 1 < kUnits.size(); ++unit) value /= 1024;
   return fmt::format("{:.{}f} {}", value, unit == 0 ? 0 : 1, kUnits.at(unit));
-}
-
-std::size_t SlotsOf(const config::Config& config) {
-  if (config.engine.sessions_at_once != 0) return config.engine.sessions_at_once;
-  return std::max(2U, std::thread::hardware_concurrency());
 }
 
 // What the walls around a session should be on any host where nobody has turned them off, and what
@@ -121,7 +115,7 @@ void CheckOpenFiles(const config::Config& config, Findings& findings) {
   constexpr std::uint64_t kOfASession = 32;
   constexpr std::uint64_t kOthers = 256;
   const std::uint64_t wanted =
-      config.server.connections * 2 + SlotsOf(config) * kOfASession + kOthers;
+      config.server.connections * 2 + config.engine.slots() * kOfASession + kOthers;
   const std::string found = fmt::format(
       "at most {} open files; connections and sessions may want {}", limit.rlim_max, wanted);
   if (limit.rlim_max >= wanted) {

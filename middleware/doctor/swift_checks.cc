@@ -128,14 +128,8 @@ void CheckOrigin(upstream::HttpClient& client, const std::string& origin, Findin
   std::string text;
   upstream::ClientRequest request{
       .method = "GET", .url = origin + "/info", .headers = {}, .on_body = {}};
-  request.on_body = [&text](std::span<const std::byte> bytes) -> Result<void> {
-    if (bytes.size() > kMaxInfoBytes - text.size()) {
-      return Fail(ErrorCode::kLimitExceeded, "its /info has more than 1 MiB");
-    }
-    const void* start = bytes.data();
-    text.append(static_cast<const char*>(start), bytes.size());
-    return {};
-  };
+  request.on_body = upstream::KeepBody(
+      text, kMaxInfoBytes, {ErrorCode::kLimitExceeded, "its /info has more than 1 MiB"});
   const std::time_t asked = std::time(nullptr);
   const Result<upstream::ClientReply> reply = client.Send(request);
   if (!reply.has_value()) {

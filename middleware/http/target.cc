@@ -1,16 +1,10 @@
 #include "middleware/http/target.h"
 
+#include "channels/base/hex.h"
 #include "middleware/http/text.h"
 
 namespace zerocloud::http {
 namespace {
-
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 bool IsUnreserved(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
@@ -45,11 +39,15 @@ std::string PercentDecode(std::string_view text, bool plus_is_space) {
 }
 
 std::string PercentEncode(std::string_view text, bool keep_slash) {
+  return PercentEncodeBut(text, keep_slash ? "/" : "");
+}
+
+std::string PercentEncodeBut(std::string_view text, std::string_view kept) {
   constexpr std::string_view kDigits = "0123456789ABCDEF";
   std::string out;
   out.reserve(text.size());
   for (const char c : text) {
-    if (IsUnreserved(c) || (keep_slash && c == '/')) {
+    if (IsUnreserved(c) || kept.contains(c)) {
       out.push_back(c);
     } else {
       const auto byte = static_cast<unsigned char>(c);

@@ -19,6 +19,8 @@ namespace zerocloud::http {
 
 // Everything but letters, digits and "-._~" becomes %XX; '/' stays when `keep_slash`.
 [[nodiscard]] std::string PercentEncode(std::string_view text, bool keep_slash = true);
+// The same, but the characters of `kept` stay.
+[[nodiscard]] std::string PercentEncodeBut(std::string_view text, std::string_view kept);
 
 // The parameters of a query, decoded, in order.
 class Query {

@@ -39,4 +39,8 @@ namespace zerocloud::http {
 // "true", "yes", "on", "1", "t", "y" without case, as Swift reads a flag.
 [[nodiscard]] bool IsTrue(std::string_view text);
 
+// A JSON string with its quotes. Bytes beyond ASCII come out as the characters of those numbers, so
+// that it is valid whatever the bytes are.
+[[nodiscard]] std::string JsonQuoted(std::string_view text);
+
 }  // namespace zerocloud::http

@@ -1,5 +1,6 @@
 // Reading JSON that a stranger wrote: bounded in bytes and depth, iterative (no recursion whatever
-// the nesting), UTF-8 checked, and no exception. Private to this folder.
+// the nesting), UTF-8 checked, and no exception. The job language and what nodes say to each other
+// are read with it.
 //
 // RapidJSON's reader does the parsing; its document class does not compile with clang 19, so the
 // values are our own.

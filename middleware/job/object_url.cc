@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "channels/base/hex.h"
 #include "middleware/job/job_spec.h"
 
 namespace zerocloud::job {
@@ -12,13 +13,6 @@ bool HasControlCharacter(std::string_view text) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return true;
   }
   return false;
-}
-
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
 }
 
 }  // namespace

@@ -9,22 +9,13 @@
 
 #include "middleware/node/testing/fake_runner.h"
 #include "middleware/node/testing/fake_store.h"
+#include "middleware/node/testing/jobs.h"
 
 namespace zerocloud::node {
 namespace {
 
 using testing::HasSubstr;
 using testing::StartsWith;
-
-// A thread that starts may hold one for a moment (the allocator counts processors), so compare with
-// "no more than before".
-std::size_t CountDescriptors() {
-  std::size_t count = 0;
-  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-    ++count;
-  }
-  return count;
-}
 
 std::string ListDescriptors() {
   std::string list;
@@ -52,14 +43,10 @@ std::string ReadAll(JobResult& result) {
   return all;
 }
 
-// A group: name, arguments for the fake, devices and more members as JSON.
 std::string G(std::string_view name, std::string_view args, std::string_view devices = "",
               std::string_view more = "") {
-  return R"({"name": ")" + std::string(name) +
-         R"(", "exec": {"path": "swift://~/bin/p", "args": ")" + std::string(args) +
-         R"("}, "devices": [)" + std::string(devices) + "]" + std::string(more) + "}";
+  return GroupOf("p", name, args, devices, more);
 }
-constexpr std::string_view kStdout = R"({"name": "stdout"})";
 
 class EngineTest : public testing::Test {
  protected:
@@ -88,11 +75,7 @@ class EngineTest : public testing::Test {
     engine = std::move(*started);
   }
   [[nodiscard]] JobRequest Request(const std::string& groups) const {
-    Result<job::JobSpec> spec = job::ParseJob("[" + groups + "]", config.limits);
-    EXPECT_TRUE(spec.has_value()) << spec.error().message;
-    return {.spec = std::move(*spec),
-            .origin = {.account = "AUTH_me", .object = std::nullopt},
-            .caller = {.account = "AUTH_me", .user = "me", .token = "t"}};
+    return RequestOf(groups, config.limits);
   }
   // Runs a job to its end and checks that it leaves nothing behind but its body.
   JobResult Run(const std::string& groups) {

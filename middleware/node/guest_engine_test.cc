@@ -9,21 +9,12 @@
 
 #include "middleware/node/engine.h"
 #include "middleware/node/testing/fake_store.h"
+#include "middleware/node/testing/jobs.h"
 
 namespace zerocloud::node {
 namespace {
 
 using testing::HasSubstr;
-
-// A thread that starts may hold one for a moment (the allocator counts processors), so compare with
-// "no more than before".
-std::size_t CountDescriptors() {
-  std::size_t count = 0;
-  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-    ++count;
-  }
-  return count;
-}
 
 // The zygote, from which sessions are cloned, stays.
 std::size_t CountChildren() {
@@ -41,11 +32,8 @@ std::size_t CountChildren() {
 
 std::string G(std::string_view name, std::string_view args, std::string_view devices = "",
               std::string_view more = "") {
-  return R"({"name": ")" + std::string(name) +
-         R"(", "exec": {"path": "swift://~/bin/agent", "args": ")" + std::string(args) +
-         R"("}, "devices": [)" + std::string(devices) + "]" + std::string(more) + "}";
+  return GroupOf("agent", name, args, devices, more);
 }
-constexpr std::string_view kStdout = R"({"name": "stdout"})";
 
 class GuestEngineTest : public testing::Test {
  protected:
@@ -68,11 +56,7 @@ class GuestEngineTest : public testing::Test {
   }
 
   [[nodiscard]] JobRequest Request(const std::string& groups) const {
-    Result<job::JobSpec> spec = job::ParseJob("[" + groups + "]", config.limits);
-    EXPECT_TRUE(spec.has_value()) << spec.error().message;
-    return {.spec = std::move(*spec),
-            .origin = {.account = "AUTH_me", .object = std::nullopt},
-            .caller = {.account = "AUTH_me", .user = "me", .token = "t"}};
+    return RequestOf(groups, config.limits);
   }
   void Start() {
     if (!engine) engine = std::move(Engine::Start(config, store, *runner).value());

@@ -1,11 +1,11 @@
 #include "middleware/node/image_cache.h"
 
-#include <fmt/format.h>
-#include <openssl/evp.h>
 #include <unistd.h>
 
-#include <array>
+#include <span>
 #include <vector>
+
+#include "middleware/digest/digest.h"
 
 namespace zerocloud::node {
 
@@ -19,14 +19,9 @@ Result<Program> ImageCache::Load(int fd, std::uint64_t size) {
     if (got == 0) return Fail(ErrorCode::kUnavailable, "the program was cut short as it was read");
     done += static_cast<std::size_t>(got);
   }
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned digest_size = 0;
-  if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), &digest_size, EVP_sha256(), nullptr) !=
-      1) {
-    return Fail(ErrorCode::kInternal, "SHA-256 failed");
-  }
-  std::string key;
-  for (unsigned i = 0; i < digest_size; ++i) key += fmt::format("{:02x}", digest[i]);
+  digest::Digest sha256(digest::Algorithm::kSha256);
+  sha256.Add(std::as_bytes(std::span(bytes)));
+  const std::string key = sha256.Hex();
   if (std::optional<Program> known = Find(key)) return std::move(*known);
   Result<std::shared_ptr<const loader::Image>> image = runner_.Load(bytes);
   if (!image) return Fail(image);

@@ -1,7 +1,6 @@
 #include "middleware/node/render.h"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
 
@@ -9,6 +8,7 @@
 #include <array>
 #include <vector>
 
+#include "middleware/http/base64.h"
 #include "middleware/http/reply.h"
 
 namespace zerocloud::node {
@@ -120,14 +120,6 @@ std::string ValidUtf8(std::string_view text) {
     i += length;
   }
   return valid;
-}
-
-std::string Base64(std::string_view bytes) {
-  std::vector<unsigned char> text(4 * ((bytes.size() + 2) / 3) + 1);
-  const int size =
-      EVP_EncodeBlock(text.data(), reinterpret_cast<const unsigned char*>(bytes.data()),
-                      static_cast<int>(bytes.size()));
-  return {reinterpret_cast<const char*>(text.data()), static_cast<std::size_t>(size)};
 }
 
 class Json {
@@ -276,7 +268,7 @@ http::Response RenderReport(JobResult& result) {
     if (ValidUtf8(*body) == *body) {
       json.Text("body", *body);
     } else {
-      json.Text("body_base64", Base64(*body));
+      json.Text("body_base64", http::ToBase64(*body));
     }
   }
   json.writer().EndObject();

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <optional>
 
+#include "middleware/http/target.h"
 #include "middleware/http/text.h"
 
 namespace zerocloud::operations {
@@ -18,40 +19,11 @@ namespace {
 constexpr std::array<std::string_view, 3> kSecretParameters = {"temp_url_sig", "signature",
                                                                "x-amz-signature"};
 
-std::string JsonQuoted(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out.push_back('\\');
-      out.push_back(c);
-    } else if (byte < 0x20 || byte > 0x7e) {
-      out += fmt::format("\\u{:04x}", byte);
-    } else {
-      out.push_back(c);
-    }
-  }
-  return out + "\"";
-}
-
 // Python's quote(text, ':/{}').
 void AppendQuoted(std::string& line, std::string_view text) {
   if (!line.empty()) line.push_back(' ');
   if (text.empty()) line.push_back('-');
-  constexpr std::string_view kDigits = "0123456789ABCDEF";
-  constexpr std::string_view kSafe = "_.-~:/{}";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    const bool is_plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-                          (c >= 'A' && c <= 'Z') || kSafe.find(c) != std::string_view::npos;
-    if (is_plain) {
-      line.push_back(c);
-    } else {
-      line.push_back('%');
-      line.push_back(kDigits[byte >> 4U]);
-      line.push_back(kDigits[byte & 15U]);
-    }
-  }
+  line += http::PercentEncodeBut(text, ":/{}");
 }
 
 std::string Obscured(std::string_view secret, std::size_t shown) {
@@ -101,9 +73,9 @@ std::string JsonLine(const server::RequestRecord& record) {
   return fmt::format(
       "{{\"time\": {}, \"request\": {}, \"method\": {}, \"target\": {}, \"remote\": {}, "
       "\"status\": {}, \"bytes_in\": {}, \"bytes_out\": {}, \"us\": {}}}\n",
-      std::time(nullptr), JsonQuoted(record.trans_id), JsonQuoted(head.method),
-      JsonQuoted(WithoutSecrets(head.target, 0)), JsonQuoted(head.remote_address), record.status,
-      record.bytes_in, record.bytes_out, record.duration.count());
+      std::time(nullptr), http::JsonQuoted(record.trans_id), http::JsonQuoted(head.method),
+      http::JsonQuoted(WithoutSecrets(head.target, 0)), http::JsonQuoted(head.remote_address),
+      record.status, record.bytes_in, record.bytes_out, record.duration.count());
 }
 
 std::string SwiftLine(const server::RequestRecord& record, std::size_t token_bytes) {

@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "channels/base/hex.h"
 #include "channels/base/unique_fd.h"
 
 namespace zerocloud::peer {
@@ -57,13 +58,6 @@ std::optional<Seconds> ParseTime(std::string_view text) {
          Seconds{*hour} * 3600 + Seconds{*minute} * 60 + *second;
 }
 
-std::optional<unsigned> HexDigit(char c) {
-  if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');
-  if (c >= 'a' && c <= 'f') return static_cast<unsigned>(c - 'a') + 10;
-  if (c >= 'A' && c <= 'F') return static_cast<unsigned>(c - 'A') + 10;
-  return std::nullopt;
-}
-
 bool IsId(std::string_view id) {
   return !id.empty() && id.size() <= kMaxKeyIdBytes && std::ranges::all_of(id, [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
@@ -87,13 +81,9 @@ std::string ReadKey(const std::vector<std::string_view>& words, Key& key) {
     return "a time is written like 2026-11-01T00:00:00Z, or \"-\" for none";
   }
   if (key.from >= key.until) return "the key ends before it begins";
-  if (words[3].size() != 2 * kKeyBytes) return "a key has 64 hexadecimal digits";
-  for (std::size_t i = 0; i < kKeyBytes; ++i) {
-    const auto high = HexDigit(words[3][2 * i]);
-    const auto low = HexDigit(words[3][2 * i + 1]);
-    if (!high || !low) return "a key has 64 hexadecimal digits";
-    key.secret[i] = static_cast<unsigned char>(*high << 4U | *low);
-  }
+  const std::optional<std::string> secret = FromHex(words[3]);
+  if (!secret || secret->size() != kKeyBytes) return "a key has 64 hexadecimal digits";
+  std::ranges::copy(*secret, key.secret.begin());
   return {};
 }
 

@@ -5,7 +5,9 @@
 
 #include <array>
 #include <set>
+#include <span>
 
+#include "channels/base/hex.h"
 #include "middleware/http/reply.h"
 #include "middleware/http/text.h"
 #include "middleware/store/naming.h"
@@ -21,13 +23,7 @@ bool SameSecret(std::string_view a, std::string_view b) {
 std::optional<std::string> NewToken() {
   std::array<unsigned char, 16> bytes{};
   if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) return std::nullopt;
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string token = "AUTH_tk";
-  for (const unsigned char byte : bytes) {
-    token.push_back(kDigits[byte >> 4U]);
-    token.push_back(kDigits[byte & 15U]);
-  }
-  return token;
+  return "AUTH_tk" + ToHex(std::as_bytes(std::span(bytes)));
 }
 
 // A name that goes into a header: what could end the value is left out.

@@ -114,9 +114,9 @@ class CrashTest : public StoreTest {
     EXPECT_TRUE(is_old || meta == intent.next_meta) << name;
     const int version = is_old ? intent.done_bytes : intent.next_bytes;
     EXPECT_EQ(get.body, BytesOf(version)) << name;
-    Md5 md5;
-    md5.Update(std::as_bytes(std::span(get.body.data(), get.body.size())));
-    const std::string etag = md5.Finish();
+    digest::Digest md5(digest::Algorithm::kMd5);
+    md5.Add(get.body);
+    const std::string etag = md5.Hex();
     EXPECT_EQ(get.Header("Etag"), etag) << name;
     EXPECT_NE(listing_.find("{\"bytes\":" + std::to_string(get.body.size()) + ",\"hash\":\"" +
                             etag + "\",\"name\":\"" + name + "\""),

@@ -378,7 +378,7 @@ Result<StoredObject> DirectoryStore::OpenObject(const ObjectPath& path) {
 
 Result<ObjectDescription> DirectoryStore::Adopt(const ObjectPath& path, const Found& found) {
   ObjectDescription description = Undescribed(path.object, found.status);
-  auto etag = Md5OfFile(found.file.get(), description.size);
+  auto etag = digest::Md5OfFile(found.file.get(), description.size);
   if (!etag) return Fail(etag);
   description.etag = *std::move(etag);
   // Written down only if the file was not touched while we read it; else the next reader tries.

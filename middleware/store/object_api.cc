@@ -2,7 +2,9 @@
 #include <openssl/rand.h>
 
 #include <array>
+#include <span>
 
+#include "channels/base/hex.h"
 #include "middleware/http/conditional.h"
 #include "middleware/http/date.h"
 #include "middleware/http/file_body.h"
@@ -30,16 +32,10 @@ void SetObjectHeaders(const ObjectDescription& description, http::Headers& heade
 }
 
 std::string NewBoundary() {
-  constexpr std::string_view kDigits = "0123456789abcdef";
   std::array<unsigned char, 16> bytes{};
   // A failing generator leaves zeros: a poor boundary, but still a correct one for most bytes.
   RAND_bytes(bytes.data(), static_cast<int>(bytes.size()));
-  std::string boundary;
-  for (const unsigned char byte : bytes) {
-    boundary.push_back(kDigits[byte >> 4U]);
-    boundary.push_back(kDigits[byte & 15U]);
-  }
-  return boundary;
+  return ToHex(std::as_bytes(std::span(bytes)));
 }
 
 // The body of a 200 or 206, or 416, by the Range field.

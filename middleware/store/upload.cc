@@ -11,27 +11,6 @@
 
 namespace zerocloud::store {
 
-Md5::Md5() : context_(EVP_MD_CTX_new()) {
-  if (context_) EVP_DigestInit_ex(context_.get(), EVP_md5(), nullptr);
-}
-
-void Md5::Update(std::span<const std::byte> bytes) {
-  if (context_) EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size());
-}
-
-std::string Md5::Finish() {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned size = 16;
-  if (context_) EVP_DigestFinal_ex(context_.get(), digest.data(), &size);
-  std::string text;
-  for (unsigned i = 0; i < size; ++i) {
-    text.push_back(kDigits[digest[i] >> 4U]);
-    text.push_back(kDigits[digest[i] & 15U]);
-  }
-  return text;
-}
-
 namespace {
 
 // Gives the first `size` bytes of a file to `take`, piece by piece.
@@ -57,16 +36,6 @@ Result<void> ForEachPiece(int fd, std::uint64_t size, const Take& take) {
 
 }  // namespace
 
-Result<std::string> Md5OfFile(int fd, std::uint64_t size) {
-  Md5 md5;
-  const auto read = ForEachPiece(fd, size, [&](std::span<const std::byte> piece) -> Result<void> {
-    md5.Update(piece);
-    return {};
-  });
-  if (!read) return Fail(read);
-  return md5.Finish();
-}
-
 Result<std::unique_ptr<Upload>> Upload::Begin(int folder, std::string name, std::uint64_t limit) {
   const int fd =
       ::openat(folder, name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
@@ -84,7 +53,7 @@ Result<void> Upload::Write(std::span<const std::byte> bytes) {
                 "the object is larger than max_file_size, " + std::to_string(limit_) + " bytes");
   }
   if (auto written = WriteAll(file_.get(), bytes.data(), bytes.size()); !written) return written;
-  md5_.Update(bytes);
+  md5_.Add(bytes);
   size_ += bytes.size();
   return {};
 }
@@ -94,7 +63,7 @@ Result<void> Upload::WriteFile(int fd, std::uint64_t size) {
 }
 
 const std::string& Upload::Etag() {
-  if (etag_.empty()) etag_ = md5_.Finish();
+  if (etag_.empty()) etag_ = md5_.Hex();
   return etag_;
 }
 

@@ -2,8 +2,6 @@
 // written. One thread at a time. Destroyed uncommitted, it removes its file.
 #pragma once
 
-#include <openssl/evp.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -12,26 +10,9 @@
 
 #include "channels/base/result.h"
 #include "channels/base/unique_fd.h"
+#include "middleware/digest/digest.h"
 
 namespace zerocloud::store {
-
-// A running MD5.
-class Md5 {
- public:
-  Md5();
-  void Update(std::span<const std::byte> bytes);
-  // 32 lower-case hex digits. Only once.
-  [[nodiscard]] std::string Finish();
-
- private:
-  struct Free {
-    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-  };
-  std::unique_ptr<EVP_MD_CTX, Free> context_;
-};
-
-// The MD5 of the first `size` bytes of a file. kInternal if it is shorter.
-Result<std::string> Md5OfFile(int fd, std::uint64_t size);
 
 class Upload {
  public:
@@ -63,7 +44,7 @@ class Upload {
   UniqueFd file_;
   std::uint64_t limit_;
   std::uint64_t size_ = 0;
-  Md5 md5_;
+  digest::Digest md5_{digest::Algorithm::kMd5};
   std::string etag_;
 };
 

@@ -3,6 +3,10 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
+#include <span>
+
+#include "channels/base/hex.h"
+
 namespace zerocloud::swift {
 
 Result<PathHash> HashPath(const HashAffixes& affixes, const store::ObjectPath& path) {
@@ -16,11 +20,7 @@ Result<PathHash> HashPath(const HashAffixes& affixes, const store::ObjectPath& p
   return hash;
 }
 
-std::string ToHex(const PathHash& hash) {
-  std::string text;
-  for (const std::uint8_t byte : hash) text += fmt::format("{:02x}", byte);
-  return text;
-}
+std::string ToHex(const PathHash& hash) { return zerocloud::ToHex(std::as_bytes(std::span(hash))); }
 
 std::uint32_t PartitionOf(const PathHash& hash, unsigned part_shift) {
   std::uint64_t head = 0;

@@ -1,12 +1,11 @@
 #include "middleware/swift/object_metadata.h"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 #include <sys/xattr.h>
 
-#include <array>
 #include <cerrno>
 
+#include "middleware/digest/digest.h"
 #include "middleware/http/text.h"
 
 namespace zerocloud::swift {
@@ -57,14 +56,9 @@ Result<Metadata> ReadMetadata(int file) {
 Result<Metadata> CheckMetadata(const std::string& pickle,
                                const std::optional<std::string>& checksum) {
   if (checksum) {
-    std::array<unsigned char, 16> digest{};
-    unsigned size = 0;
-    if (EVP_Digest(pickle.data(), pickle.size(), digest.data(), &size, EVP_md5(), nullptr) != 1) {
-      return Fail(ErrorCode::kInternal, "OpenSSL does not compute MD5");
-    }
-    std::string text;
-    for (const unsigned char byte : digest) text += fmt::format("{:02x}", byte);
-    if (text != *checksum) {
+    digest::Digest md5(digest::Algorithm::kMd5);
+    md5.Add(pickle);
+    if (md5.Hex() != *checksum) {
       return Fail(ErrorCode::kInvalid, "its metadata is cut off or changed: the checksum differs");
     }
   }

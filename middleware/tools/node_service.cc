@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <thread>
 #include <utility>
 
 #include "middleware/remote/node_server.h"
@@ -28,8 +27,7 @@ remote::NodeOptions NodeOptions(const config::Config& config, const config::Endp
   remote::NodeOptions options;
   options.host = endpoint.host;
   options.port = endpoint.port;
-  const std::size_t processors = std::max(2U, std::thread::hardware_concurrency());
-  options.slots = section.sessions_at_once != 0 ? section.sessions_at_once : processors;
+  options.slots = section.slots();
   options.waiting = config.node.waiting;
   options.connections = config.server.connections;
   options.programs = section.programs;

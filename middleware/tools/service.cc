@@ -137,19 +137,10 @@ Result<server::Settings> ServerSettings(const config::Config& config) {
   return settings;
 }
 
-Result<std::vector<std::string>> UpstreamOrigins(const config::Config& config) {
-  const auto urls = upstream::ParseUpstreamUrls(config.upstream);
-  if (!urls.has_value()) return Fail(urls);
-  std::vector<std::string> origins;
-  for (const upstream::UpstreamUrl& url : *urls) origins.push_back(url.origin);
-  return origins;
-}
-
 node::EngineConfig EngineOptions(const config::Config& config) {
   const config::EngineSection& section = config.engine;
-  const std::size_t processors = std::max(2U, std::thread::hardware_concurrency());
   node::EngineConfig options;
-  options.slots = section.sessions_at_once != 0 ? section.sessions_at_once : processors;
+  options.slots = section.slots();
   options.workers = section.workers;
   options.jobs = section.jobs_at_once;
   options.programs = section.programs;

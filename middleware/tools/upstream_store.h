@@ -3,6 +3,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "channels/base/result.h"
 #include "middleware/config/config.h"
@@ -11,6 +13,9 @@
 #include "middleware/upstream/http_client.h"
 
 namespace zerocloud::tools {
+
+// "https://host:port" of each upstream.
+Result<std::vector<std::string>> UpstreamOrigins(const config::Config& config);
 
 Result<std::unique_ptr<upstream::HttpClient>> StartClient(const config::Config& config);
 

@@ -8,13 +8,15 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <span>
 #include <utility>
 
+#include "channels/base/hex.h"
+#include "middleware/digest/digest.h"
 #include "middleware/http/reply.h"
 #include "middleware/http/target.h"
 #include "middleware/http/text.h"
 #include "middleware/upstream/listing_page.h"
-#include "middleware/upstream/md5.h"
 
 namespace zerocloud::upstream {
 namespace {
@@ -125,9 +127,7 @@ Result<void> WriteAll(int fd, std::span<const std::byte> bytes) {
 std::string RandomName() {
   std::array<unsigned char, 16> bytes{};
   [[maybe_unused]] const ssize_t got = ::getrandom(bytes.data(), bytes.size(), 0);
-  std::string name = ".zerocloud-write-check-";
-  for (const unsigned char byte : bytes) name += fmt::format("{:02x}", byte);
-  return name;
+  return ".zerocloud-write-check-" + ToHex(std::as_bytes(std::span(bytes)));
 }
 
 }  // namespace
@@ -140,14 +140,9 @@ Result<std::string> AskEndpoints(HttpClient& client, const std::string& url,
       caller, "GET",
       url + "/endpoints/v2/" + http::PercentEncode(path.account, false) + "/" +
           http::PercentEncode(path.container, false) + "/" + http::PercentEncode(path.object));
-  request.on_body = [&text](std::span<const std::byte> bytes) -> Result<void> {
-    if (bytes.size() > kMostBytes - text.size()) {
-      return Fail(ErrorCode::kLimitExceeded, "the upstream's answer about its place is too long");
-    }
-    const void* start = bytes.data();
-    text.append(static_cast<const char*>(start), bytes.size());
-    return {};
-  };
+  request.on_body = KeepBody(
+      text, kMostBytes,
+      {ErrorCode::kLimitExceeded, "the upstream's answer about its place has more than 1 MiB"});
   const Result<ClientReply> reply = client.Send(request);
   if (!reply.has_value()) return Fail(reply);
   if (reply->status != 200) {
@@ -186,7 +181,7 @@ Result<store::OpenedObject> CurlObjectStore::Open(const store::Caller& caller,
     return FailErrno("cannot make a file in the spool directory " + options_.spool_directory);
   }
   std::uint64_t size = 0;
-  Md5 md5;
+  digest::Digest md5(digest::Algorithm::kMd5);
   ClientRequest request = RequestAs(caller, "GET", UrlOf(path));
   request.on_body = [&](std::span<const std::byte> bytes) -> Result<void> {
     size += bytes.size();
@@ -319,7 +314,7 @@ Result<void> CurlObjectStore::CheckWritable(const store::Caller& caller,
 Result<store::ObjectInfo> CurlObjectStore::Put(const store::Caller& caller,
                                                const store::NewObject& object, int file,
                                                std::uint64_t size) {
-  const Result<std::string> digest = Md5OfFile(file, size);
+  const Result<std::string> digest = digest::Md5OfFile(file, size);
   if (!digest.has_value()) return Fail(digest);
   ClientRequest request = RequestAs(caller, "PUT", UrlOf(object.path));
   request.headers.Add("ETag", *digest);

@@ -315,4 +315,15 @@ Result<ClientReply> HttpClient::State::SendTo(std::string url, const ClientReque
   return std::move(transfer.reply);
 }
 
+std::function<Result<void>(std::span<const std::byte>)> KeepBody(std::string& text,
+                                                                 std::size_t most, Error too_long) {
+  return [&text, most,
+          too_long = std::move(too_long)](std::span<const std::byte> bytes) -> Result<void> {
+    if (bytes.size() > most - text.size()) return std::unexpected(too_long);
+    const void* start = bytes.data();
+    text.append(static_cast<const char*>(start), bytes.size());
+    return {};
+  };
+}
+
 }  // namespace zerocloud::upstream

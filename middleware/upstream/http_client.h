@@ -39,6 +39,11 @@ struct ClientRequest {
   std::function<Result<void>(std::span<const std::byte>)> on_body;
 };
 
+// An `on_body` that keeps all of it in `text`, which outlives the request, unless it is longer than
+// `most` bytes: then the transfer ends with `too_long`.
+std::function<Result<void>(std::span<const std::byte>)> KeepBody(std::string& text,
+                                                                 std::size_t most, Error too_long);
+
 struct ClientReply {
   int status = 0;
   http::Headers headers;

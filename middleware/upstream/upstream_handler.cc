@@ -113,14 +113,8 @@ http::Response UpstreamHandler::Info(const http::Headers& headers) {
   ClientRequest request{.method = "GET", .url = origin_ + "/info", .headers = {}, .on_body = {}};
   // What decides about CORS; nothing else about /info depends on the request.
   if (const auto origin = headers.Get("Origin")) request.headers.Add("Origin", *origin);
-  request.on_body = [&text](std::span<const std::byte> bytes) -> Result<void> {
-    if (bytes.size() > kMaxInfoBytes - text.size()) {
-      return Fail(ErrorCode::kUnavailable, "The upstream's /info is too long.");
-    }
-    const void* start = bytes.data();
-    text.append(static_cast<const char*>(start), bytes.size());
-    return {};
-  };
+  request.on_body =
+      KeepBody(text, kMaxInfoBytes, {ErrorCode::kUnavailable, "The upstream's /info is too long."});
   const Result<ClientReply> reply = client_.Send(request);
   if (!reply.has_value()) {
     const int status = reply.error().code == ErrorCode::kTimeout ? 504 : 502;

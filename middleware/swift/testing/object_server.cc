@@ -1,14 +1,14 @@
 #include "middleware/swift/testing/object_server.h"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 #include <zlib.h>
 
-#include <array>
 #include <fstream>
+
+#include "middleware/digest/digest.h"
 
 namespace zerocloud::swift {
 namespace {
@@ -54,11 +54,9 @@ std::string PickleOf(const Metadata& metadata) {
 }
 
 std::string Md5Hex(std::string_view bytes) {
-  std::array<unsigned char, 16> digest{};
-  EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, EVP_md5(), nullptr);
-  std::string text;
-  for (const unsigned char byte : digest) text += fmt::format("{:02x}", byte);
-  return text;
+  digest::Digest md5(digest::Algorithm::kMd5);
+  md5.Add(bytes);
+  return md5.Hex();
 }
 
 std::string Gzip(std::string_view bytes) {
