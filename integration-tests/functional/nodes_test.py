@@ -5,6 +5,7 @@ import collections
 import errno
 import os
 import pathlib
+import re
 import signal
 import socket
 import sys
@@ -56,7 +57,8 @@ class NodesTest(OnNodes, JobTest):
                 if start >= 0:
                     # The pickle has the name's length before it, and what follows is no part of a name.
                     rest = name[start:].split(b"/")[3]
-                    hosts[rest[:3].decode()].add(f"127.0.0.{number}")
+                    found = re.match(rb"[a-z]+-?[0-9]+", rest)
+                    hosts[found[0].decode()].add(f"127.0.0.{number}")
         return hosts
 
 
@@ -72,6 +74,34 @@ class Placed(NodesTest):
             self.assertEqual(len(hosts[f"o{i:02}"]), 3)
             self.assertIn(session["node"].split(":")[0], hosts[f"o{i:02}"])
         self.assertEqual(self.service.children(), [])
+
+    def test_attach_chooses_the_object(self):
+        # So few that none is sent elsewhere because a node has much to do.
+        self.fill(o0=b"1", o1=b"1", o2=b"1", far0=b"22")
+        devices = [device("stdin", "in/o*"), device("input", "in/far0"), device("stdout", "out/copy-*")]
+        for attach, container, names in (("default", "in", ["o0", "o1", "o2"]),
+                                         ("input", "in", ["far0"] * 3),
+                                         ("stdout", "out", ["copy-0", "copy-1", "copy-2"])):
+            with self.subTest(attach):
+                report = self.report([group("g", "copy", "- -", devices, attach=attach)])
+                hosts = self.replica_hosts(container)  # the outputs' too: now they are stored
+                for session, name in zip(report["sessions"], names, strict=True):
+                    self.assertEqual(len(hosts[name]), 3)
+                    self.assertIn(session["node"].split(":")[0], hosts[name])
+        self.refuse([group("g", "copy", "- -", devices, attach="output")], 400,
+                    "/0/attach: the group has no device", "default, stdin, input, stdout")
+
+    def test_a_location_keeps_sessions_together(self):
+        self.fill(o0=b"1", o1=b"2")
+        report = self.report([
+            group("map", "copy", "- /dev/out/one", [device("stdin", "in/o*")], location="x", connect=["one"]),
+            group("one", "gather", devices=["stdout"]),
+            group("other", "copy", "- -", [device("stdin", "in/o*"), "stdout"], location="x")])
+        of = {session["name"]: session for session in report["sessions"]}
+        for i in (1, 2):
+            self.assertEqual(of[f"map-{i}"]["node"], of[f"other-{i}"]["node"])
+            self.assertTrue(of[f"map-{i}"]["colocated"] and of[f"other-{i}"]["colocated"])
+        self.assertNotIn("colocated", of["one"])
 
     def test_waves_outputs_and_large_streams(self):
         self.fill(a=poured(300_000), b=poured(2_000_000))

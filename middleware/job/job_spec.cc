@@ -32,12 +32,12 @@ constexpr auto kGroupKeys = std::to_array<Key>({
     {"connect"},
     {"timeout"},
     {"memory"},
+    {"attach"},
+    {"location"},
     {"file_list", "this key is called devices"},
     {"args", "arguments belong into exec"},
     {"env", "the environment belongs into exec"},
     {"replicate", "a session runs once; leave it out"},
-    {"attach", "placement is not the job's to choose; leave it out"},
-    {"location", "placement is not the job's to choose; leave it out"},
 });
 constexpr auto kExecKeys = std::to_array<Key>({{"path"}, {"args"}, {"env"}, {"name"}});
 constexpr auto kDeviceKeys = std::to_array<Key>({
@@ -182,6 +182,7 @@ class Parser {
       group.count = *number;
     }
     if (Result<void> done = ParseBounds(value, pointer, group); !done) return Fail(done);
+    if (Result<void> done = ParsePlace(value, pointer, group); !done) return Fail(done);
     group.pointer = std::move(pointer);
     return group;
   }
@@ -206,6 +207,31 @@ class Parser {
           Count(*memory, PointerStep(pointer, "memory"), "memory_bytes", limits_.memory_bytes);
       if (!bytes) return Fail(bytes);
       group.memory_bytes = *bytes;
+    }
+    return {};
+  }
+
+  Result<void> ParsePlace(const JsonValue& value, const std::string& pointer, Group& group) const {
+    if (const JsonValue* attach = value.Find("attach")) {
+      const std::string here = PointerStep(pointer, "attach");
+      Result<std::string_view> name = Text(attach, here, "name_bytes", limits_.name_bytes);
+      if (!name) return Fail(name);
+      std::string known = "default";
+      for (const Device& device : group.devices) {
+        known += fmt::format(", {}", ToString(device.name));
+        if (ToString(device.name) == *name) group.attach = device.name;
+      }
+      if (!group.attach && *name != "default") {
+        return FailAt(
+            here, fmt::format("the group has no device \"{}\"; it may be one of {}", *name, known));
+      }
+    }
+    if (const JsonValue* location = value.Find("location")) {
+      const std::string here = PointerStep(pointer, "location");
+      Result<std::string_view> tag = Text(location, here, "name_bytes", limits_.name_bytes);
+      if (!tag) return Fail(tag);
+      if (HasControl(*tag)) return FailAt(here, "a tag cannot hold control characters");
+      group.location = *tag;
     }
     return {};
   }

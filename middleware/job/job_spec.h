@@ -60,6 +60,9 @@ struct Group {
   std::vector<Device> devices;                           // each name at most once
   std::optional<std::uint64_t> count;
   std::vector<std::size_t> connect;  // indices of groups
+  // The device near whose object the sessions run, one of `devices`; none: the plan chooses.
+  std::optional<DeviceName> attach;
+  std::string location;  // sessions of groups with the same tag try to run on one node; or empty
   std::chrono::milliseconds timeout{0};
   std::uint64_t memory_bytes = 0;
   std::string pointer;  // "/0"

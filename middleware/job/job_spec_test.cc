@@ -72,6 +72,21 @@ TEST(ParseJob, TakesArgumentsAsAList) {
   EXPECT_EQ(job->groups[0].args, (std::vector<std::string>{"a b", "", "\""}));
 }
 
+TEST(ParseJob, TakesAPlaceFromDevicesOfTheGroupAndTags) {
+  const auto parse = [](std::string_view more) {
+    Result<JobSpec> job = ParseJob(
+        Group1(R"(, "devices": [{"name": "stdin"}, {"name": "output"}])" + std::string(more)), {});
+    EXPECT_TRUE(job.has_value());
+    return std::move(job->groups.at(0));
+  };
+  EXPECT_EQ(parse("").attach, std::nullopt);
+  EXPECT_EQ(parse(R"(, "attach": "default")").attach, std::nullopt);
+  EXPECT_EQ(parse(R"(, "attach": "stdin")").attach, DeviceName::kStdin);
+  EXPECT_EQ(parse(R"(, "attach": "output")").attach, DeviceName::kOutput);
+  EXPECT_EQ(parse("").location, "");
+  EXPECT_EQ(parse(R"(, "location": "rack a/1")").location, "rack a/1");
+}
+
 struct Refusal {
   std::string json;
   std::string message_start;  // pointer included
@@ -132,6 +147,15 @@ TEST(ParseJob, RefusesWithPointerAndSentence) {
       {Group1(R"(, "conect": [])"), "/0/conect: a group has no such key; it has name, exec"},
       {Group1(R"(, "file_list": [])"), "/0/file_list: this key is called devices"},
       {Group1(R"(, "replicate": 2)"), "/0/replicate: a session runs once"},
+      {Group1(R"(, "attach": 1)"), "/0/attach: this is a string, not a number"},
+      {Group1(R"(, "attach": "stdin")"),
+       "/0/attach: the group has no device \"stdin\"; it may be one of default"},
+      {Group1(R"(, "devices": [{"name": "stdin"}, {"name": "stdout"}], "attach": "output")"),
+       "/0/attach: the group has no device \"output\"; it may be one of default, stdin, stdout"},
+      {Group1(R"(, "attach": "defaul")"), "/0/attach: the group has no device \"defaul\""},
+      {Group1(R"(, "location": [])"), "/0/location: this is a string, not an array"},
+      {Group1(R"(, "location": "")"), "/0/location: this must not be empty"},
+      {Group1(R"(, "location": "a\n")"), "/0/location: a tag cannot hold control characters"},
       {Group1(R"(, "name": "b")"), "/0/name: the key is given twice"},
       {Group1(R"(, "count": 0)"), "/0/count: this is a whole number of at least 1"},
       {Group1(R"(, "count": true)"), "/0/count: this is a whole number"},
@@ -215,6 +239,8 @@ TEST(ParseJob, NamesEveryLimitItEnforces) {
   expect(Group1(R"(, "memory": 9)"), "the limit memory_bytes is 8");
   limits.name_bytes = 2;
   expect(R"([{"name": "abc"}])", "the limit name_bytes is 2");
+  expect(Group1(R"(, "attach": "stdin")"), "the limit name_bytes is 2");
+  expect(Group1(R"(, "location": "abc")"), "the limit name_bytes is 2");
   limits = {};
   limits.url_bytes = 4;
   expect(Group1(""), "the limit url_bytes is 4");

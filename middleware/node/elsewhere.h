@@ -6,6 +6,7 @@
 // So until then nothing of it has happened, and it may be tried on one node after the other.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -34,6 +35,12 @@ struct ElsewhereInput {
   bool is_local_object = false;  // the one that /dev/nvram tells of
 };
 
+// Sessions that try to run in one place share one of these. What it says is the Elsewhere's alone,
+// under its own lock.
+struct Company {
+  std::optional<std::size_t> place;  // where the first of them is
+};
+
 struct ElsewhereSession {
   std::string name;
   store::Caller caller;
@@ -46,6 +53,7 @@ struct ElsewhereSession {
   std::uint64_t stderr_tail_bytes = 0;
   std::uint64_t nvram_bytes = 0;  // the limit; lines about the input come to nvram there
   std::optional<store::ObjectPath> attached;  // the object near which it should run
+  std::shared_ptr<Company> company;           // null: it has none
 };
 
 // What is known of a session that ran elsewhere besides its report.

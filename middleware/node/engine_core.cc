@@ -235,6 +235,7 @@ void Engine::Core::Prepared(JobId id, Result<void> result) {
     run.outcomes.resize(run.plan.sessions.size());
     for (std::size_t i = 0; i < run.outcomes.size(); ++i) {
       run.outcomes[i].name = run.plan.sessions[i].name;
+      run.outcomes[i].company = run.plan.sessions[i].company;
     }
     run.waiting = run.plan.sessions.size();
     waiting_ += run.waiting;

@@ -92,11 +92,12 @@ class Opening {
     session.program = job_.program_files[session_.group];
     session.stderr_tail_bytes = limits_.stderr_tail_bytes;
     session.nvram_bytes = limits_.nvram_bytes;
-    for (auto& [alias, input] : session.inputs) {
-      if (alias != local_alias_) continue;
-      input.is_local_object = true;
-      session.attached = input.path;
+    if (session_.about) session.inputs.at(local_alias_).is_local_object = true;
+    if (session_.near) {
+      const job::ObjectUrl& url = session_.bindings[*session_.near].object;
+      session.attached = store::ObjectPath{url.account, url.container, url.object};
     }
+    if (session_.company) session.company = job_.companies[*session_.company];
     session.request = std::move(opened_.request);
     opened_.request = {};
   }
@@ -199,8 +200,7 @@ class Opening {
     const auto listed = job_.listed.find(path);
     const bool is_input = binding.device == job::DeviceName::kInput;
     const bool is_mapped = binding.declared->is_mapped;
-    const bool is_matched = binding.declared->path && binding.declared->path->has_wildcard();
-    const bool is_local_object = local_alias_.empty() || is_matched;
+    const bool is_local_object = session_.about && &session_.bindings[*session_.about] == &binding;
     if (is_local_object) local_alias_ = alias;
     if (elsewhere_ != nullptr) {
       elsewhere_->inputs[alias] = {

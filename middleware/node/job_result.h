@@ -53,6 +53,7 @@ struct SessionOutcome {
   std::string why_not_local;  // why it did not, where that was a choice: a phrase about "it"
   std::string node;           // on which it ran, if not on this machine
   std::vector<std::string> failed_nodes;  // "node: why", where it was tried before
+  std::optional<std::size_t> company;     // those of the same number should run on one node
 };
 
 struct JobResult {

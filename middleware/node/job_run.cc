@@ -147,6 +147,7 @@ Result<void> JobRun::Prepare() {
       if (!may) return FailAt(binding.declared->pointer + "/path", may.error());
     }
   }
+  for (std::size_t i = 0; i < plan.companies; ++i) companies.push_back(std::make_shared<Company>());
   edges.resize(plan.edges.size());
   kept.resize(plan.sessions.size());
   return {};

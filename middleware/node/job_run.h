@@ -103,6 +103,7 @@ class JobRun {
   std::vector<std::shared_ptr<const loader::Image>> programs;     // of each group
   std::vector<std::shared_ptr<const ProgramFile>> program_files;  // the same, if they are kept
   std::map<store::ObjectPath, store::ListedObject> listed;        // inputs that wildcards found
+  std::vector<std::shared_ptr<Company>> companies;                // of plan::Session::company
   std::vector<Piece> edges;                   // spooled, each written by one session, read by one
   std::vector<std::vector<KeptOutput>> kept;  // of each session
   std::atomic<std::uint64_t> response_bytes = 0;

@@ -15,7 +15,7 @@
 
 namespace zerocloud::node {
 
-// The input that a session is about: what its wildcard matched, else stdin, else input.
+// The input that a session is about (plan::Session::about).
 struct LocalObject {
   std::string alias;  // "/dev/stdin"
   store::ObjectPath path;

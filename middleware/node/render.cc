@@ -156,7 +156,26 @@ void WriteError(Json& json, const Error& error) {
   json.writer().EndObject();
 }
 
-void WriteSession(Json& json, const SessionOutcome& session) {
+// Of each company, whether those of it that ran were on one node.
+std::vector<bool> AreTogether(const std::vector<SessionOutcome>& sessions) {
+  std::vector<bool> are_together;
+  std::vector<const std::string*> places;
+  for (const SessionOutcome& session : sessions) {
+    if (!session.company) continue;
+    if (*session.company >= places.size()) {
+      are_together.resize(*session.company + 1, true);
+      places.resize(*session.company + 1, nullptr);
+    }
+    if (session.end == SessionEnd::kNotStarted) continue;
+    const std::string*& place = places[*session.company];
+    if (place != nullptr && *place != session.node) are_together[*session.company] = false;
+    place = &session.node;
+  }
+  return are_together;
+}
+
+void WriteSession(Json& json, const SessionOutcome& session,
+                  const std::vector<bool>& are_together) {
   const runtime::SessionReport& report = session.report;
   const SessionUsage& usage = session.usage;
   json.writer().StartObject();
@@ -191,6 +210,10 @@ void WriteSession(Json& json, const SessionOutcome& session) {
     json.writer().Bool(true);
   }
   if (!session.node.empty()) json.Text("node", session.node);
+  if (session.company && session.end != SessionEnd::kNotStarted) {
+    json.Key("colocated");
+    json.writer().Bool(are_together[*session.company]);
+  }
   if (!session.failed_nodes.empty()) {
     json.Key("failed_nodes");
     json.writer().StartArray();
@@ -230,7 +253,8 @@ void WriteSessions(Json& json, const JobResult& result) {
   }
   json.Key("sessions");
   json.writer().StartArray();
-  for (const SessionOutcome& session : result.sessions) WriteSession(json, session);
+  const std::vector<bool> are_together = AreTogether(result.sessions);
+  for (const SessionOutcome& session : result.sessions) WriteSession(json, session, are_together);
   json.writer().EndArray();
 }
 

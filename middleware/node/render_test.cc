@@ -98,6 +98,31 @@ TEST(RenderResponse, SuccessHasBodySizeTypeAndSessionLists) {
   EXPECT_EQ(Header(response, "X-Nexe-Error"), "(none)");
 }
 
+TEST(RenderResponse, ReportsTellWhetherSessionsKeptCompany) {
+  JobResult result = GoodJob("");
+  result.sessions = {Good("a-1"), Good("b-1"), Good("a-2"), Good("b-2"), Good("c"), Good("b-3")};
+  for (const std::size_t i : {0U, 1U}) result.sessions[i].company = 1;
+  for (const std::size_t i : {2U, 3U}) result.sessions[i].company = 0;
+  result.sessions[5].company = 2;
+  for (const std::size_t i : {0U, 1U, 2U}) result.sessions[i].node = "n1";
+  result.sessions[3].node = "n2";
+  result.sessions[5].end = SessionEnd::kNotStarted;
+  const std::string text = RenderResponse(std::move(result), AnswerForm::kReport).text;
+  const auto told_of = [&](const std::string& name) {
+    const std::size_t start = text.find("\"name\":\"" + name);
+    const std::string its = text.substr(start, text.find("\"name\"", start + 1) - start);
+    return its.contains("\"colocated\":true")    ? "yes"
+           : its.contains("\"colocated\":false") ? "no"
+                                                 : "nothing";
+  };
+  EXPECT_STREQ(told_of("a-1"), "yes");
+  EXPECT_STREQ(told_of("b-1"), "yes");
+  EXPECT_STREQ(told_of("a-2"), "no");
+  EXPECT_STREQ(told_of("b-2"), "no");
+  EXPECT_STREQ(told_of("c"), "nothing");
+  EXPECT_STREQ(told_of("b-3"), "nothing");
+}
+
 TEST(RenderResponse, ListsOfManySessionsAreCutAlike) {
   JobResult result = GoodJob("");
   result.sessions.clear();

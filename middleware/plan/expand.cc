@@ -84,6 +84,7 @@ class Expansion {
       }
       const Match* match = wild != nullptr ? &matches[number - 1] : nullptr;
       if (Result<void> done = Bind(group, wild, match, size, session); !done) return done;
+      Place(group, wild, session);
       plan_.sessions.push_back(std::move(session));
     }
     return {};
@@ -165,6 +166,26 @@ class Expansion {
       session.bindings.push_back(std::move(binding));
     }
     return {};
+  }
+
+  void Place(const Group& group, const Device* wild, Session& session) {
+    for (std::size_t i = 0; i < session.bindings.size(); ++i) {
+      const Binding& binding = session.bindings[i];
+      const bool is_attached = group.attach == binding.device;
+      const bool is_read = binding.kind == BindingKind::kObject;
+      if (is_attached && (is_read || binding.kind == BindingKind::kStored)) session.near = i;
+      if (!is_read) continue;
+      // Bindings come stdin first.
+      const bool is_matched = wild != nullptr && binding.declared == wild;
+      const bool is_wanted =
+          group.attach && job::IsReadable(*group.attach) ? is_attached : is_matched;
+      if (!session.about || is_wanted) session.about = i;
+    }
+    if (!group.attach) session.near = session.about;
+    if (group.location.empty()) return;
+    const std::pair<std::string, std::size_t> key{group.location, session.number};
+    session.company = companies_.emplace(key, plan_.companies).first->second;
+    plan_.companies = companies_.size();
   }
 
   Result<void> BindInput(const Device& device, bool is_wild, const Match* match,
@@ -335,10 +356,11 @@ class Expansion {
   Plan& plan_;
   const job::JobLimits& limits_;
   Listing& listing_;
-  std::unordered_map<std::string, std::size_t> names_;  // of sessions -> group
-  std::map<ObjectUrl, std::string> outputs_;            // -> name of the session
-  std::vector<std::size_t> component_of_;               // of each group
-  std::vector<std::size_t> first_;                      // first session of each group, and the end
+  std::unordered_map<std::string, std::size_t> names_;                    // of sessions -> group
+  std::map<ObjectUrl, std::string> outputs_;                              // -> name of the session
+  std::map<std::pair<std::string, std::size_t>, std::size_t> companies_;  // tag and number
+  std::vector<std::size_t> component_of_;                                 // of each group
+  std::vector<std::size_t> first_;  // first session of each group, and the end
 };
 
 }  // namespace

@@ -202,6 +202,50 @@ TEST_F(ExpandTest, OnlyTheCycleIsAGang) {
   EXPECT_EQ(plan.components[2].after, (std::vector<std::size_t>{1}));
 }
 
+// Where a session should run, and what it is about, as devices' names.
+std::pair<std::string, std::string> Places(const Session& session) {
+  const auto name = [&](const std::optional<std::size_t>& binding) {
+    return binding ? std::string(ToString(session.bindings[*binding].device)) : "";
+  };
+  return {name(session.near), name(session.about)};
+}
+
+TEST_F(ExpandTest, SessionsAreNearWhatTheyAreAboutOrWhatTheyAreAttachedTo) {
+  using Pair = std::pair<std::string, std::string>;
+  const auto place = [&](const std::string& devices, const std::string& more = "") {
+    return Places(Good(G("g", devices, more)).sessions[0]);
+  };
+  const std::string in = R"({"name": "stdin", "path": "swift://~/raw/x"})";
+  const std::string wild = R"({"name": "input", "path": "swift://~/eu/*"})";
+  const std::string out = R"({"name": "output", "path": "swift://~/out/*"}, {"name": "stdout"})";
+  EXPECT_EQ(place(""), Pair("", ""));
+  EXPECT_EQ(place(out), Pair("", ""));
+  EXPECT_EQ(place(in), Pair("stdin", "stdin"));
+  EXPECT_EQ(place(in + "," + wild), Pair("input", "input"));
+  EXPECT_EQ(place(in + "," + wild, R"(, "attach": "default")"), Pair("input", "input"));
+  EXPECT_EQ(place(in + "," + wild, R"(, "attach": "stdin")"), Pair("stdin", "stdin"));
+  EXPECT_EQ(place(in + "," + out, R"(, "attach": "output")"), Pair("output", "stdin"));
+  EXPECT_EQ(place(out, R"(, "attach": "output")"), Pair("output", ""));
+  // Without an object there is nothing to be near to.
+  EXPECT_EQ(place(in + "," + out, R"(, "attach": "stdout")"), Pair("", "stdin"));
+  EXPECT_EQ(place(R"({"name": "stdin"},)" + wild, R"(, "attach": "stdin")"), Pair("", "input"));
+}
+
+TEST_F(ExpandTest, SessionsOfEqualNumberAndLocationKeepCompany) {
+  const std::string tag = R"(, "location": "rack")";
+  const Plan plan = Good(G("a", "", tag + R"(, "count": 3)") + "," + G("b") + "," +
+                         G("c", R"({"name": "stdin", "path": "swift://~/eu/*"})", tag) + "," +
+                         G("d", "", R"(, "location": "other")"));
+  const auto company = [&](std::size_t session) { return plan.sessions[session].company; };
+  EXPECT_EQ(plan.companies, 4U);
+  EXPECT_EQ(company(3), std::nullopt);  // b
+  EXPECT_EQ(company(4), company(0));    // c-1 and a-1
+  EXPECT_EQ(company(5), company(1));
+  std::set<std::size_t> all;
+  for (const std::size_t session : {0U, 1U, 2U, 6U}) all.insert(company(session).value_or(99));
+  EXPECT_EQ(all, (std::set<std::size_t>{0, 1, 2, 3}));
+}
+
 TEST_F(ExpandTest, RefusesWithPointerAndSentence) {
   struct Case {
     std::string groups;

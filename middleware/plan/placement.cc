@@ -17,9 +17,10 @@ bool HasLessToDo(const NodeState& a, const NodeState& b) {
 
 std::optional<std::size_t> PlaceSession(std::span<const NodeState> nodes,
                                         std::span<const std::size_t> holders,
-                                        std::span<const std::size_t> tried) {
+                                        std::span<const std::size_t> tried,
+                                        std::optional<std::size_t> company) {
   // Classes of nodes, the best first, each with the best of its members.
-  enum Class : std::size_t { kHolder, kFree, kBusyHolder, kBusy, kDown, kClasses };
+  enum Class : std::size_t { kCompany, kHolder, kFree, kBusyHolder, kBusy, kDown, kClasses };
   std::array<std::optional<std::size_t>, kClasses> best;
   const auto consider = [&](std::size_t index, bool is_holder) {
     if (index >= nodes.size() || std::ranges::find(tried, index) != tried.end()) return;
@@ -28,6 +29,7 @@ std::optional<std::size_t> PlaceSession(std::span<const NodeState> nodes,
     Class its = kDown;
     if (node.is_up && is_holder) its = is_busy ? kBusyHolder : kHolder;
     if (node.is_up && !is_holder) its = is_busy ? kBusy : kFree;
+    if (node.is_up && index == company && node.sessions < 2 * SlotsOf(node)) its = kCompany;
     if (!best[its] || HasLessToDo(node, nodes[*best[its]])) best[its] = index;
   };
   for (const std::size_t index : holders) consider(index, true);

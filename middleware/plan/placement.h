@@ -5,6 +5,9 @@
 // each of its slots. A node that holds a replica but already has twice as many sessions as slots is
 // passed over for one that is free: reading over the network is then sooner done than waiting. A
 // node that does not answer is chosen only when no other is left.
+//
+// A session that should run where another one does comes there, before all this, unless that node
+// has twice as many sessions as slots or does not answer.
 #pragma once
 
 #include <cstddef>
@@ -21,9 +24,11 @@ struct NodeState {
 };
 
 // Index of a node that is not in `tried`, or nothing if all are. `holders` are the nodes with a
-// replica, the preferred first; indices beyond `nodes` are ignored.
+// replica, the preferred first; `company` is where the session should be because another is there.
+// Indices beyond `nodes` are ignored.
 std::optional<std::size_t> PlaceSession(std::span<const NodeState> nodes,
                                         std::span<const std::size_t> holders,
-                                        std::span<const std::size_t> tried);
+                                        std::span<const std::size_t> tried,
+                                        std::optional<std::size_t> company = std::nullopt);
 
 }  // namespace zerocloud::plan

@@ -45,6 +45,45 @@ TEST(Placement, TriesNodesThatAreDownLastAndNoneTwice) {
   EXPECT_EQ(PlaceSession({}, Indices{7}, {}), std::nullopt);
 }
 
+TEST(Placement, KeepsCompanyAsLongAsThatDoesNotWaitLong) {
+  std::vector<NodeState> nodes(3, NodeState{.slots = 2});
+  nodes[1].sessions = 3;
+  EXPECT_EQ(PlaceSession(nodes, Indices{2}, {}, 1), 1U);
+  EXPECT_EQ(PlaceSession(nodes, Indices{2}, Indices{1}, 1), 2U) << "it was tried";
+  EXPECT_EQ(PlaceSession(nodes, Indices{2}, {}, 7), 2U) << "there is no such node";
+  nodes[1].sessions = 4;
+  EXPECT_EQ(PlaceSession(nodes, Indices{2}, {}, 1), 2U) << "it would wait";
+  nodes[1] = {.is_up = false, .slots = 2};
+  EXPECT_EQ(PlaceSession(nodes, Indices{2}, {}, 1), 2U) << "it does not answer";
+}
+
+// Where every node has a replica, none gets more than one session above its share, whatever the
+// nodes' slots and in whatever order an object's ring names them.
+TEST(Placement, SpreadsOverReplicas) {
+  std::mt19937 random(11);
+  const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random()) % n; };
+  for (int round = 0; round < 2'000; ++round) {
+    std::vector<NodeState> nodes(1 + below(7));
+    Indices holders(nodes.size());
+    std::size_t slots = 0;
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      nodes[i].slots = 1 + below(8);
+      slots += nodes[i].slots;
+      holders[i] = i;
+    }
+    const std::size_t sessions = below(4 * slots);
+    for (std::size_t placed = 0; placed < sessions; ++placed) {
+      std::ranges::shuffle(holders, random);
+      const auto chosen = PlaceSession(nodes, holders, {});
+      ASSERT_TRUE(chosen.has_value());
+      ++nodes[chosen.value_or(0)].sessions;
+      for (const NodeState& node : nodes) {
+        EXPECT_LE(node.sessions, placed * node.slots / slots + 1);
+      }
+    }
+  }
+}
+
 // What must hold whatever the cluster looks like.
 TEST(Placement, KeepsItsRulesInRandomClusters) {
   std::mt19937 random(7);

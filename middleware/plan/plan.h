@@ -59,6 +59,14 @@ struct Session {
   std::size_t number = 1;  // 1..N within the group
   // stdin, stdout and stderr always; input and output where declared. In order of DeviceName.
   std::vector<Binding> bindings;
+  // Indices of bindings. The stored object that it is about, if it reads any: that of `attach`,
+  // else what its wildcard matched, else stdin, else input.
+  std::optional<std::size_t> about;
+  // The object near which it should run, which may be one that it will store.
+  std::optional<std::size_t> near;
+  // Sessions with the same number here should run on one node: those of equal index in groups with
+  // the same location. Below Plan::companies.
+  std::optional<std::size_t> company;
   std::vector<std::size_t> in;  // connections it reads and writes, indices into Plan::edges
   std::vector<std::size_t> out;
 };
@@ -84,6 +92,7 @@ struct Plan {
   std::vector<Session> sessions;         // group by group, in order of number
   std::vector<Edge> edges;
   std::vector<Component> components;  // each after all those it waits for
+  std::size_t companies = 0;
 
   Plan() = default;
   Plan(Plan&&) = default;

@@ -77,7 +77,7 @@ void AwaySession::Run() {
   std::vector<std::size_t> tried;
   std::optional<Attempt> last;
   while (!is_killed_ && tried.size() < nodes_.options().attempts) {
-    const std::optional<std::size_t> node = nodes_.Choose(session_.attached, tried);
+    const std::optional<std::size_t> node = nodes_.Choose(session_, tried);
     if (!node) break;
     last = TryOn(*node);
     nodes_.Release(*node);

@@ -136,17 +136,22 @@ std::size_t Nodes::slots() const {
 
 std::string Nodes::NameOf(std::size_t node) const { return nodes_[node]->name; }
 
-std::optional<std::size_t> Nodes::Choose(const std::optional<store::ObjectPath>& object,
-                                         const std::vector<std::size_t>& tried) {
+std::vector<std::size_t> Nodes::HoldersFor(const node::ElsewhereSession& session) const {
   std::vector<std::size_t> holders;
-  if (object && options_.holders) {
-    for (const std::string& host : options_.holders(*object)) {
-      for (std::size_t i = 0; i < nodes_.size(); ++i) {
-        const bool is_new = std::ranges::find(holders, i) == holders.end();
-        if (is_new && nodes_[i]->address.host == host) holders.push_back(i);
-      }
+  if (!session.attached || !options_.holders) return holders;
+  for (const std::string& host : options_.holders(*session.attached)) {
+    for (std::size_t i = 0; i < nodes_.size(); ++i) {
+      const bool is_new = std::ranges::find(holders, i) == holders.end();
+      if (is_new && nodes_[i]->address.host == host) holders.push_back(i);
     }
   }
+  return holders;
+}
+
+std::optional<std::size_t> Nodes::Choose(const node::ElsewhereSession& session,
+                                         const std::vector<std::size_t>& tried) {
+  const std::vector<std::size_t> holders = HoldersFor(session);
+  node::Company* const company = session.company.get();
   const std::lock_guard lock(mutex_);
   std::vector<plan::NodeState> states;
   states.reserve(nodes_.size());
@@ -155,8 +160,14 @@ std::optional<std::size_t> Nodes::Choose(const std::optional<store::ObjectPath>&
                       .slots = node->slots,
                       .sessions = std::max(node->sessions, node->told)});
   }
-  const std::optional<std::size_t> chosen = plan::PlaceSession(states, holders, tried);
-  if (chosen) ++nodes_[*chosen]->sessions;
+  const std::optional<std::size_t> place = company != nullptr ? company->place : std::nullopt;
+  const std::optional<std::size_t> chosen = plan::PlaceSession(states, holders, tried, place);
+  if (!chosen) return chosen;
+  ++nodes_[*chosen]->sessions;
+  // Where one had to leave, those that come later follow.
+  const bool is_lost =
+      place && (!nodes_[*place]->is_up || std::ranges::find(tried, *place) != tried.end());
+  if (company != nullptr && (!place || is_lost)) company->place = chosen;
   return chosen;
 }
 

@@ -55,7 +55,7 @@ class Nodes : public node::Elsewhere {
   // For sessions under way; thread-safe.
   [[nodiscard]] const NodesOptions& options() const { return options_; }
   // A node to try next. Counts as a session there until Release().
-  std::optional<std::size_t> Choose(const std::optional<store::ObjectPath>& object,
+  std::optional<std::size_t> Choose(const node::ElsewhereSession& session,
                                     const std::vector<std::size_t>& tried);
   void Release(std::size_t node);
   [[nodiscard]] std::string NameOf(std::size_t node) const;
@@ -83,6 +83,8 @@ class Nodes : public node::Elsewhere {
 
   Nodes(NodesOptions options, peer::KeyFile& keys);
   void Keep(Node& node);
+  // Those with a replica, the preferred first.
+  [[nodiscard]] std::vector<std::size_t> HoldersFor(const node::ElsewhereSession& session) const;
   // Greets, and takes what the node says about itself.
   Result<void> Greet(Node& node, peer::SecureConnection& connection);
 

@@ -206,6 +206,53 @@ TEST_F(NodesTest, HoldTheObjectThatIsRead) {
   EXPECT_EQ(result.sessions[2].node, NameOf(0));
 }
 
+TEST_F(NodesTest, WillHoldTheObjectThatAnAttachedOutputBecomes) {
+  for (int i = 0; i < 3; ++i) AddNode();
+  holders = {{"a", {"127.0.0.4"}}, {"new", {"127.0.0.3"}}};
+  const std::string devices = R"({"name": "stdin", "path": "swift://~/in/a"},
+                                 {"name": "stdout", "path": "swift://~/out/new"})";
+  EXPECT_EQ(RunWell(G("g", "cat", devices)).sessions[0].node, NameOf(2));
+  EXPECT_EQ(RunWell(G("g", "cat", devices, R"(, "attach": "stdout")")).sessions[0].node, NameOf(1));
+  EXPECT_EQ(RunWell(G("g", "cat", devices, R"(, "attach": "stdin")")).sessions[0].node, NameOf(2));
+}
+
+TEST_F(NodesTest, TellTheProgramOfTheObjectItIsAttachedTo) {
+  AddNode();
+  RunWell(G("g", "nvram", R"({"name": "stdin", "path": "swift://~/in/a"}, {"name": "stdout"},
+                             {"name": "input", "path": "swift://~/in/b"})",
+            R"(, "attach": "input")"));
+  EXPECT_THAT(body, HasSubstr("name=LOCAL_PATH_INFO,value=/AUTH_me/in/b\n"));
+}
+
+TEST_F(NodesTest, AreSharedByGroupsOfOneLocation) {
+  for (int i = 0; i < 3; ++i) AddNode();
+  node_options.slots = 2;
+  holders = {{"a", {"127.0.0.4"}}, {"b", {"127.0.0.3"}}, {"c", {"127.0.0.2"}}};
+  const std::string tag = R"(, "location": "x")";
+  const JobResult result = RunWell(G("m", "cat", R"({"name": "stdin", "path": "swift://~/in/*"})",
+                                     tag + R"(, "connect": ["r"])") +
+                                   "," + G("r", "cat", kStdout, tag + R"(, "count": 3)"));
+  EXPECT_EQ(body, "122555551225555512255555");
+  for (const std::size_t i : {0U, 1U, 2U}) {
+    EXPECT_EQ(result.sessions[i].node, NameOf(2 - i));
+    EXPECT_EQ(result.sessions[i + 3].node, result.sessions[i].node);
+  }
+}
+
+TEST_F(NodesTest, AreLeftByAllOfALocationWhenTheyFail) {
+  store.objects["in2/x"] = "text";
+  AddScripted([](peer::SecureConnection&, const Offer&) {});  // hangs up
+  AddNode();
+  AddNode();
+  const std::string tag = R"(, "location": "x")";
+  const JobResult result = RunWell(G("m", "cat", R"({"name": "stdin", "path": "swift://~/in2/x"})",
+                                     tag + R"(, "connect": ["r"])") +
+                                   "," + G("r", "cat", kStdout, tag));
+  EXPECT_EQ(result.sessions[0].failed_nodes.size(), 1U);
+  EXPECT_THAT(result.sessions[1].failed_nodes, IsEmpty());
+  EXPECT_EQ(result.sessions[1].node, result.sessions[0].node);
+}
+
 TEST_F(NodesTest, PassOnWhatSessionsWriteToEachOther) {
   AddNode();
   AddNode();
