@@ -51,6 +51,13 @@ ec_num_parity_fragments = 2
 ec_object_segment_size = 1048576
 """
 
+# With last_node_policy: objects of which the last node has the only replica.
+LAST_NODE_POLICY = """
+[storage-policy:2]
+name = last
+policy_type = replication
+"""
+
 PIPELINE = ("catch_errors", "gatekeeper", "healthcheck", "proxy-logging", "cache", "domain_remap",
             "etag-quoter", "listing_formats", "list-endpoints", "bulk", "tempurl", "crossdomain",
             "s3api", "tempauth", "formpost", "staticweb", "copy", "container-quotas",
@@ -100,8 +107,10 @@ def ini(sections):
 class SwiftCluster(Endpoint):
     """One running cluster; as an Endpoint it is what clients of its proxy see."""
 
-    def __init__(self, nodes=1, encryption=False, directory=None, proxy_settings=None, keystone=None):
+    def __init__(self, nodes=1, encryption=False, directory=None, proxy_settings=None, keystone=None,
+                 last_node_policy=False):
         self.nodes = nodes
+        self.last_node_policy = last_node_policy
         self.keystone = keystone
         self.encryption = encryption
         self.proxy_settings = dict(proxy_settings or {})
@@ -207,7 +216,8 @@ class SwiftCluster(Endpoint):
         for node in range(1, self.nodes + 1):
             for device in self.device_names():
                 (self.devices(node) / device).mkdir(parents=True)
-        (self.swift_dir / "swift.conf").write_text(SWIFT_CONF)
+        (self.swift_dir / "swift.conf").write_text(
+            SWIFT_CONF + (LAST_NODE_POLICY if self.last_node_policy else ""))
 
     def device_names(self):
         return DEVICES if self.nodes == 1 else DEVICES[:1]
@@ -327,9 +337,11 @@ class SwiftCluster(Endpoint):
                  "account": ("account", replicas, DEVICES[:1])}
         if self.nodes == 1:
             rings["object"] = ("object", 1, DEVICES[:1])
+        if self.last_node_policy:
+            rings["object-2"] = ("object", 1, DEVICES[:1])
         for ring, (kind, count, devices) in rings.items():
             members = []
-            for node in range(1, self.nodes + 1):
+            for node in range(self.nodes if ring == "object-2" else 1, self.nodes + 1):
                 _, _, address, port = self.configs[f"{kind}-{node}"]
                 members += [{"zone": node, "ip": address, "port": port, "device": device}
                             for device in devices]

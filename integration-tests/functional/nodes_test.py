@@ -22,7 +22,7 @@ from framework.service import ACCOUNT  # noqa: E402
 
 
 def setUpModule():
-    swift_front.start_cluster(nodes=4)
+    swift_front.start_cluster(nodes=4, last_node_policy=True)
 
 
 def tearDownModule():
@@ -90,6 +90,32 @@ class Placed(NodesTest):
                     self.assertIn(session["node"].split(":")[0], hosts[name])
         self.refuse([group("g", "copy", "- -", devices, attach="output")], 400,
                     "/0/attach: the group has no device", "default, stdin, input, stdout")
+
+    def make_container(self, name, policy):
+        answer = self.service.request("PUT", f"/v1/{ACCOUNT}/{name}", headers={"X-Storage-Policy": policy})
+        self.assertEqual(answer.status, 201)
+
+    def test_the_policy_of_the_container_counts(self):
+        self.make_container("narrow", "last")
+        self.make_container("coded", "ec")
+        objects = {f"o{i}": f"{i} ".encode() for i in range(3)}
+        for container in ("narrow", "coded", "in"):
+            self.fill(container, **objects)
+        last = self.nodes[-1].address
+        # Known from the listing, from a HEAD for what is read, and for what will be written.
+        for job in (copies("narrow/o*"), copies("narrow/o1"),
+                    [group("g", "copy", "- -", [device("stdin", "in/o1"), device("stdout", "narrow/new")],
+                           attach="stdout")]):
+            report = self.report(job)
+            self.assertEqual({session["node"] for session in report["sessions"]}, {last})
+        self.assertEqual(self.get("narrow/new").body, b"1 ")
+        report = self.report(copies("coded/o*"))
+        self.assertEqual(report["body"], "0 1 2 ")
+        self.assertEqual(report["local_sessions"], 0)
+        # Not by chance: those of the other policy still run elsewhere, too.
+        hosts = self.replica_hosts("in")
+        for number, session in enumerate(self.report(copies("in/o*"))["sessions"]):
+            self.assertIn(session["node"].split(":")[0], hosts[f"o{number}"])
 
     def test_a_location_keeps_sessions_together(self):
         self.fill(o0=b"1", o1=b"2")

@@ -139,7 +139,7 @@ std::string Nodes::NameOf(std::size_t node) const { return nodes_[node]->name; }
 std::vector<std::size_t> Nodes::HoldersFor(const node::ElsewhereSession& session) const {
   std::vector<std::size_t> holders;
   if (!session.attached || !options_.holders) return holders;
-  for (const std::string& host : options_.holders(*session.attached)) {
+  for (const std::string& host : options_.holders(session.caller, *session.attached)) {
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
       const bool is_new = std::ranges::find(holders, i) == holders.end();
       if (is_new && nodes_[i]->address.host == host) holders.push_back(i);

@@ -35,8 +35,9 @@ struct NodesOptions {
   std::chrono::milliseconds opening{600'000};  // from the offer until the session starts
   // How long the end of a session may take beyond its timeout.
   std::chrono::milliseconds ending{30'000};
-  // The hosts with a replica of an object, the preferred first. May be empty.
-  std::function<std::vector<std::string>(const store::ObjectPath&)> holders;
+  // The hosts with a replica of an object, the preferred first. May be empty. May block to ask
+  // about it, as the caller.
+  std::function<std::vector<std::string>(const store::Caller&, const store::ObjectPath&)> holders;
   std::function<void(const std::string&)> log = [](const std::string&) {};
 };
 

@@ -58,7 +58,8 @@ class NodesTest : public testing::Test {
     config.spool_directory = directory_;
     config.workers = 2;
     options.patience = {std::chrono::minutes(1), std::chrono::minutes(1)};
-    options.holders = [this](const store::ObjectPath& path) {
+    options.holders = [this](const store::Caller& caller, const store::ObjectPath& path) {
+      EXPECT_EQ(caller.token, "t");
       const auto found = holders.find(path.object);  // called by the threads of sessions
       return found == holders.end() ? std::vector<std::string>() : found->second;
     };

@@ -132,15 +132,24 @@ Result<std::vector<StoragePolicy>> Policies(const Conf& conf) {
     }
     const Result<std::string> type = conf.Get(name, "policy_type");
     if (!type) return Fail(type);
+    std::vector<std::string> names;
+    for (const char* key : {"name", "aliases"}) {
+      const Result<std::string> text = conf.Get(name, key);
+      if (!text) return Fail(text);
+      for (const std::string_view each : http::SplitTrimmed(*text, ',')) {
+        if (!each.empty()) names.push_back(http::ToLower(each));
+      }
+    }
     policies.push_back({.index = static_cast<unsigned>(*index),
-                        .is_replicated = type->empty() || *type == "replication"});
+                        .is_replicated = type->empty() || *type == "replication",
+                        .names = std::move(names)});
   }
   std::ranges::sort(policies, {}, &StoragePolicy::index);
   if (std::ranges::adjacent_find(policies, {}, &StoragePolicy::index) != policies.end()) {
     return FailConf("two storage policies have the same number.");
   }
   // Swift makes a policy 0 where there is none.
-  if (policies.empty()) policies.push_back({});
+  if (policies.empty()) policies.push_back({.names = {"policy-0"}});
   return policies;
 }
 

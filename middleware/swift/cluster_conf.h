@@ -1,5 +1,5 @@
 // What swift.conf says that concerns where objects lie: the hash prefix and suffix, and the storage
-// policies. Read as Python's ConfigParser reads it (Swift 2.30). Pure.
+// policies with their names. Read as Python's ConfigParser reads it (Swift 2.30). Pure.
 #pragma once
 
 #include <string>
@@ -15,7 +15,8 @@ inline constexpr std::size_t kMaxConfBytes = 1 << 20;
 
 struct StoragePolicy {
   unsigned index = 0;
-  bool is_replicated = true;  // else erasure coded: no file holds a whole object
+  bool is_replicated = true;            // else erasure coded: no file holds a whole object
+  std::vector<std::string> names = {};  // lower case: its name, then its aliases
 
   // "object.ring.gz", "object-2.ring.gz".
   [[nodiscard]] std::string RingName() const;

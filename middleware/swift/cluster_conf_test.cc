@@ -9,16 +9,18 @@ namespace {
 using ::testing::HasSubstr;
 
 TEST(ClusterConf, ReadsWhatConfigParserReads) {
-  const ClusterConf conf = ParseClusterConf(
-                               "# Swift\n[swift-hash]\n; both\nSwift_Hash_Path_Prefix: pre = fix\n"
-                               "swift_hash_path_suffix=100%%\xe4\r\n\n[storage-policy:1]\n"
-                               "policy_type = erasure_coding\n[swift-constraints]\nmax = 1\n"
-                               "[storage-policy:0]\nname = gold\ndefault = yes\n"
-                               "[storage-policy:12]\npolicy_type = replication\n")
-                               .value();
+  const ClusterConf conf =
+      ParseClusterConf(
+          "# Swift\n[swift-hash]\n; both\nSwift_Hash_Path_Prefix: pre = fix\n"
+          "swift_hash_path_suffix=100%%\xe4\r\n\n[storage-policy:1]\n"
+          "policy_type = erasure_coding\n[swift-constraints]\nmax = 1\n"
+          "[storage-policy:0]\nname = Gold\naliases = dear, old GOLD ,\ndefault = yes\n"
+          "[storage-policy:12]\npolicy_type = replication\n")
+          .value();
   EXPECT_EQ(conf.affixes.prefix, "pre = fix");
   EXPECT_EQ(conf.affixes.suffix, "100%\xe4");
-  const std::vector<StoragePolicy> expected = {{0, true}, {1, false}, {12, true}};
+  const std::vector<StoragePolicy> expected = {
+      {0, true, {"gold", "dear", "old gold"}}, {1, false, {}}, {12, true, {}}};
   EXPECT_EQ(conf.policies, expected);
   EXPECT_EQ(conf.policies[0].RingName(), "object.ring.gz");
   EXPECT_EQ(conf.policies[2].RingName(), "object-12.ring.gz");
@@ -26,7 +28,7 @@ TEST(ClusterConf, ReadsWhatConfigParserReads) {
 
 TEST(ClusterConf, HasAPolicyZeroWhereNoneIsNamed) {
   const ClusterConf conf = ParseClusterConf("[swift-hash]\nswift_hash_path_suffix = s\n").value();
-  EXPECT_EQ(conf.policies, std::vector<StoragePolicy>{StoragePolicy{}});
+  EXPECT_EQ(conf.policies, (std::vector<StoragePolicy>{{0, true, {"policy-0"}}}));
   EXPECT_EQ(conf.affixes.prefix, "");
 }
 

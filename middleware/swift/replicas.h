@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,14 +20,22 @@ class Replicas {
   static Result<std::unique_ptr<Replicas>> Open(const std::string& directory,
                                                 const Complaint& complain);
 
-  // The addresses of the hosts, the first replica's first, of all replicated policies in their
-  // order: which policy a container has is not asked.
-  [[nodiscard]] std::vector<std::string> HostsOf(const store::ObjectPath& path);
+  // The addresses of the hosts, the first replica's first, in the ring of the policy of that name.
+  // None if it is erasure coded. Of all replicated policies, in their order, if it is not given or
+  // swift.conf does not know it.
+  [[nodiscard]] std::vector<std::string> HostsOf(const store::ObjectPath& path,
+                                                 const std::optional<std::string>& policy);
+  // Whether it is worth asking for a container's policy.
+  [[nodiscard]] bool has_several_policies() const { return policies_.size() > 1; }
 
  private:
   Replicas() = default;
   HashAffixes affixes_;
-  std::vector<std::unique_ptr<RingFile>> rings_;
+  struct Policy {
+    std::vector<std::string> names;
+    std::unique_ptr<RingFile> ring;  // null: erasure coded
+  };
+  std::vector<Policy> policies_;
 };
 
 }  // namespace zerocloud::swift

@@ -43,6 +43,7 @@ struct Service::Parts {
   std::unique_ptr<store::Authenticator> authenticator;
   // With an upstream:
   std::unique_ptr<upstream::HttpClient> client;
+  std::unique_ptr<upstream::ContainerPolicies> policies;
   UpstreamStore upstream_store;
   // With other nodes:
   std::unique_ptr<peer::KeyFile> keys;
@@ -260,7 +261,13 @@ Result<void> Service::Parts::FindUpstream(const std::string& version) {
   client = std::move(*started);
   storage = std::make_unique<upstream::UpstreamHandler>(*client, "", kInfoName,
                                                         InfoSection(config, version));
-  auto opened = OpenUpstream(config, *client);
+  policies = std::make_unique<upstream::ContainerPolicies>(
+      [this](const store::Caller& caller, const std::string& account,
+             const std::string& container) {
+        return upstream::AskPolicy(*client, "", caller, account, container);
+      },
+      upstream::ContainerPolicies::Limits());
+  auto opened = OpenUpstream(config, *client, policies.get());
   if (!opened.has_value()) return Fail(opened);
   upstream_store = std::move(*opened);
   asking_authorizer = std::make_unique<upstream::CurlAuthorizer>(*client, "");
@@ -283,7 +290,13 @@ Result<void> Service::Parts::FindNodes() {
     auto opened = swift::Replicas::Open(config.local.swift_dir, Complain);
     if (!opened.has_value()) return Fail(opened);
     replicas = std::move(*opened);
-    options.holders = [this](const store::ObjectPath& path) { return replicas->HostsOf(path); };
+    options.holders = [this](const store::Caller& caller, const store::ObjectPath& path) {
+      std::optional<std::string> policy;
+      if (replicas->has_several_policies()) {
+        policy = policies->Of(caller, path.account, path.container);
+      }
+      return replicas->HostsOf(path, policy);
+    };
   }
   const std::chrono::seconds silence(config.nodes.silence_seconds);
   options.patience = {.handshake = silence, .silence = silence};

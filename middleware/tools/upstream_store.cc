@@ -35,13 +35,20 @@ Result<std::unique_ptr<upstream::HttpClient>> StartClient(const config::Config& 
                                       .tls_authorities = section.tls_authorities});
 }
 
-Result<UpstreamStore> OpenUpstream(const config::Config& config, upstream::HttpClient& client) {
+Result<UpstreamStore> OpenUpstream(const config::Config& config, upstream::HttpClient& client,
+                                   upstream::ContainerPolicies* policies) {
   UpstreamStore store;
-  store.remote = std::make_unique<upstream::CurlObjectStore>(
-      client, upstream::CurlStoreOptions{.url = "",
-                                         .spool_directory = config.engine.spool_directory,
-                                         .object_bytes = config.storage.object_bytes,
-                                         .asked_from_bytes = config.proxy.asked_from_bytes});
+  upstream::CurlStoreOptions by_http{.url = "",
+                                     .spool_directory = config.engine.spool_directory,
+                                     .object_bytes = config.storage.object_bytes,
+                                     .asked_from_bytes = config.proxy.asked_from_bytes};
+  if (policies != nullptr) {
+    by_http.on_policy = [policies](const std::string& account, const std::string& container,
+                                   std::string policy) {
+      policies->Learn(account, container, std::move(policy));
+    };
+  }
+  store.remote = std::make_unique<upstream::CurlObjectStore>(client, std::move(by_http));
   if (config.local.devices.empty()) return store;
   swift::LocalOptions options;
   options.devices_directory = config.local.devices;

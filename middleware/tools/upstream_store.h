@@ -10,6 +10,7 @@
 #include "middleware/config/config.h"
 #include "middleware/store/object_store.h"
 #include "middleware/swift/local_object_store.h"
+#include "middleware/upstream/container_policies.h"
 #include "middleware/upstream/http_client.h"
 
 namespace zerocloud::tools {
@@ -28,8 +29,9 @@ struct UpstreamStore {
   [[nodiscard]] store::ObjectStore& objects() const { return local != nullptr ? *local : *remote; }
 };
 
-// `client` outlives it.
-Result<UpstreamStore> OpenUpstream(const config::Config& config, upstream::HttpClient& client);
+// `client` outlives it, and so does `policies` (or null), which is told of containers.
+Result<UpstreamStore> OpenUpstream(const config::Config& config, upstream::HttpClient& client,
+                                   upstream::ContainerPolicies* policies = nullptr);
 
 // A line on standard error.
 void Complain(const std::string& sentence);

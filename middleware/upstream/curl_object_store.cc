@@ -16,12 +16,14 @@
 #include "middleware/http/reply.h"
 #include "middleware/http/target.h"
 #include "middleware/http/text.h"
+#include "middleware/upstream/container_policies.h"
 #include "middleware/upstream/listing_page.h"
 
 namespace zerocloud::upstream {
 namespace {
 
 constexpr std::string_view kMetaPrefix = "X-Object-Meta-";
+constexpr std::string_view kPolicyHeader = "X-Storage-Policy";
 constexpr std::size_t kMaxPageBytes = 64 << 20;
 
 ClientRequest RequestAs(const store::Caller& caller, std::string method, std::string url) {
@@ -153,6 +155,19 @@ Result<std::string> AskEndpoints(HttpClient& client, const std::string& url,
   return text;
 }
 
+std::optional<std::string> AskPolicy(HttpClient& client, const std::string& url,
+                                     const store::Caller& caller, const std::string& account,
+                                     const std::string& container) {
+  const Result<ClientReply> reply =
+      client.Send(RequestAs(caller, "HEAD",
+                            url + "/v1/" + http::PercentEncode(account, false) + "/" +
+                                http::PercentEncode(container, false)));
+  if (!reply.has_value() || reply->status / 100 != 2) return std::nullopt;
+  const auto policy = reply->headers.Get(kPolicyHeader);
+  if (!policy.has_value() || policy->empty()) return std::nullopt;
+  return std::string(*policy);
+}
+
 CurlObjectStore::CurlObjectStore(HttpClient& client, CurlStoreOptions options)
     : client_(client), options_(std::move(options)), ranges_(options_.spool_directory) {}
 
@@ -231,11 +246,9 @@ Result<store::OpenedObject> CurlObjectStore::OpenInput(const store::Caller& call
   return opened;
 }
 
-Result<std::vector<store::ListedObject>> CurlObjectStore::List(const store::Caller& caller,
-                                                               const std::string& url,
-                                                               const std::string& what,
-                                                               const std::string& prefix,
-                                                               std::size_t limit) {
+Result<std::vector<store::ListedObject>> CurlObjectStore::List(
+    const store::Caller& caller, const std::string& url, const std::string& what,
+    const std::string& prefix, std::size_t limit, std::string* policy) {
   std::vector<store::ListedObject> listed;
   for (;;) {
     std::string text;
@@ -253,6 +266,9 @@ Result<std::vector<store::ListedObject>> CurlObjectStore::List(const store::Call
     };
     const Result<ClientReply> reply = client_.Send(request);
     if (!reply.has_value()) return Fail(reply);
+    if (policy != nullptr && reply->status / 100 == 2) {
+      *policy = reply->headers.Get(kPolicyHeader).value_or("");
+    }
     if (reply->status == 204) return listed;
     if (reply->status != 200) return std::unexpected(StatusError(reply->status, what));
     Result<std::vector<store::ListedObject>> page = ParseListingPage(text);
@@ -289,8 +305,13 @@ Result<std::vector<store::ListedObject>> CurlObjectStore::ListObjects(const stor
                                                                       const std::string& container,
                                                                       const std::string& prefix,
                                                                       std::size_t limit) {
-  return List(caller, UrlOf({account, container, {}}),
-              fmt::format("container /{}/{}", account, container), prefix, limit);
+  std::string policy;
+  auto listed = List(caller, UrlOf({account, container, {}}),
+                     fmt::format("container /{}/{}", account, container), prefix, limit, &policy);
+  if (options_.on_policy && !policy.empty()) {
+    options_.on_policy(account, container, std::move(policy));
+  }
+  return listed;
 }
 
 Result<void> CurlObjectStore::CheckWritable(const store::Caller& caller,

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <expected>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,9 @@ struct CurlStoreOptions {
   std::uint64_t object_bytes = 5ULL << 30U;  // a larger object is not read
   // From this size on, an input that is read at random is fetched as it is read.
   std::uint64_t asked_from_bytes = 4ULL << 20U;
+  // Told the storage policy of each container that is listed, where Swift says it. Thread-safe.
+  std::function<void(const std::string& account, const std::string& container, std::string policy)>
+      on_policy = {};
 };
 
 class CurlObjectStore : public store::ObjectStore {
@@ -58,7 +62,7 @@ class CurlObjectStore : public store::ObjectStore {
   [[nodiscard]] std::string UrlOf(const store::ObjectPath& path) const;
   Result<std::vector<store::ListedObject>> List(const store::Caller& caller, const std::string& url,
                                                 const std::string& what, const std::string& prefix,
-                                                std::size_t limit);
+                                                std::size_t limit, std::string* policy = nullptr);
 
   HttpClient& client_;
   const CurlStoreOptions options_;

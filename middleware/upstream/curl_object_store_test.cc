@@ -12,6 +12,7 @@
 
 #include "middleware/server/server.h"
 #include "middleware/store/testing/fixture.h"
+#include "middleware/upstream/container_policies.h"
 #include "middleware/upstream/listing_page.h"
 #include "sandbox/runtime/calls_asked.h"
 
@@ -156,6 +157,44 @@ TEST_F(CurlObjectStoreTest, ListsWhatAHeadWouldSay) {
   EXPECT_EQ(info.etag, told->etag);
   EXPECT_EQ(info.content_type, told->content_type);
   EXPECT_EQ(info.last_modified, told->last_modified);
+}
+
+TEST_F(CurlObjectStoreTest, TellsThePolicyOfAContainer) {
+  std::vector<std::string> told;
+  CurlObjectStore store(*client_,
+                        {.url = url_,
+                         .spool_directory = Dir(),
+                         .on_policy = [&](const std::string& account, const std::string& container,
+                                          const std::string& policy) {
+                           told.push_back(account + "/" + container + " " + policy);
+                         }});
+  EXPECT_TRUE(store.ListObjects(caller_, "AUTH_test", "c", "", 10).has_value());
+  EXPECT_EQ(AskPolicy(*client_, url_, caller_, "AUTH_test", "c"), "Policy-0");
+  EXPECT_EQ(AskPolicy(*client_, url_, caller_, "AUTH_test", "absent"), std::nullopt);
+  EXPECT_THAT(told, ElementsAre("AUTH_test/c Policy-0"));
+  told.clear();
+  std::string target;
+  interposed_->override_response = [&](const http::RequestHead& head) {
+    target = head.method + " " + head.target;
+    http::Response response;
+    response.status = 204;
+    response.headers.Set("X-Storage-Policy", "gold");
+    return response;
+  };
+  EXPECT_TRUE(store.ListContainers(caller_, "AUTH_test", "", 10).has_value());
+  EXPECT_THAT(told, SizeIs(0));
+  EXPECT_TRUE(store.ListObjects(caller_, "AUTH_test", "a b", "", 10).has_value());
+  EXPECT_THAT(told, ElementsAre("AUTH_test/a b gold"));
+  EXPECT_EQ(AskPolicy(*client_, url_, caller_, "AUTH_test", "a b"), "gold");
+  EXPECT_EQ(target, "HEAD /v1/AUTH_test/a%20b");
+  AlwaysAnswer(403, [] {
+    http::Headers headers;
+    headers.Set("X-Storage-Policy", "gold");
+    return headers;
+  }());
+  EXPECT_EQ(AskPolicy(*client_, url_, caller_, "AUTH_test", "c"), std::nullopt);
+  EXPECT_FALSE(store.ListObjects(caller_, "AUTH_test", "c", "", 10).has_value());
+  EXPECT_THAT(told, SizeIs(1));
 }
 
 TEST_F(CurlObjectStoreTest, DoesNotFollowAListingThatNeverEnds) {
