@@ -146,7 +146,8 @@ class Metrics(swift_front.BesideSwift, JobTest):
         self.statsd.settimeout(60)
         service = super().make_service()
         service.settings = (*service.settings, "metrics.listen=127.0.0.1:0", "statsd.host=127.0.0.1",
-                            f"statsd.port={self.statsd.getsockname()[1]}", "statsd.prefix=t")
+                            f"statsd.port={self.statsd.getsockname()[1]}", "statsd.prefix=t",
+                            "statsd.gauge_seconds=1")
         return service
 
     def quiet_files(self):
@@ -202,12 +203,22 @@ class Metrics(swift_front.BesideSwift, JobTest):
         wanted = "t.zerocloud.object.GET.404"
         while wanted not in seen:
             name, value = self.statsd.recv(1500).decode().split(":")
+            if value.endswith("|g"):
+                self.assertRegex(f"{name}:{value}", r"^t\.zerocloud\.[a-z_]+:[0-9]+\|g$")
+                continue
             self.assertRegex(value, r"^[0-9.e-]+\|(ms|c)$")
             self.assertRegex(name, r"^t\.zerocloud\.[A-Za-z0-9_.]+\.(timing|xfer)$")
             seen.add(name.rsplit(".", 1)[0])
         self.assertIn("t.zerocloud.job.POST.200", seen)  # the warm-up
         self.assertIn("t.zerocloud.run.200", seen)
         self.assertIn("t.zerocloud.session.exited", seen)
+
+    def test_gauges_are_sent_to_statsd(self):
+        missing = {f"t.zerocloud.{name}" for name in ("jobs", "sessions", "sessions_waiting", "slots", "spool_bytes")}
+        while missing:
+            name, value = self.statsd.recv(1500).decode().split(":")
+            if value.endswith("|g"):
+                missing.discard(name)
 
 
 if __name__ == "__main__":

@@ -103,6 +103,7 @@ struct StatsdSection {
   std::uint64_t port = 8125;
   std::string prefix;
   std::uint64_t sample_percent = 100;
+  std::uint64_t gauge_seconds = 10;
 };
 
 // The other machines that run sessions for `zerocloud serve`. An empty list: there are none.
@@ -164,6 +165,14 @@ Result<User> ParseUser(std::string_view text);
 // What must hold between options: exactly one of store and upstream, users only with a store,
 // distinct users, an address that can be listened on.
 Result<void> Check(const Config& config);
+
+// What SIGHUP makes of `running` when it reads `read`: some options of `zerocloud serve` change
+// while it runs, the others stay as they were.
+Config Reloaded(const Config& running, const Config& read);
+// The names of the others that differ, in the order of the table.
+std::vector<std::string> NeedRestart(const Config& running, const Config& read);
+// The names of all that differ: `zerocloud node` reads its configuration when it starts.
+std::vector<std::string> Differ(const Config& running, const Config& read);
 
 // "host:port", "[::1]:port". A port alone or a name that is not numeric is an error.
 struct Endpoint {

@@ -13,10 +13,12 @@
 namespace zerocloud::config {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
+using ::testing::SizeIs;
 using ::testing::StartsWith;
 
 std::string RefusalOf(std::string_view ini) {
@@ -298,6 +300,35 @@ TEST(Config, IsSampledOptionByOptionWithItsDefault) {
   for (const Option& option : Options()) {
     EXPECT_EQ(ValueIn(settings.config, option), ValueIn(Config(), option)) << option.name();
   }
+}
+
+TEST(Config, TakesOverSomeOptionsAndNamesTheOthers) {
+  Settings running;
+  Settings read;
+  ASSERT_TRUE(ApplyOption(running, "zerocloud.upstream", "http://127.0.0.1:1").has_value());
+  EXPECT_THAT(NeedRestart(running.config, running.config), IsEmpty());
+  for (const auto& [name, value] : {std::pair("zerocloud.upstream", "http://127.0.0.1:2"),
+                                    {"server.head_fields", "11"},
+                                    {"server.proxy_protocol", "yes"},
+                                    {"server.threads", "3"},
+                                    {"nodes.list", "127.0.0.1:1"},
+                                    {"engine.workers", "9"},
+                                    {"jobs.groups", "7"}}) {
+    ASSERT_TRUE(ApplyOption(read, name, value).has_value());
+  }
+  const Config now = Reloaded(running.config, read.config);
+  EXPECT_EQ(now.upstream, "http://127.0.0.1:2");
+  EXPECT_EQ(now.server.head_fields, 11U);
+  EXPECT_TRUE(now.server.proxy_protocol);
+  EXPECT_EQ(now.nodes.list, "127.0.0.1:1");
+  EXPECT_EQ(now.server.threads, 0U);
+  EXPECT_EQ(now.jobs.groups, Config().jobs.groups);
+  const auto rest = ElementsAre("server.threads", "engine.workers", "jobs.groups");
+  EXPECT_THAT(NeedRestart(running.config, read.config), rest);
+  EXPECT_THAT(Differ(now, read.config), rest) << "what is left is what needs a restart";
+  EXPECT_THAT(Differ(running.config, read.config), SizeIs(7));
+  read.config.users.push_back({"a", "u", "k", false});
+  EXPECT_THAT(NeedRestart(running.config, read.config), Contains("users"));
 }
 
 TEST(Config, HasASectionForEachOption) {

@@ -126,6 +126,8 @@ std::vector<Option> OperatorRows() {
               "Goes before each name, with a dot; log_statsd_metric_prefix of Swift."),
       ZC_NUMBER(statsd, sample_percent, "percent", 1, 100,
                 "Of the events of requests and sessions so many are sent, and each says so."),
+      ZC_NUMBER(statsd, gauge_seconds, "seconds", 1, 3600,
+                "How often gauges are sent: jobs, sessions, slots, spool, nodes."),
   };
 }
 

@@ -43,6 +43,8 @@ constexpr auto kDescriptions = std::to_array<MetricDescription>({
     {"zerocloud_sessions", "gauge", "", "Sessions that run."},
     {"zerocloud_session_slots", "gauge", "", "Sessions that may run at once."},
     {"zerocloud_sessions_waiting", "gauge", "", "Sessions of accepted jobs that have not started."},
+    {"zerocloud_nodes", "gauge", "state",
+     "Nodes of nodes.list. state: up, those that answer; down."},
     {"zerocloud_spool_bytes", "gauge", "", "Spool that jobs take now."},
     {"zerocloud_spool_limit_bytes", "gauge", "", "engine.spool_bytes."},
 });

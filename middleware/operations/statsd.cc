@@ -51,6 +51,10 @@ void Statsd::Count(std::string_view name, std::uint64_t count) const {
   Send(fmt::format("{}{}:{}|c{}", prefix_, name, count, rate_));
 }
 
+void Statsd::Gauge(std::string_view name, std::uint64_t value) const {
+  Send(fmt::format("{}{}:{}|g", prefix_, name, value));
+}
+
 void Statsd::Send(const std::string& text) const {
   [[maybe_unused]] const ssize_t sent =
       ::send(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL);

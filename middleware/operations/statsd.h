@@ -1,5 +1,5 @@
 // Statsd: numbers as they happen, one UDP datagram each, in the form that Swift sends:
-//   <prefix>.zerocloud.<name>:<value>|<ms or c>[|@<rate>]
+//   <prefix>.zerocloud.<name>:<value>|<ms, c or g>[|@<rate>]
 // A datagram that cannot be sent is lost; nobody waits. Thread-safe.
 #pragma once
 
@@ -31,6 +31,8 @@ class Statsd {
   // Only for events that are sampled.
   void Timing(std::string_view name, std::chrono::microseconds duration) const;
   void Count(std::string_view name, std::uint64_t count) const;
+  // How much there is now. Never sampled.
+  void Gauge(std::string_view name, std::uint64_t value) const;
 
  private:
   Statsd(UniqueFd socket, const StatsdOptions& options);

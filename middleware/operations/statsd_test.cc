@@ -8,6 +8,7 @@
 #include <array>
 #include <string>
 
+#include "middleware/operations/gauges.h"
 #include "middleware/operations/metrics.h"
 
 namespace zerocloud::operations {
@@ -69,6 +70,34 @@ TEST(Statsd, SamplesAndSaysSo) {
   EXPECT_LT(sampled, 2000);
   (*statsd)->Count("x", 3);
   EXPECT_EQ(receiver.Next(), "zerocloud.x:3|c|@0.1");
+}
+
+TEST(Statsd, TellsGaugesAgainAndAgain) {
+  const Receiver receiver;
+  auto statsd = Statsd::Open({.host = "127.0.0.1", .port = receiver.port(), .sample_percent = 1});
+  ASSERT_TRUE(statsd.has_value());
+  std::uint64_t jobs = 0;
+  auto gauges = Gauges::Start(
+      **statsd, [&jobs] { return Gauges::Values{{"jobs", jobs++}, {"spool_bytes", 1ULL << 60U}}; },
+      std::chrono::milliseconds(1));
+  ASSERT_TRUE(gauges.has_value()) << gauges.error().message;
+  for (const char* jobs_now : {"0", "1", "2"}) {
+    EXPECT_EQ(receiver.Next(), std::string("zerocloud.jobs:") + jobs_now + "|g");
+    EXPECT_EQ(receiver.Next(), "zerocloud.spool_bytes:1152921504606846976|g");
+  }
+  gauges->reset();
+  while (!receiver.Next(MSG_DONTWAIT).empty()) continue;
+  EXPECT_EQ(receiver.Next(MSG_DONTWAIT), "") << "they end with it";
+}
+
+TEST(Statsd, TellsGaugesAtOnceAndEndsAtOnce) {
+  const Receiver receiver;
+  auto statsd = Statsd::Open({.host = "127.0.0.1", .port = receiver.port()});
+  ASSERT_TRUE(statsd.has_value());
+  const auto gauges =
+      Gauges::Start(**statsd, [] { return Gauges::Values{{"slots", 4}}; }, std::chrono::hours(1));
+  ASSERT_TRUE(gauges.has_value()) << gauges.error().message;
+  EXPECT_EQ(receiver.Next(), "zerocloud.slots:4|g");
 }
 
 TEST(Statsd, GoesOnWithoutAServerAndRefusesANameThatIsNone) {

@@ -76,7 +76,7 @@ std::unique_ptr<node::ElsewhereEnd> AwaySession::TakeElsewhere() { return std::m
 void AwaySession::Run() {
   std::vector<std::size_t> tried;
   std::optional<Attempt> last;
-  while (!is_killed_ && tried.size() < nodes_.options().attempts) {
+  while (!is_killed_ && tried.size() < nodes_.attempts()) {
     const std::optional<std::size_t> node = nodes_.Choose(session_, tried);
     if (!node) break;
     last = TryOn(*node);

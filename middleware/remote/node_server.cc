@@ -209,6 +209,7 @@ NodeStats NodeServer::stats() const {
   const std::lock_guard lock(state_->mutex);
   return {.connections = state_->open.size(),
           .sessions = state_->slots.sessions(),
+          .slots = state_->slots.slots(),
           .spool_bytes = state_->spooled};
 }
 

@@ -43,6 +43,7 @@ struct NodeOptions {
 struct NodeStats {
   std::size_t connections = 0;
   std::size_t sessions = 0;  // alive or about to be
+  std::size_t slots = 0;
   std::uint64_t spool_bytes = 0;
 };
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <system_error>
 #include <utility>
 
@@ -20,24 +21,13 @@ constexpr std::size_t kMostIdle = 64;  // connections to one node
 }  // namespace
 
 Nodes::Nodes(NodesOptions options, peer::KeyFile& keys)
-    : options_(std::move(options)), keys_(keys) {
-  for (const NodeAddress& address : options_.nodes) {
-    auto node = std::make_unique<Node>();
-    node->address = address;
-    node->name = fmt::format("{}:{}", address.host, address.port);
-    nodes_.push_back(std::move(node));
-  }
-}
+    : options_(std::move(options)), keys_(keys), attempts_(options_.attempts) {}
 
 Result<std::unique_ptr<Nodes>> Nodes::Start(NodesOptions options, peer::KeyFile& keys) {
   std::unique_ptr<Nodes> nodes(new Nodes(std::move(options), keys));
-  try {
-    for (auto& node : nodes->nodes_) {
-      node->keeper = std::thread([raw = nodes.get(), &node = *node] { raw->Keep(node); });
-    }
-  } catch (const std::system_error& error) {
-    return Fail(ErrorCode::kUnavailable,
-                fmt::format("cannot start a thread for each node: {}", error.what()));
+  const std::vector<NodeAddress> list = nodes->options_.nodes;
+  if (Result<void> listed = nodes->Change(list, nodes->options_.attempts); !listed) {
+    return Fail(listed);
   }
   std::unique_lock lock(nodes->mutex_);
   nodes->changed_.wait_for(lock, kFirstWait, [&] {
@@ -45,6 +35,60 @@ Result<std::unique_ptr<Nodes>> Nodes::Start(NodesOptions options, peer::KeyFile&
   });
   lock.unlock();
   return nodes;
+}
+
+Result<void> Nodes::Change(const std::vector<NodeAddress>& list, std::size_t attempts) {
+  attempts_ = attempts;
+  const auto is_listed = [&](const NodeAddress& address) {
+    return std::ranges::find(list, address) != list.end();
+  };
+  std::vector<Connection> closing;
+  std::vector<std::thread> ending;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& node : nodes_) {
+      if (is_listed(node->address) == node->is_listed) continue;
+      if (node->is_listed) {
+        node->is_listed = false;
+        node->is_up = false;
+        std::ranges::move(node->idle, std::back_inserter(closing));
+        node->idle.clear();
+        if (node->kept != nullptr) node->kept->Abort();
+      } else {
+        ending.push_back(std::move(node->keeper));  // of the time before
+      }
+    }
+  }
+  changed_.notify_all();
+  for (std::thread& thread : ending) thread.join();
+  const std::lock_guard lock(mutex_);
+  for (const NodeAddress& address : list) {
+    const auto found =
+        std::ranges::find_if(nodes_, [&](const auto& node) { return node->address == address; });
+    if (found != nodes_.end()) {
+      (*found)->is_listed = true;
+      continue;
+    }
+    auto node = std::make_unique<Node>();
+    node->address = address;
+    node->name = fmt::format("{}:{}", address.host, address.port);
+    nodes_.push_back(std::move(node));
+  }
+  return StartKeepers();
+}
+
+Result<void> Nodes::StartKeepers() {
+  try {
+    for (const auto& node : nodes_) {
+      if (!node->is_listed || node->keeper.joinable()) continue;
+      node->complaint.clear();
+      node->keeper = std::thread([this, raw = node.get()] { Keep(*raw); });
+    }
+  } catch (const std::system_error& error) {
+    return Fail(ErrorCode::kUnavailable,
+                fmt::format("cannot start a thread for each node: {}", error.what()));
+  }
+  return {};
 }
 
 Nodes::~Nodes() {
@@ -78,7 +122,7 @@ void Nodes::Keep(Node& node) {
     }
     {
       const std::lock_guard lock(mutex_);
-      if (is_stopping_) return;
+      if (is_stopping_ || !node.is_listed) return;
       node.kept = connection.get();
     }
     if (connection != nullptr) asked = Greet(node, *connection);
@@ -95,12 +139,15 @@ void Nodes::Keep(Node& node) {
       if (!node.complaint.empty()) news = "it answers again";
       node.complaint.clear();
     }
+    const bool is_wanted = node.is_listed;
+    if (!is_wanted) node.kept = nullptr;
     changed_.notify_all();
     lock.unlock();
+    if (!is_wanted) return;
     if (!asked) connection.reset();
     if (!news.empty()) options_.log(fmt::format("node {}: {}", node.name, news));
     lock.lock();
-    if (changed_.wait_for(lock, kAskEvery, [this] { return is_stopping_; })) {
+    if (changed_.wait_for(lock, kAskEvery, [&] { return is_stopping_ || !node.is_listed; })) {
       node.kept = nullptr;
       return;
     }
@@ -130,43 +177,59 @@ Result<void> Nodes::Greet(Node& node, peer::SecureConnection& connection) {
 std::size_t Nodes::slots() const {
   const std::lock_guard lock(mutex_);
   std::size_t slots = 0;
-  for (const auto& node : nodes_) slots += node->is_up ? node->slots : 0;
+  for (const auto& node : nodes_) slots += node->is_up && node->is_listed ? node->slots : 0;
   return slots;
 }
 
-std::string Nodes::NameOf(std::size_t node) const { return nodes_[node]->name; }
+NodesStats Nodes::stats() const {
+  const std::lock_guard lock(mutex_);
+  NodesStats stats;
+  for (const auto& node : nodes_) {
+    if (!node->is_listed) continue;
+    ++stats.nodes;
+    stats.up += node->is_up ? 1 : 0;
+  }
+  return stats;
+}
 
-std::vector<std::size_t> Nodes::HoldersFor(const node::ElsewhereSession& session) const {
+Nodes::Node& Nodes::At(std::size_t node) const {
+  const std::lock_guard lock(mutex_);
+  return *nodes_[node];
+}
+
+std::string Nodes::NameOf(std::size_t node) const { return At(node).name; }
+
+std::optional<std::size_t> Nodes::Choose(const node::ElsewhereSession& session,
+                                         const std::vector<std::size_t>& tried) {
+  std::vector<std::string> hosts;
+  if (session.attached && options_.holders) {
+    hosts = options_.holders(session.caller, *session.attached);
+  }
+  node::Company* const company = session.company.get();
+  const std::lock_guard lock(mutex_);
   std::vector<std::size_t> holders;
-  if (!session.attached || !options_.holders) return holders;
-  for (const std::string& host : options_.holders(session.caller, *session.attached)) {
+  for (const std::string& host : hosts) {
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
       const bool is_new = std::ranges::find(holders, i) == holders.end();
       if (is_new && nodes_[i]->address.host == host) holders.push_back(i);
     }
   }
-  return holders;
-}
-
-std::optional<std::size_t> Nodes::Choose(const node::ElsewhereSession& session,
-                                         const std::vector<std::size_t>& tried) {
-  const std::vector<std::size_t> holders = HoldersFor(session);
-  node::Company* const company = session.company.get();
-  const std::lock_guard lock(mutex_);
   std::vector<plan::NodeState> states;
+  std::vector<std::size_t> left_out = tried;
   states.reserve(nodes_.size());
   for (const auto& node : nodes_) {
+    if (!node->is_listed) left_out.push_back(states.size());
     states.push_back({.is_up = node->is_up,
                       .slots = node->slots,
                       .sessions = std::max(node->sessions, node->told)});
   }
   const std::optional<std::size_t> place = company != nullptr ? company->place : std::nullopt;
-  const std::optional<std::size_t> chosen = plan::PlaceSession(states, holders, tried, place);
+  const std::optional<std::size_t> chosen = plan::PlaceSession(states, holders, left_out, place);
   if (!chosen) return chosen;
   ++nodes_[*chosen]->sessions;
   // Where one had to leave, those that come later follow.
   const bool is_lost =
-      place && (!nodes_[*place]->is_up || std::ranges::find(tried, *place) != tried.end());
+      place && (!nodes_[*place]->is_up || std::ranges::find(left_out, *place) != left_out.end());
   if (company != nullptr && (!place || is_lost)) company->place = chosen;
   return chosen;
 }
@@ -186,7 +249,7 @@ Nodes::Connection Nodes::TakeIdle(std::size_t node) {
 }
 
 Result<Nodes::Connection> Nodes::Connect(std::size_t node) {
-  Node& its = *nodes_[node];
+  Node& its = At(node);
   Result<Connection> made =
       peer::SecureConnection::Connect(its.address.host, its.address.port, keys_, options_.patience);
   if (!made) return made;
@@ -196,8 +259,8 @@ Result<Nodes::Connection> Nodes::Connect(std::size_t node) {
 
 void Nodes::GiveBack(std::size_t node, Connection connection) {
   const std::lock_guard lock(mutex_);
-  std::vector<Connection>& idle = nodes_[node]->idle;
-  if (idle.size() < kMostIdle) idle.push_back(std::move(connection));
+  Node& its = *nodes_[node];
+  if (its.is_listed && its.idle.size() < kMostIdle) its.idle.push_back(std::move(connection));
 }
 
 void Nodes::MarkDown(std::size_t node, const std::string& why) {
@@ -207,7 +270,7 @@ void Nodes::MarkDown(std::size_t node, const std::string& why) {
     nodes_[node]->is_up = false;
     closing.swap(nodes_[node]->idle);
   }
-  options_.log(fmt::format("node {}: {}", nodes_[node]->name, why));
+  options_.log(fmt::format("node {}: {}", NameOf(node), why));
 }
 
 Result<std::unique_ptr<node::RunningSession>> Nodes::Start(node::ElsewhereSession session) {

@@ -6,6 +6,7 @@
 // that runs elsewhere has one. Connections are used again, one session after the other.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -26,6 +27,7 @@ namespace zerocloud::remote {
 struct NodeAddress {
   std::string host;  // numeric, as the rings have it
   std::uint16_t port = 0;
+  friend bool operator==(const NodeAddress&, const NodeAddress&) = default;
 };
 
 struct NodesOptions {
@@ -41,6 +43,11 @@ struct NodesOptions {
   std::function<void(const std::string&)> log = [](const std::string&) {};
 };
 
+struct NodesStats {
+  std::size_t nodes = 0;  // of the list
+  std::size_t up = 0;     // of these answer
+};
+
 class Nodes : public node::Elsewhere {
  public:
   // Waits a moment for those that answer at once. `keys` outlives it.
@@ -53,8 +60,14 @@ class Nodes : public node::Elsewhere {
   [[nodiscard]] std::size_t slots() const override;
   Result<std::unique_ptr<node::RunningSession>> Start(node::ElsewhereSession session) override;
 
+  // Takes over another list and number of attempts, for sessions that are placed from now on. One
+  // that is under way on a node which is not listed any more ends there. Called by one thread.
+  Result<void> Change(const std::vector<NodeAddress>& list, std::size_t attempts);
+  [[nodiscard]] NodesStats stats() const;
+
   // For sessions under way; thread-safe.
   [[nodiscard]] const NodesOptions& options() const { return options_; }
+  [[nodiscard]] std::size_t attempts() const { return attempts_; }
   // A node to try next. Counts as a session there until Release().
   std::optional<std::size_t> Choose(const node::ElsewhereSession& session,
                                     const std::vector<std::size_t>& tried);
@@ -69,8 +82,9 @@ class Nodes : public node::Elsewhere {
 
  private:
   struct Node {
-    NodeAddress address;
+    NodeAddress address;  // these two never change
     std::string name;
+    bool is_listed = true;  // else it gets no more sessions, and its keeper ends
     bool is_up = false;
     bool is_asked = false;     // at least once
     std::size_t slots = 0;     // as it said last
@@ -84,17 +98,21 @@ class Nodes : public node::Elsewhere {
 
   Nodes(NodesOptions options, peer::KeyFile& keys);
   void Keep(Node& node);
-  // Those with a replica, the preferred first.
-  [[nodiscard]] std::vector<std::size_t> HoldersFor(const node::ElsewhereSession& session) const;
+  [[nodiscard]] Node& At(std::size_t node) const;
+  // What is listed, with a keeper each.
+  Result<void> StartKeepers();
   // Greets, and takes what the node says about itself.
   Result<void> Greet(Node& node, peer::SecureConnection& connection);
 
-  const NodesOptions options_;
+  const NodesOptions options_;  // but for `nodes` and `attempts`, which may have changed since
   peer::KeyFile& keys_;
+  std::atomic<std::size_t> attempts_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  bool is_stopping_ = false;                  // guarded by mutex_
-  std::vector<std::unique_ptr<Node>> nodes_;  // the members that change are guarded by mutex_
+  bool is_stopping_ = false;  // guarded by mutex_
+  // Guarded by mutex_, and so are those members of each that change. Only grows: sessions know
+  // their nodes by index.
+  std::vector<std::unique_ptr<Node>> nodes_;
 };
 
 }  // namespace zerocloud::remote

@@ -327,6 +327,47 @@ TEST_F(NodesTest, HaveLimitsOfTheirOwn) {
   EXPECT_THAT(error.message, HasSubstr("its own limit timeout_seconds is 5"));
 }
 
+TEST_F(NodesTest, ChangeWhileSessionsRun) {
+  TestNode& old = AddNode();
+  Start();
+  std::vector<std::unique_ptr<node::JobHandle>> handles;
+  const auto submit = [&](const std::string& groups) {
+    auto ended = std::make_shared<std::promise<JobResult>>();
+    handles.push_back(engine->Submit(
+        Request(groups), [ended](JobResult result) { ended->set_value(std::move(result)); }));
+    return ended->get_future();
+  };
+  std::latch goes_on(1);
+  std::latch runs(1);
+  old.runner.on_call = [&] {
+    runs.count_down();
+    goes_on.wait();
+  };
+  std::future<JobResult> first = submit(G("g", "call say:x", kStdout));
+  runs.wait();
+  TestNode& added = AddNode();
+  ASSERT_TRUE(cluster->Change({options.nodes[1]}, 2).has_value());
+  EXPECT_EQ(cluster->stats().nodes, 1U);
+  EXPECT_EQ(cluster->attempts(), 2U);
+  // New sessions run on the new node,
+  EXPECT_EQ(submit(G("g", "say:y", kStdout)).get().sessions[0].node, NameOf(1));
+  EXPECT_EQ(old.runner.starts(), 1);
+  // the old one ends where it is,
+  goes_on.count_down();
+  const JobResult result = first.get();
+  EXPECT_FALSE(result.error.has_value());
+  EXPECT_EQ(result.sessions[0].node, NameOf(0));
+  EXPECT_THAT(result.sessions[0].failed_nodes, IsEmpty());
+  // and a node may come back.
+  ASSERT_TRUE(cluster->Change({options.nodes[0]}, 2).has_value());
+  EXPECT_EQ(submit(G("g", "say:z", kStdout)).get().sessions[0].node, NameOf(0));
+  EXPECT_EQ(added.runner.starts(), 1);
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(cluster->Change({options.nodes[static_cast<std::size_t>(i % 2)]}, 2).has_value());
+  }
+  EXPECT_EQ(cluster->stats().nodes, 1U);
+}
+
 TEST_F(NodesTest, ThatAreBusySendSessionsOn) {
   node_options.slots = 1;
   node_options.waiting = 0;

@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
+#include "middleware/operations/gauges.h"
+#include "middleware/operations/statsd.h"
 #include "middleware/remote/node_server.h"
 #include "middleware/tools/upstream_store.h"
 
@@ -12,12 +15,17 @@ namespace zerocloud::tools {
 
 // In the order of construction; destroyed from the end.
 struct NodeService::Parts {
+  config::Config config;
   std::string host;
   std::unique_ptr<peer::KeyFile> keys;
   std::unique_ptr<upstream::HttpClient> client;
   UpstreamStore store;
   std::unique_ptr<node::Runner> runner;
   std::unique_ptr<remote::NodeServer> server;
+  std::unique_ptr<operations::Statsd> statsd;  // may be null
+  std::unique_ptr<operations::Gauges> gauges;  // may be null
+
+  Result<void> SendGauges();
 };
 
 namespace {
@@ -44,6 +52,28 @@ remote::NodeOptions NodeOptions(const config::Config& config, const config::Endp
 
 }  // namespace
 
+Result<void> NodeService::Parts::SendGauges() {
+  const config::StatsdSection& section = config.statsd;
+  if (section.host.empty()) return {};
+  auto opened = operations::Statsd::Open({.host = section.host,
+                                          .port = static_cast<std::uint16_t>(section.port),
+                                          .prefix = section.prefix});
+  if (!opened.has_value()) return Fail(opened);
+  statsd = std::move(*opened);
+  const auto read = [this] {
+    const remote::NodeStats stats = server->stats();
+    return operations::Gauges::Values{{"node.sessions", stats.sessions},
+                                      {"node.slots", stats.slots},
+                                      {"node.connections", stats.connections},
+                                      {"node.spool_bytes", stats.spool_bytes}};
+  };
+  auto started =
+      operations::Gauges::Start(*statsd, read, std::chrono::seconds(section.gauge_seconds));
+  if (!started.has_value()) return Fail(started);
+  gauges = std::move(*started);
+  return {};
+}
+
 NodeService::NodeService(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 NodeService::~NodeService() = default;
 
@@ -55,6 +85,7 @@ Result<std::unique_ptr<NodeService>> NodeService::Start(const config::Config& co
   if (!endpoint.has_value())
     return Fail(endpoint.error().code, "node.listen: " + endpoint.error().message);
   auto parts = std::make_unique<Parts>();
+  parts->config = config;
   parts->host = config.node.listen.substr(0, config.node.listen.rfind(':'));
   auto keys = peer::KeyFile::Open(config.nodes.key_file, peer::SystemSeconds(), Complain);
   if (!keys.has_value()) return Fail(keys);
@@ -70,11 +101,18 @@ Result<std::unique_ptr<NodeService>> NodeService::Start(const config::Config& co
                                           parts->store.objects(), *parts->runner);
   if (!server.has_value()) return Fail(server);
   parts->server = std::move(*server);
+  if (const auto sending = parts->SendGauges(); !sending.has_value()) return Fail(sending);
   return std::unique_ptr<NodeService>(new NodeService(std::move(parts)));
 }
 
 std::string NodeService::address() const {
   return fmt::format("{}:{}", parts_->host, parts_->server->port());
+}
+
+void NodeService::Compare(const config::Config& config) const {
+  for (const std::string& name : config::Differ(parts_->config, config)) {
+    Complain(name + " has changed, which takes effect with a restart");
+  }
 }
 
 }  // namespace zerocloud::tools

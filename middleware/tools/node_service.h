@@ -22,6 +22,9 @@ class NodeService {
   // "10.0.0.5:8090", the port as the system chose it.
   [[nodiscard]] std::string address() const;
 
+  // Says which options have changed since the start, for nothing changes while it runs.
+  void Compare(const config::Config& config) const;
+
  private:
   struct Parts;
   explicit NodeService(std::unique_ptr<Parts> parts);

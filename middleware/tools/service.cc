@@ -15,6 +15,7 @@
 #include "middleware/node/engine.h"
 #include "middleware/node/runner.h"
 #include "middleware/operations/access_log.h"
+#include "middleware/operations/gauges.h"
 #include "middleware/operations/health_handler.h"
 #include "middleware/operations/metrics.h"
 #include "middleware/operations/metrics_handler.h"
@@ -34,7 +35,8 @@ namespace zerocloud::tools {
 
 // In the order of construction; destroyed from the end.
 struct Service::Parts {
-  config::Config config;
+  config::Config config;   // as it was at the start
+  config::Config running;  // with what was reloaded since
   std::string host;
   std::unique_ptr<operations::Statsd> statsd;  // may be null
   std::unique_ptr<operations::Metrics> metrics;
@@ -60,10 +62,13 @@ struct Service::Parts {
   std::unique_ptr<server::Server> server;
   std::unique_ptr<operations::MetricsHandler> metrics_handler;
   std::unique_ptr<server::Server> metrics_server;  // may be null
+  std::unique_ptr<operations::Gauges> gauges;      // may be null
 
   Result<void> StartCounting(const std::string& version);
   void WatchEngineAndServer();
   Result<void> ListenForMetrics();
+  Result<void> SendGauges();
+  [[nodiscard]] std::size_t slots() const;
   Result<void> OpenStore(const std::string& version);
   Result<void> FindUpstream(const std::string& version);
   Result<void> FindNodes();
@@ -154,6 +159,18 @@ node::EngineConfig EngineOptions(const config::Config& config) {
   return options;
 }
 
+Result<std::vector<remote::NodeAddress>> ListOfNodes(const config::Config& config) {
+  std::vector<remote::NodeAddress> list;
+  for (const std::string_view text : http::SplitTrimmed(config.nodes.list, ',')) {
+    const Result<config::Endpoint> endpoint = config::ParseEndpoint(text);
+    if (!endpoint.has_value()) {
+      return Fail(endpoint.error().code, "nodes.list: " + endpoint.error().message);
+    }
+    list.push_back({endpoint->host, endpoint->port});
+  }
+  return list;
+}
+
 constexpr const char* kInfoName = "zerocloud";
 
 // That section of /info.
@@ -202,7 +219,12 @@ void Service::Parts::WatchEngineAndServer() {
     add("zerocloud_jobs", stats.jobs);
     add("zerocloud_sessions", stats.sessions);
     add("zerocloud_sessions_waiting", stats.waiting_sessions);
-    add("zerocloud_session_slots", stats.slots);
+    add("zerocloud_session_slots", slots());
+    if (nodes != nullptr) {
+      const remote::NodesStats cluster = nodes->stats();
+      add("zerocloud_nodes", cluster.up, "state=\"up\"");
+      add("zerocloud_nodes", cluster.nodes - cluster.up, "state=\"down\"");
+    }
     add("zerocloud_spool_bytes", stats.spool_bytes);
     add("zerocloud_spool_limit_bytes", stats.spool_limit);
     add("zerocloud_connections", server->connection_count());
@@ -232,6 +254,32 @@ Result<void> Service::Parts::ListenForMetrics() {
     return Fail(started.error().code, "metrics.listen: " + started.error().message);
   }
   metrics_server = std::move(*started);
+  return {};
+}
+
+std::size_t Service::Parts::slots() const {
+  return nodes != nullptr ? nodes->slots() : engine->stats().slots;
+}
+
+Result<void> Service::Parts::SendGauges() {
+  if (statsd == nullptr) return {};
+  const auto read = [this] {
+    const node::EngineStats stats = engine->stats();
+    operations::Gauges::Values values = {{"jobs", stats.jobs},
+                                         {"sessions", stats.sessions},
+                                         {"sessions_waiting", stats.waiting_sessions},
+                                         {"slots", slots()},
+                                         {"spool_bytes", stats.spool_bytes}};
+    if (nodes == nullptr) return values;
+    const remote::NodesStats cluster = nodes->stats();
+    values.emplace_back("nodes", cluster.nodes);
+    values.emplace_back("nodes_up", cluster.up);
+    return values;
+  };
+  auto started =
+      operations::Gauges::Start(*statsd, read, std::chrono::seconds(config.statsd.gauge_seconds));
+  if (!started.has_value()) return Fail(started);
+  gauges = std::move(*started);
   return {};
 }
 
@@ -279,13 +327,9 @@ Result<void> Service::Parts::FindNodes() {
   if (!opened_keys.has_value()) return Fail(opened_keys);
   keys = std::move(*opened_keys);
   remote::NodesOptions options;
-  for (const std::string_view text : http::SplitTrimmed(config.nodes.list, ',')) {
-    const Result<config::Endpoint> endpoint = config::ParseEndpoint(text);
-    if (!endpoint.has_value()) {
-      return Fail(endpoint.error().code, "nodes.list: " + endpoint.error().message);
-    }
-    options.nodes.push_back({endpoint->host, endpoint->port});
-  }
+  auto list = ListOfNodes(config);
+  if (!list.has_value()) return Fail(list);
+  options.nodes = std::move(*list);
   if (!config.local.swift_dir.empty()) {
     auto opened = swift::Replicas::Open(config.local.swift_dir, Complain);
     if (!opened.has_value()) return Fail(opened);
@@ -348,6 +392,7 @@ Result<std::unique_ptr<Service>> Service::Start(const config::Config& config,
                                                 const std::string& version) {
   auto parts = std::make_unique<Parts>();
   parts->config = config;
+  parts->running = config;
   if (const auto counting = parts->StartCounting(version); !counting.has_value()) {
     return Fail(counting);
   }
@@ -360,6 +405,7 @@ Result<std::unique_ptr<Service>> Service::Start(const config::Config& config,
   if (const auto listening = parts->ListenForMetrics(); !listening.has_value()) {
     return Fail(listening);
   }
+  if (const auto sending = parts->SendGauges(); !sending.has_value()) return Fail(sending);
   return std::unique_ptr<Service>(new Service(std::move(parts)));
 }
 
@@ -377,15 +423,18 @@ std::string Service::metrics_url() const {
 Result<void> Service::Reload(const config::Config& config) {
   const config::Config& old = parts_->config;
   const bool is_same_kind = config.listen == old.listen && config.store == old.store &&
-                            config.upstream.empty() == old.upstream.empty();
+                            config.upstream.empty() == old.upstream.empty() &&
+                            config.nodes.list.empty() == old.nodes.list.empty();
   if (!is_same_kind) {
     return Fail(
         ErrorCode::kConflict,
-        "zerocloud.listen, zerocloud.store and whether there is a zerocloud.upstream change only "
-        "with a restart.");
+        "zerocloud.listen, zerocloud.store and whether there are a zerocloud.upstream and a "
+        "nodes.list change only with a restart; nothing was changed.");
   }
   auto settings = ServerSettings(config);
   if (!settings.has_value()) return Fail(settings);
+  const auto list = ListOfNodes(config);
+  if (!list.has_value()) return Fail(list);
   const Result<void> changed = parts_->server->Change(std::move(*settings));
   if (!changed.has_value()) return Fail(changed);
   if (parts_->client != nullptr) {
@@ -394,6 +443,14 @@ Result<void> Service::Reload(const config::Config& config) {
     parts_->client->SetOrigins(std::move(*origins));
   }
   parts_->health->SetDisablePath(config.healthcheck.disable_path);
+  if (parts_->nodes != nullptr) {
+    const Result<void> others = parts_->nodes->Change(*list, config.nodes.attempts);
+    if (!others.has_value()) return Fail(others);
+  }
+  for (const std::string& name : config::NeedRestart(parts_->running, config)) {
+    Complain(name + " has changed, which takes effect with a restart");
+  }
+  parts_->running = config::Reloaded(parts_->running, config);
   return {};
 }
 

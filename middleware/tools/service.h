@@ -29,9 +29,9 @@ class Service {
   // "http://127.0.0.1:9281/metrics", or nothing.
   [[nodiscard]] std::string metrics_url() const;
 
-  // Takes over what can change while it runs: the sections [server], [proxy] and [healthcheck], and
-  // zerocloud.upstream, with the certificates in their files. An error, also for a change that
-  // needs a restart, leaves all as it was.
+  // Takes over what can change while it runs (config::Reloaded), with the certificates in their
+  // files, and says of each other option that has changed that it needs a restart. An error, also
+  // for a change that would make another service of it, leaves all as it was.
   Result<void> Reload(const config::Config& config);
 
   // Lets requests under way end for at most the configured grace, then cancels them.

@@ -101,7 +101,12 @@ int RunNode(Arguments arguments) {
   std::fflush(stdout);
   tools::Notify("READY=1");
   while (tools::WaitForSignal() == tools::Signal::kReload) {
-    Complain({ErrorCode::kInvalid, "a node reads its configuration only when it starts"}, 0);
+    const Result<config::Settings> again = Configure(arguments);
+    if (!again) {
+      Complain(again.error(), 0);
+    } else {
+      (*service)->Compare(again->config);
+    }
   }
   tools::Notify("STOPPING=1");
   return 0;
