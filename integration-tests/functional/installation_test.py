@@ -19,6 +19,7 @@ from framework.service import ACCOUNT, PATH, PROGRAM, Service  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 UNIT = ROOT / "swift-config" / "zerocloud.service"
+UNITS = (UNIT, ROOT / "swift-config" / "zerocloud-node.service")
 BUILD = pathlib.Path(os.environ.get("ZEROCLOUD_BUILD", pathlib.Path(PROGRAM).parent.parent))
 PROGRAM_TEXT = '#include <unistd.h>\nint main(void) { return write(1, "installed\\n", 10) != 10; }\n'
 
@@ -64,7 +65,8 @@ class Installed(TestDirectory):
     def test_has_the_samples_and_the_unit(self):
         for sample in (ROOT / "swift-config").glob("zerocloud*.conf*"):
             self.assertEqual((self.prefix / "share/zerocloud" / sample.name).read_bytes(), sample.read_bytes())
-        self.assertEqual((self.prefix / "lib/systemd/system/zerocloud.service").read_bytes(), UNIT.read_bytes())
+        for unit in UNITS:
+            self.assertEqual((self.prefix / "lib/systemd/system" / unit.name).read_bytes(), unit.read_bytes())
         self.assertTrue((self.prefix / "share/doc/zerocloud/operations.md").exists())
 
 
@@ -92,22 +94,30 @@ class Unit(TestDirectory):
                               timeout=60, check=False, env={"PATH": PATH})
 
     def test_is_a_unit_without_mistakes(self):
-        copy = self.directory / UNIT.name
-        copy.write_text(UNIT.read_text().replace("/usr/local/bin/zerocloud", PROGRAM))
-        with_more = self.directory / f"{UNIT.name}.d"
-        with_more.mkdir()
-        shutil.copy(ROOT / "swift-config/zerocloud.service.d/10-beside-swift.conf", with_more)
-        done = self.analyze("verify", "--man=no", "--recursive-errors=no", str(copy))
-        self.assertEqual((done.returncode, [line for line in done.stderr.splitlines() if UNIT.name in line]),
-                         (0, []), done.stderr)
+        for unit in UNITS:
+            with self.subTest(unit.name):
+                copy = self.directory / unit.name
+                copy.write_text(unit.read_text().replace("/usr/local/bin/zerocloud", PROGRAM))
+                with_more = self.directory / f"{unit.name}.d"
+                with_more.mkdir()
+                shutil.copy(ROOT / "swift-config/zerocloud.service.d/10-beside-swift.conf", with_more)
+                done = self.analyze("verify", "--man=no", "--recursive-errors=no", str(copy))
+                told = [line for line in done.stderr.splitlines() if unit.name in line]
+                self.assertEqual((done.returncode, told), (0, []), done.stderr)
+
+    def test_of_a_node_is_as_hard_as_the_services(self):
+        service, node = ([line for line in unit.read_text().split("[Service]")[1].splitlines()
+                          if line and not line.startswith(("#", "Exec"))] for unit in UNITS)
+        self.assertEqual(node, service)
 
     def test_is_not_more_exposed_than_the_page_says(self):
         page = (ROOT / "docs/operations.md").read_text()
         said = float(re.search(r"exposure of (\d\.\d)", page)[1])
-        done = self.analyze("security", "--offline=true", "--json=off", str(UNIT))
-        found = re.search(r"exposure level for \S+: (\d\.\d)", done.stdout)
-        self.assertTrue(found, done.stdout + done.stderr)
-        self.assertLessEqual(float(found[1]), said)
+        for unit in UNITS:
+            done = self.analyze("security", "--offline=true", "--json=off", str(unit))
+            found = re.search(r"exposure level for \S+: (\d\.\d)", done.stdout)
+            self.assertTrue(found, done.stdout + done.stderr)
+            self.assertLessEqual(float(found[1]), said)
 
     def filter(self):
         """The system calls that the unit allows."""
