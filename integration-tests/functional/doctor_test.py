@@ -10,6 +10,7 @@ import pathlib
 import pwd
 import resource
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -20,10 +21,11 @@ import unittest
 import warnings
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from framework.node import Node, make_key_file  # noqa: E402
 from framework.service import PATH, PROGRAM, Service  # noqa: E402
 
 CHECKS = ["configuration", "user", "open files", "spool", "control groups", "sandbox", "listen", "tls",
-          "metrics", "statsd", "store", "upstream", "clock", "devices"]
+          "metrics", "statsd", "store", "upstream", "clock", "devices", "keys", "nodes"]
 NOBODY = pwd.getpwnam("nobody")
 IS_ROOT = os.geteuid() == 0
 SWIFT_INFO = {"swift": {"version": "2.30.1"}}
@@ -199,7 +201,108 @@ class Host(DoctorTest):
         self.assertIn("user namespaces", findings["sandbox"][0][2])
 
 
+class Groups(DoctorTest):
+    """control groups: a directory that looks like one of the cgroup file system."""
+
+    def look(self, controllers, **more):
+        group = self.directory / "group"
+        group.mkdir(exist_ok=True)
+        (group / "cgroup.controllers").write_text(controllers)
+        return self.examine("--set", f"engine.control_groups={group}", **more)
+
+    def test_that_lack_controllers(self):
+        for controllers in ("", "cpu io pids\n", "memory cpu\n"):
+            findings = self.look(controllers)
+            self.expect(findings, "control groups", "wrong", "lacks the controllers memory and pids")
+            self.assertIn("Delegate=", findings["control groups"][0][2])
+        self.expect(self.look("cpu memory pids\n"), "control groups", "ok", "is delegated")
+
+    def test_that_are_none(self):
+        findings = self.examine("--set", f"engine.control_groups={self.directory}")
+        self.expect(findings, "control groups", "wrong", "is no group of the cgroup file system")
+
+    @unittest.skipUnless(IS_ROOT, "only root can become somebody else")
+    def test_that_are_somebody_elses(self):
+        findings = self.look("memory pids\n", user=NOBODY.pw_uid, group=NOBODY.pw_gid, extra_groups=[])
+        self.expect(findings, "control groups", "wrong", "is not writable")
+
+
+class Cluster(DoctorTest):
+    """Other nodes, as a proxy of the cluster sees them."""
+
+    def setUp(self):
+        super().setUp()
+        self.keys = make_key_file(self.directory / "keys", "one")
+
+    def start_node(self, *settings, keys=None):
+        directory = self.directory / f"node{len(list(self.directory.glob('node*')))}"
+        node = Node(directory, "127.0.0.1", keys or self.keys, ["--upstream", "http://127.0.0.1:1"], settings)
+        self.addCleanup(node.stop, signal.SIGKILL)
+        return node.start()
+
+    def look(self, *nodes, keys=None, settings=()):
+        options = [f"nodes.key_file={keys or self.keys}", *settings]
+        if nodes:
+            options.append("nodes.list=" + ",".join(nodes))
+        with upstream() as url:
+            return self.examine("--upstream", url, *(each for option in options for each in ("--set", option)),
+                                store=False)
+
+    def test_that_is_well(self):
+        node = self.start_node("engine.sessions_at_once=3")
+        findings = self.look(node.address)
+        self.expect(findings, "keys", "ok", 'key "one" is used')
+        self.expect(findings, "nodes", "ok", f"{node.address} answers and has 3 slots")
+        self.assertEqual(len(findings["nodes"]), 1)
+
+    def test_nodes_that_do_not_answer_or_have_other_keys(self):
+        other = self.start_node(keys=make_key_file(self.directory / "others", "two"))
+        gone = f"127.0.0.1:{free_port()}"
+        findings = self.look(other.address, gone)
+        self.expect(findings, "nodes", "wrong", f"{other.address}: ")
+        self.expect(findings, "nodes", "wrong", f"{gone}: ")
+        self.assertIn('key "one" is not in this machine\'s key file', other.log())
+
+    def test_limits_that_disagree(self):
+        node = self.start_node("jobs.memory_bytes=1000000", "jobs.timeout_seconds=5")
+        findings = self.look(node.address)
+        self.expect(findings, "nodes", "warning", f"jobs.memory_bytes of {node.address} is 1000000, here it is")
+        self.expect(findings, "nodes", "warning", f"jobs.timeout_seconds of {node.address} is 5")
+        self.assertIn("the same [jobs] on all machines", findings["nodes"][0][2])
+        settings = ("jobs.memory_bytes=1000000", "jobs.timeout_seconds=5")
+        self.expect(self.look(node.address, settings=settings), "nodes", "ok")
+
+    def test_a_key_file_that_is_open_broken_or_missing(self):
+        self.keys.chmod(0o644)
+        self.expect(self.look(), "keys", "wrong", "keys")
+        self.keys.chmod(0o600)
+        self.keys.write_text("nonsense\n")
+        self.expect(self.look(), "keys", "wrong", "line 1")
+        self.expect(self.look("127.0.0.1:1"), "nodes", "skipped", "keys")
+        self.expect(self.look(keys=self.directory / "none"), "keys", "wrong", "none")
+
+    def test_a_key_that_has_ended(self):
+        self.keys.write_text(f"old - 2020-01-01T00:00:00Z {'7' * 64}\n")
+        self.expect(self.look(), "keys", "wrong", "none of the 1 keys")
+
+    def test_a_node_itself(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            self.expect(self.look(settings=(f"node.listen={address}",)), "nodes", "warning", "already")
+        self.expect(self.look(settings=(f"node.listen=127.0.0.1:{free_port()}",)), "nodes", "ok", "can be")
+
+
 class Neighbours(DoctorTest):
+    @unittest.skipUnless(IS_ROOT, "only root can make a network in which nobody else may listen")
+    def test_a_port_that_this_user_may_not_have(self):
+        before = ["unshare", "--net", "sh", "-c", "echo 1024 >/proc/sys/net/ipv4/ip_unprivileged_port_start && "
+                  f'exec setpriv --reuid={NOBODY.pw_uid} --regid={NOBODY.pw_gid} --clear-groups "$0" "$@"']
+        if subprocess.run([*before, "true"], capture_output=True, check=False).returncode != 0:
+            self.skipTest("this host allows no network namespace")
+        findings = self.examine("--set", "zerocloud.listen=0.0.0.0:80", before=before)
+        self.expect(findings, "listen", "wrong", "listened on by this user")
+        self.assertIn("CAP_NET_BIND_SERVICE", findings["listen"][0][2])
+
     def test_an_address_that_is_taken_or_of_another_host(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             address = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -291,10 +394,10 @@ class Devices(DoctorTest):
         builder.rebalance()
         builder.get_ring().save(str(self.swift_dir / "object.ring.gz"))
 
-    def look(self, **more):
+    def look(self, *arguments, **more):
         with upstream() as url:
             return self.examine("--upstream", url, "--devices", str(self.devices), "--swift-dir",
-                                str(self.swift_dir), store=False, **more)
+                                str(self.swift_dir), *arguments, store=False, **more)
 
     def test_devices_that_can_be_read(self):
         self.expect(self.look(), "devices", "ok", "device d1 of policy 0 can be read")
@@ -317,6 +420,13 @@ class Devices(DoctorTest):
         (self.devices / "d1").rename(self.directory / "elsewhere")
         (self.devices / "d1").symlink_to(self.directory / "elsewhere")
         self.expect(self.look(), "devices", "wrong", "device d1")
+
+    def test_places_that_the_upstream_tells(self):
+        (self.swift_dir / "object.ring.gz").unlink()
+        self.expect(self.look(), "devices", "wrong", "object.ring.gz")
+        self.expect(self.look("--set", "local.endpoints=yes"), "devices", "ok", "asked of the upstream")
+        (self.swift_dir / "swift.conf").unlink()
+        self.expect(self.look("--set", "local.endpoints=yes"), "devices", "wrong", "swift.conf")
 
     @unittest.skipUnless(IS_ROOT, "only root can become somebody else")
     def test_devices_of_a_group_that_the_user_is_not_in(self):

@@ -252,5 +252,116 @@ class BadKeys(NodesTest):
         self.assertEqual(self.succeed(copies("in/o")), b"x")
 
 
+    def test_an_expired_key_is_named_by_the_side_that_refuses(self):
+        self.put("in/o", b"x")
+        *_, secret = self.key_file.read_text().split()
+        node = self.nodes[0]
+        node.stop()
+        node.key_file = self.directory / "expired"
+        node.key_file.touch(mode=0o600)
+        node.key_file.write_text(f"one - 2020-01-01T00:00:00Z {secret}\n")
+        node.start()
+        self.wait_until(lambda: 'key "one" expired' in node.log(), describe=node.log)
+        self.assertEqual(self.succeed(copies("in/o")), b"x")
+        # Now the proxy has none either, and says so itself.
+        self.key_file.write_text(node.key_file.read_text())
+        for each in self.nodes:
+            each.stop()
+            each.start()
+        self.wait_until(lambda: "no key in this machine's key file is valid now" in (self.directory / "log").read_text(),
+                        describe=(self.directory / "log").read_text)
+        self.refuse(copies("in/o"), 503, "could not run on any node", "no key in this machine's key file is valid now")
+
+
+class Disagreeing(NodesTest):
+    node_settings = (*OnNodes.node_settings, "jobs.memory_bytes=300000000")
+
+    def test_limits_below_the_proxys_are_named_in_the_log_and_in_the_answer(self):
+        reason = "its own limit jobs.memory_bytes is 300000000, and 400000000 were asked for"
+        self.put("in/o", b"x")
+        job = [group("g", "copy", "- -", [device("stdin", "in/o"), "stdout"], memory=400000000)]
+        self.refuse(job, 503, "session g could not run on any node", reason)
+        told = [node.log().count(f"refused session g: {reason}") for node in self.nodes]
+        self.assertEqual(sorted(told), [0, 1, 1, 1])  # nodes.attempts
+        self.assertEqual(self.succeed(copies("in/o")), b"x")
+
+
+class Operated(NodesTest):
+    """What an operator changes while it runs, and sees."""
+
+    def make_service(self):
+        self.statsd = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(self.statsd.close)
+        self.statsd.bind(("127.0.0.1", 0))
+        self.statsd.settimeout(60)
+        statsd = ("statsd.host=127.0.0.1", f"statsd.port={self.statsd.getsockname()[1]}", "statsd.gauge_seconds=1")
+        self.node_settings = (*self.node_settings, *statsd)
+        self.front_settings = (*self.front_settings, *statsd)
+        service = super().make_service()
+        # What is to change cannot stand on the command line.
+        at = next(i for i, each in enumerate(service.arguments) if each.startswith("nodes.list="))
+        del service.arguments[at - 1:at + 1]
+        self.config = self.directory / "zerocloud.conf"
+        service.arguments += ["--config", str(self.config)]
+        self.configure(self.nodes[:3])
+        return service
+
+    def configure(self, nodes, more=""):
+        self.config.write_text(f"[nodes]\nlist = {', '.join(node.address for node in nodes)}\n{more}")
+
+    def reload(self, nodes, groups):
+        """With another option that cannot be reloaded: it is told of when the rest is in force."""
+        self.configure(nodes, f"[jobs]\ngroups = {groups}\n")
+        lines = self.log().count("jobs.groups has changed, which takes effect with a restart")
+        self.service.process.send_signal(signal.SIGHUP)
+        self.wait_until(lambda: self.log().count("jobs.groups has changed, which takes effect with a restart") > lines,
+                        describe=self.log)
+
+    def log(self):
+        return (self.directory / "log").read_text()
+
+    def test_nodes_come_and_go_with_the_list(self):
+        self.put("in/o", b"text")
+        thread, reports = self.start(copies("in/o", "--wait - -"))
+        removed = self.wait_for_sessions()[0]
+        self.reload([self.nodes[3]], 50)
+        for _ in range(3):
+            self.assertIs(self.node_of(self.report(copies("in/o"))["sessions"][0]), self.nodes[3])
+        thread.join()
+        session = reports[0]["sessions"][0]
+        self.assertEqual(reports[0]["body"], "text")
+        self.assertIs(self.node_of(session), removed)
+        self.assertNotIn("failed_nodes", session)
+        self.reload([removed], 51)
+        self.assertIs(self.node_of(self.report(copies("in/o"))["sessions"][0]), removed)
+        self.assertNotIn("nodes.list has changed", self.log())
+
+    def test_a_node_tells_what_it_would_take_a_restart_for(self):
+        node = self.nodes[0]
+        config = self.directory / "node.conf"
+        config.write_text("[node]\nwaiting = 5\n")
+        node.stop()
+        node.arguments += ["--config", str(config)]
+        node.start()
+        config.write_text("[node]\nwaiting = 6\n")
+        node.process.send_signal(signal.SIGHUP)
+        self.wait_until(lambda: "node.waiting has changed, which takes effect with a restart" in node.log())
+        config.write_text("[node]\nwaiting = many\n")
+        node.process.send_signal(signal.SIGHUP)
+        self.wait_until(lambda: "node.conf:2: [node] waiting" in node.log(), describe=node.log)
+
+    def test_gauges_are_sent(self):
+        wanted = {"zerocloud.jobs:0|g", "zerocloud.sessions:0|g", "zerocloud.sessions_waiting:0|g",
+                  "zerocloud.slots:6|g", "zerocloud.spool_bytes:0|g", "zerocloud.nodes:3|g",
+                  "zerocloud.nodes_up:3|g", "zerocloud.node.slots:2|g", "zerocloud.node.sessions:0|g",
+                  "zerocloud.node.spool_bytes:0|g"}
+        while wanted:
+            wanted.discard(self.statsd.recv(1500).decode())
+        self.nodes[0].stop(signal.SIGKILL)
+        wanted = {"zerocloud.slots:4|g", "zerocloud.nodes:3|g", "zerocloud.nodes_up:2|g"}
+        while wanted:
+            wanted.discard(self.statsd.recv(1500).decode())
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

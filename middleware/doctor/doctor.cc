@@ -24,9 +24,9 @@ std::string_view ToString(State state) {
 }
 
 std::vector<std::string_view> CheckNames() {
-  return {"configuration", "user",     "open files", "spool",   "control groups",
-          "sandbox",       "listen",   "tls",        "metrics", "statsd",
-          "store",         "upstream", "clock",      "devices"};
+  return {"configuration", "user",    "open files", "spool",  "control groups", "sandbox",
+          "listen",        "tls",     "metrics",    "statsd", "store",          "upstream",
+          "clock",         "devices", "keys",       "nodes"};
 }
 
 void CheckConfiguration(const config::Settings& settings, Findings& findings) {
@@ -44,7 +44,7 @@ std::vector<Finding> Examine(const config::Settings& settings) {
   CheckConfiguration(settings, findings);
   for (const auto check :
        {CheckUser, CheckOpenFiles, CheckSpool, CheckControlGroups, CheckSandbox, CheckListen,
-        CheckTls, CheckMetrics, CheckStore, CheckUpstream, CheckDevices}) {
+        CheckTls, CheckMetrics, CheckStore, CheckUpstream, CheckDevices, CheckKeys, CheckNodes}) {
     check(settings.config, findings);
   }
   return findings;

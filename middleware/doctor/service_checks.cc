@@ -44,6 +44,8 @@ int BindError(const config::Endpoint& endpoint) {
   return is_bound ? 0 : errno;
 }
 
+}  // namespace
+
 void CheckAddress(const std::string& check, const std::string& option, const std::string& listen,
                   Findings& findings) {
   const Result<config::Endpoint> endpoint = config::ParseEndpoint(listen);
@@ -68,8 +70,6 @@ void CheckAddress(const std::string& check, const std::string& option, const std
                         "an address of this host in " + option});
   }
 }
-
-}  // namespace
 
 void CheckListen(const config::Config& config, Findings& findings) {
   CheckAddress("listen", "zerocloud.listen", config.listen, findings);

@@ -25,8 +25,6 @@ namespace zerocloud::doctor {
 namespace {
 
 constexpr std::size_t kMaxInfoBytes = 1 << 20;
-constexpr std::int64_t kNoticedSeconds = 2;  // the Date field has whole ones
-constexpr std::int64_t kHarmfulSeconds = 60;
 
 // What is wanted of /info: the names of its sections, and Swift's version.
 class InfoReader : public rapidjson::BaseReaderHandler<rapidjson::UTF8<>, InfoReader> {
@@ -78,7 +76,6 @@ std::optional<InfoReader> ReadInfo(std::string_view text) {
 // `asked`: this host's time when the request was sent; the answer may have taken a while.
 void CheckClock(const std::string& origin, const upstream::ClientReply& reply, std::time_t asked,
                 Findings& findings) {
-  const std::time_t now = std::time(nullptr);
   const std::string date(reply.headers.Get("Date").value_or(""));
   const std::optional<std::int64_t> theirs = http::ParseDate(date);
   if (!theirs.has_value()) {
@@ -86,8 +83,7 @@ void CheckClock(const std::string& origin, const upstream::ClientReply& reply, s
         {"clock", State::kWarning, origin + " tells no Date", "compare the clocks by hand"});
     return;
   }
-  const std::int64_t ahead =
-      *theirs > now ? now - *theirs : std::max<std::int64_t>(0, asked - *theirs);
+  const std::int64_t ahead = -SecondsAhead(*theirs, asked);
   const std::string found = fmt::format("this host's clock is {} seconds {} that of {}",
                                         std::abs(ahead), ahead < 0 ? "behind" : "ahead of", origin);
   if (std::abs(ahead) <= kNoticedSeconds) {
@@ -144,6 +140,11 @@ void CheckOrigin(upstream::HttpClient& client, const std::string& origin, Findin
 }
 
 }  // namespace
+
+std::int64_t SecondsAhead(std::int64_t theirs, std::int64_t asked) {
+  const std::int64_t now = std::time(nullptr);
+  return theirs > now ? theirs - now : std::min<std::int64_t>(0, theirs - asked);
+}
 
 void CheckUpstream(const config::Config& config, Findings& findings) {
   if (config.upstream.empty()) {

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -169,7 +170,12 @@ Result<void> NodeServer::State::Converse(peer::SecureConnection& connection) {
       const Result<Hello> hello = ParseHello(next.payload);
       if (!hello) return Fail(hello);
       is_greeted = true;
-      const Hello ours{.slots = slots.slots(), .sessions = slots.sessions()};
+      const Hello ours{.slots = slots.slots(),
+                       .sessions = slots.sessions(),
+                       .time = static_cast<std::uint64_t>(std::max<peer::Seconds>(0, keys.now())),
+                       .program_bytes = options.limits.program_bytes,
+                       .memory_bytes = options.limits.memory_bytes,
+                       .timeout_seconds = options.limits.timeout_seconds};
       Result<void> sent = connection.Send(peer::FrameKind::kHello, Encode(ours));
       if (!sent) return sent;
       continue;

@@ -57,7 +57,11 @@ class NodeSession {
   NodeSession& operator=(const NodeSession&) = delete;
 
   Result<void> Run() {
-    if (std::optional<Failure> refused = Refuse()) return Tell(*refused);
+    if (std::optional<Failure> refused = Refuse()) {
+      parts_.options.log(
+          fmt::format("refused session {}: {}", offer_.session, refused->error.message));
+      return Tell(*refused);
+    }
     is_queued_ = parts_.slots.Queue();
     if (!is_queued_) {
       return Tell(
@@ -98,8 +102,8 @@ class NodeSession {
     const job::JobLimits& limits = parts_.options.limits;
     const auto over = [](std::string_view name, std::uint64_t limit, std::uint64_t asked) {
       return Failure{{ErrorCode::kUnavailable,
-                      fmt::format("its own limit {} is {}, and {} were asked for: it is configured "
-                                  "otherwise than the proxy",
+                      fmt::format("its own limit jobs.{} is {}, and {} were asked for: it is "
+                                  "configured otherwise than the proxy",
                                   name, limit, asked)},
                      {}};
     };

@@ -9,7 +9,7 @@
 
 #include "middleware/plan/placement.h"
 #include "middleware/remote/away_session.h"
-#include "middleware/remote/wire.h"
+#include "middleware/remote/greeting.h"
 
 namespace zerocloud::remote {
 namespace {
@@ -155,17 +155,7 @@ void Nodes::Keep(Node& node) {
 }
 
 Result<void> Nodes::Greet(Node& node, peer::SecureConnection& connection) {
-  Result<void> sent = connection.Send(peer::FrameKind::kHello, Encode(Hello{}));
-  if (!sent) return sent;
-  Result<std::optional<peer::Frame>> answer = connection.Receive(options_.patience.silence);
-  if (!answer) return Fail(answer);
-  const std::optional<peer::Frame>& frame = *answer;
-  if (!frame) return Fail(ErrorCode::kTimeout, "it does not answer");
-  if (frame->kind != peer::FrameKind::kHello) {
-    return Fail(ErrorCode::kInvalid,
-                fmt::format("it answered a greeting with a {} frame", ToString(frame->kind)));
-  }
-  const Result<Hello> hello = ParseHello(frame->payload);
+  const Result<Hello> hello = GreetNode(connection, options_.patience.silence);
   if (!hello) return Fail(hello);
   const std::lock_guard lock(mutex_);
   node.is_up = true;

@@ -320,11 +320,15 @@ TEST_F(NodesTest, MayRefuseAProgram) {
 
 TEST_F(NodesTest, HaveLimitsOfTheirOwn) {
   node_options.limits.timeout_seconds = 5;
+  std::promise<std::string> logged;
+  node_options.log = [&](const std::string& sentence) { logged.set_value(sentence); };
   AddNode();
   const JobResult result = Run(G("g", "say:x", kStdout, R"(, "timeout": 60)"));
   const Error error = result.error.value_or(Error{});
   EXPECT_EQ(error.code, ErrorCode::kUnavailable);
-  EXPECT_THAT(error.message, HasSubstr("its own limit timeout_seconds is 5"));
+  EXPECT_THAT(error.message, HasSubstr("its own limit jobs.timeout_seconds is 5, and 60 were"));
+  EXPECT_THAT(logged.get_future().get(),
+              HasSubstr("refused session g: its own limit jobs.timeout_seconds is 5, and 60 were"));
 }
 
 TEST_F(NodesTest, ChangeWhileSessionsRun) {

@@ -177,14 +177,27 @@ constexpr std::array kCauses = {
 }  // namespace
 
 std::string Encode(const Hello& hello) {
-  return JsonWriter().Number("slots", hello.slots).Number("sessions", hello.sessions).Take();
+  return JsonWriter()
+      .Number("slots", hello.slots)
+      .Number("sessions", hello.sessions)
+      .Number("time", hello.time)
+      .Number("program_bytes", hello.program_bytes)
+      .Number("memory_bytes", hello.memory_bytes)
+      .Number("timeout_seconds", hello.timeout_seconds)
+      .Take();
 }
 
 Result<Hello> ParseHello(std::string_view json) {
   const Result<job::JsonValue> value = ParseFrameJson(json);
   if (!value) return Fail(value);
   JsonReader reader(*value, "hello");
-  const Hello hello{reader.Number("slots", 1'000'000), reader.Number("sessions", 1'000'000)};
+  constexpr std::uint64_t kMost = std::numeric_limits<std::int64_t>::max();
+  const Hello hello{.slots = reader.Number("slots", 1'000'000),
+                    .sessions = reader.Number("sessions", 1'000'000),
+                    .time = reader.Number("time", kMost),
+                    .program_bytes = reader.Number("program_bytes", kMost),
+                    .memory_bytes = reader.Number("memory_bytes", kMost),
+                    .timeout_seconds = reader.Number("timeout_seconds", kMost)};
   if (Result<void> checked = reader.Check(); !checked) return Fail(checked);
   return hello;
 }

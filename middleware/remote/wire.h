@@ -23,6 +23,11 @@ inline constexpr std::uint32_t kProgramChannel = 0xffffffff;
 struct Hello {
   std::uint64_t slots = 0;     // of the node; a proxy says 0
   std::uint64_t sessions = 0;  // that run or wait there
+  // Of a node, for whoever compares: its clock, in seconds since 1970, and its operator's limits.
+  std::uint64_t time = 0;
+  std::uint64_t program_bytes = 0;
+  std::uint64_t memory_bytes = 0;
+  std::uint64_t timeout_seconds = 0;
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 

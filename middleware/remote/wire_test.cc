@@ -83,7 +83,7 @@ TEST(Wire, CarriesReports) {
 }
 
 TEST(Wire, CarriesTheRest) {
-  EXPECT_EQ(ParseHello(Encode(Hello{3, 4})).value(), (Hello{3, 4}));
+  EXPECT_EQ(ParseHello(Encode(Hello{3, 4, 5, 6, 7, 8})).value(), (Hello{3, 4, 5, 6, 7, 8}));
   EXPECT_TRUE(ParseAccepted(Encode(Accepted{true})).value().needs_program);
   const auto end = ParseStreamEnd(Encode(StreamEnd{kProgramChannel, 7, std::string(64, 'c')}));
   EXPECT_EQ(end.value().size, 7U);

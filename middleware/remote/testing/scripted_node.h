@@ -25,7 +25,10 @@ class ScriptedNode {
 
   // Says that it has so many slots and runs `script` for each offer; then closes the connection.
   ScriptedNode(std::string host, peer::KeyFile& keys, std::size_t slots, Script script)
-      : host_(std::move(host)), keys_(keys), slots_(slots), script_(std::move(script)) {
+      : ScriptedNode(std::move(host), keys, Hello{.slots = slots}, std::move(script)) {}
+  // The same with more to say.
+  ScriptedNode(std::string host, peer::KeyFile& keys, const Hello& hello, Script script)
+      : host_(std::move(host)), keys_(keys), hello_(hello), script_(std::move(script)) {
     Result<UniqueFd> listening = peer::Listen(host_, port_);
     if (listening) listening_ = std::move(*listening);
     accepting_ = std::thread([this] { AcceptAll(); });
@@ -65,8 +68,7 @@ class ScriptedNode {
       const std::optional<peer::Frame>& next = *frame;
       if (!next) continue;
       if (next->kind == peer::FrameKind::kHello) {
-        const Hello hello{.slots = slots_, .sessions = 0};
-        if (!(*connection)->Send(peer::FrameKind::kHello, Encode(hello))) return;
+        if (!(*connection)->Send(peer::FrameKind::kHello, Encode(hello_))) return;
       }
       if (next->kind != peer::FrameKind::kStart) continue;
       ++offers_;
@@ -78,7 +80,7 @@ class ScriptedNode {
 
   const std::string host_;
   peer::KeyFile& keys_;
-  const std::size_t slots_;
+  const Hello hello_;
   const Script script_;
   std::uint16_t port_ = 0;
   UniqueFd listening_;
