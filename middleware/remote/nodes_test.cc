@@ -207,6 +207,22 @@ TEST_F(NodesTest, HoldTheObjectThatIsRead) {
   EXPECT_EQ(result.sessions[2].node, NameOf(0));
 }
 
+TEST_F(NodesTest, ShareTheSessionsOfObjectsThatAllHold) {
+  node_options.slots = 6;
+  for (int i = 0; i < 3; ++i) AddNode();
+  for (const char* name : {"k", "l", "m", "n", "o", "p"}) {
+    store.objects[std::string("in4/") + name] = name;
+    holders[name] = {"127.0.0.3", "127.0.0.4", "127.0.0.2"};
+  }
+  // Each waits until all run, so that none has ended when the next is placed.
+  std::latch all(6);
+  for (const auto& node : nodes) node->runner.on_call = [&] { all.arrive_and_wait(); };
+  RunWell(
+      G("g", "call cat", R"({"name": "stdin", "path": "swift://~/in4/*"}, {"name": "stdout"})"));
+  EXPECT_EQ(body, "klmnop");
+  for (const auto& node : nodes) EXPECT_LE(node->runner.starts(), 3);  // its share and one more
+}
+
 TEST_F(NodesTest, WillHoldTheObjectThatAnAttachedOutputBecomes) {
   for (int i = 0; i < 3; ++i) AddNode();
   holders = {{"a", {"127.0.0.4"}}, {"new", {"127.0.0.3"}}};
