@@ -57,7 +57,11 @@ class NodeSession {
   NodeSession& operator=(const NodeSession&) = delete;
 
   Result<void> Run() {
-    if (std::optional<Failure> refused = Refuse()) return Tell(*refused);
+    if (std::optional<Failure> refused = Refuse()) {
+      parts_.options.log(
+          fmt::format("refused session {}: {}", offer_.session, refused->error.message));
+      return Tell(*refused);
+    }
     is_queued_ = parts_.slots.Queue();
     if (!is_queued_) {
       return Tell(

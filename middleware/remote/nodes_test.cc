@@ -272,11 +272,24 @@ TEST_F(NodesTest, MayRefuseAProgram) {
 
 TEST_F(NodesTest, HaveLimitsOfTheirOwn) {
   node_options.limits.timeout_seconds = 5;
+  struct Log {
+    std::mutex mutex;
+    std::vector<std::string> lines;  // guarded by mutex
+  };
+  const auto log = std::make_shared<Log>();  // the node ends after this function
+  node_options.log = [log](const std::string& line) {
+    const std::lock_guard lock(log->mutex);
+    log->lines.push_back(line);
+  };
   AddNode();
   const JobResult result = Run(G("g", "say:x", kStdout, R"(, "timeout": 60)"));
   const Error error = result.error.value_or(Error{});
   EXPECT_EQ(error.code, ErrorCode::kUnavailable);
   EXPECT_THAT(error.message, HasSubstr("its own limit timeout_seconds is 5"));
+  // The operator of the node is told, too.
+  const std::lock_guard lock(log->mutex);
+  EXPECT_THAT(log->lines,
+              ElementsAre(HasSubstr("refused session g: its own limit timeout_seconds is 5")));
 }
 
 TEST_F(NodesTest, ThatAreBusySendSessionsOn) {
