@@ -312,8 +312,8 @@ class SwiftCluster(Endpoint):
                 "use": "egg:swift#proxy", "allow_account_management": "true",
                 "account_autocreate": "true",
                 # Swift's own are too tight for a loaded machine: a storage server that was slow
-                # would be left out for a minute.
-                "conn_timeout": 5, "node_timeout": 60, "error_suppression_interval": 2}}
+                # would be left out for a minute. Where hosts are cut off on purpose, that is waited for often.
+                "conn_timeout": 3 if self.network else 5, "node_timeout": 60, "error_suppression_interval": 2}}
         for name in filters:
             entry = ENTRY_POINTS.get(name, name.replace("-", "_"))
             sections[f"filter:{name}"] = {"use": f"egg:swift#{entry}", **settings.get(name, {})}
