@@ -20,12 +20,13 @@ def make_key_file(path, *names):
 
 
 class Node:
-    """One running node; `arguments` come after those that every node has."""
+    """One running node; `arguments` come after those that every node has, `wrapper` is a command that runs another."""
 
-    def __init__(self, directory, host, key_file, arguments=(), settings=()):
+    def __init__(self, directory, host, key_file, arguments=(), settings=(), wrapper=()):
         self.directory = pathlib.Path(directory)
         self.host = host
         self.key_file = key_file
+        self.wrapper = wrapper
         self.arguments = [*arguments]
         for setting in settings:
             self.arguments += ["--set", setting]
@@ -38,7 +39,7 @@ class Node:
         (self.directory / "spool").mkdir(exist_ok=True)
         with open(self.directory / "log", "ab") as log:
             self.process = subprocess.Popen(
-                [PROGRAM, "node", "--listen", self.address or f"{self.host}:0",
+                [*self.wrapper, PROGRAM, "node", "--listen", self.address or f"{self.host}:0",
                  "--set", f"nodes.key_file={self.key_file}",
                  "--set", f"engine.spool_directory={self.directory / 'spool'}", *self.arguments],
                 stdout=subprocess.PIPE, stderr=log)
@@ -70,6 +71,7 @@ class Node:
 class OnNodes(BeforeSwift):
     """Put before ServiceTest or one of its kin: sessions run on four nodes beside Swift's object servers."""
 
+    node_numbers = (1, 2, 3, 4)
     node_settings = ("engine.sessions_at_once=2",)
     front_settings = ()
     silence_seconds = 60  # a test on a busy machine must not take its slowness for a death
@@ -78,20 +80,28 @@ class OnNodes(BeforeSwift):
         service = super().make_service()
         self.key_file = make_key_file(self.directory / "keys", "one")
         self.nodes = []
-        for number in range(1, 5):
-            node = Node(self.directory / f"node{number}", f"127.0.0.{number}", self.key_file,
-                        ["--upstream", self.swift.url, "--devices", str(self.swift.devices(number)),
-                         "--swift-dir", str(self.swift.swift_dir)],
-                        [f"local.addresses=127.0.0.{number}",
-                         f"nodes.silence_seconds={self.silence_seconds}", *self.node_settings])
+        for number in self.node_numbers:
+            node = self.make_node(number)
             self.addCleanup(node.stop, signal.SIGKILL)
             self.nodes.append(node.start())
-        service.arguments += ["--swift-dir", str(self.swift.swift_dir)]
+        service.arguments += ["--swift-dir", str(self.proxy_rings())]
         for setting in (f"nodes.list={','.join(node.address for node in self.nodes)}",
                         f"nodes.key_file={self.key_file}",
                         f"nodes.silence_seconds={self.silence_seconds}", *self.front_settings):
             service.arguments += ["--set", setting]
         return service
+
+    def make_node(self, number, host=None, settings=(), wrapper=()):
+        """The node beside that object server. With no `host`, it shares this one and has to be told its address."""
+        own = [] if host else [f"local.addresses=127.0.0.{number}"]
+        return Node(self.directory / f"node{number}", host or f"127.0.0.{number}", self.key_file,
+                    ["--upstream", self.swift.url, "--devices", str(self.swift.devices(number)),
+                     "--swift-dir", str(self.swift.swift_dir)],
+                    [*own, f"nodes.silence_seconds={self.silence_seconds}", *self.node_settings, *settings], wrapper)
+
+    def proxy_rings(self):
+        """Where the service in front finds its rings."""
+        return self.swift.swift_dir
 
     def warm_up(self):
         """A gang runs beside the proxy, which then starts what sessions are cloned from."""

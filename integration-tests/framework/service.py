@@ -27,6 +27,10 @@ class Endpoint:
     directory = None
 
     @property
+    def host(self):
+        return self.address.rsplit(":", 1)[0]
+
+    @property
     def port(self):
         return int(self.address.rsplit(":", 1)[1])
 
@@ -36,7 +40,7 @@ class Endpoint:
 
     def connect(self):
         """A raw socket to it."""
-        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        return socket.create_connection((self.host, self.port), timeout=60)
 
     def token(self, user=USER, key=KEY):
         response = self.request("GET", "/auth/v1.0", headers={"X-Auth-User": user, "X-Auth-Key": key},
@@ -50,7 +54,7 @@ class Endpoint:
         headers = dict(headers or {})
         if authenticated and "X-Auth-Token" not in headers:
             headers["X-Auth-Token"] = self.token()
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=300)
         try:
             connection.request(method, target, body=body, headers=headers, encode_chunked=chunked)
             response = connection.getresponse()
@@ -94,11 +98,12 @@ class Service(Endpoint):
                                        "--user", "test:guest:guest"]
         self.settings = settings
         self.wrapper = ()  # a command that runs another
+        self.listen = "127.0.0.1:0"
         self.process = None
         self.address = None
 
     def start(self):
-        command = [*self.wrapper, PROGRAM, "serve", "--listen", "127.0.0.1:0", *self.arguments]
+        command = [*self.wrapper, PROGRAM, "serve", "--listen", self.listen, *self.arguments]
         for setting in self.settings:
             command += ["--set", setting]
         self.log = open(self.directory / "log", "ab")

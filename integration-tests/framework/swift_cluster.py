@@ -5,7 +5,8 @@ Nothing in /etc/swift is read, no service of the machine is used or disturbed.
     with SwiftCluster(nodes=1) as cluster: ...
 
 nodes=1: one proxy, one server of each kind, one replica, and a policy `ec` over four devices.
-nodes=4: one proxy, four servers of each kind on 127.0.0.1 to 127.0.0.4, three replicas.
+nodes=4: one proxy, four servers of each kind on 127.0.0.1 to 127.0.0.4, three replicas (or as many as `replicas`).
+network: one of framework.network that is open; the four are on its hosts, and the proxy is outside of them.
 keystone: one that runs, in the place of Swift's own tempauth (and of s3api, which wants that).
 """
 
@@ -108,9 +109,11 @@ class SwiftCluster(Endpoint):
     """One running cluster; as an Endpoint it is what clients of its proxy see."""
 
     def __init__(self, nodes=1, encryption=False, directory=None, proxy_settings=None, keystone=None,
-                 last_node_policy=False):
+                 last_node_policy=False, network=None, replicas=3):
         self.nodes = nodes
         self.last_node_policy = last_node_policy
+        self.network = network
+        self.replicas = 1 if nodes == 1 else replicas
         self.keystone = keystone
         self.encryption = encryption
         self.proxy_settings = dict(proxy_settings or {})
@@ -187,9 +190,10 @@ class SwiftCluster(Endpoint):
         """Starts one server, on the port that it had before if it ran already."""
         kind, config, address, port = self.configs[name]
         if name not in self.bound:
-            self.command(do="bind", name=name, address=address, port=port)
+            self.command(do="bind", name=name, address=address, port=port, namespace=self.namespace(name))
         self.bound.discard(name)
         answer = self.command(do="start", name=name, kind=kind, config=str(config),
+                              namespace=self.namespace(name),
                               log=str(self.directory / "log" / f"{name}.log"))
         self.pids[name] = answer["pid"]
 
@@ -254,12 +258,18 @@ class SwiftCluster(Endpoint):
         self.bound = set()
         for node in range(1, self.nodes + 1):
             for kind in KINDS:
-                self.bind(f"{kind}-{node}", kind, f"127.0.0.{node}")
-        self.bind("proxy", "proxy", "127.0.0.1")
-        self.address = f"127.0.0.1:{self.configs['proxy'][3]}"
+                self.bind(f"{kind}-{node}", kind,
+                          self.network.hosts[node - 1].address if self.network else f"127.0.0.{node}")
+        self.bind("proxy", "proxy", self.network.address if self.network else "127.0.0.1")
+        self.address = ":".join(map(str, self.configs["proxy"][2:]))
+
+    def namespace(self, name):
+        """Where the server of that name lives, if not here."""
+        number = name.partition("-")[2]
+        return self.network.hosts[int(number) - 1].namespace if self.network and number else None
 
     def bind(self, name, kind, address):
-        port = self.command(do="bind", name=name, address=address, port=0)["port"]
+        port = self.command(do="bind", name=name, address=address, port=0, namespace=self.namespace(name))["port"]
         self.bound.add(name)
         self.configs[name] = (kind, self.swift_dir / f"{name}.conf", address, port)
 
@@ -311,8 +321,8 @@ class SwiftCluster(Endpoint):
                 "use": "egg:swift#proxy", "allow_account_management": "true",
                 "account_autocreate": "true",
                 # Swift's own are too tight for a loaded machine: a storage server that was slow
-                # would be left out for a minute.
-                "conn_timeout": 5, "node_timeout": 60, "error_suppression_interval": 2}}
+                # would be left out for a minute. Where hosts are cut off on purpose, that is waited for often.
+                "conn_timeout": 3 if self.network else 5, "node_timeout": 60, "error_suppression_interval": 2}}
         for name in filters:
             entry = ENTRY_POINTS.get(name, name.replace("-", "_"))
             sections[f"filter:{name}"] = {"use": f"egg:swift#{entry}", **settings.get(name, {})}
@@ -330,11 +340,10 @@ class SwiftCluster(Endpoint):
                 "delay_auth_decision": "true", "cache": "swift.cache", "include_service_catalog": "false"}
 
     def make_rings(self):
-        replicas = 1 if self.nodes == 1 else 3
-        rings = {"object": ("object", replicas, self.device_names()),
+        rings = {"object": ("object", self.replicas, self.device_names()),
                  "object-1": ("object", 4, self.device_names()),
-                 "container": ("container", replicas, DEVICES[:1]),
-                 "account": ("account", replicas, DEVICES[:1])}
+                 "container": ("container", min(self.replicas, 3), DEVICES[:1]),
+                 "account": ("account", min(self.replicas, 3), DEVICES[:1])}
         if self.nodes == 1:
             rings["object"] = ("object", 1, DEVICES[:1])
         if self.last_node_policy:

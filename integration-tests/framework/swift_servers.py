@@ -4,13 +4,14 @@ Swift and eventlet are imported once; each server is a fork, so that thirteen of
 time of two and share their pages. Commands come as JSON lines on standard input and are answered, one
 line each, on standard output:
 
-    {"do": "bind", "name": N, "address": A, "port": P}     -> {"port": the port bound}
+    {"do": "bind", "name": N, "address": A, "port": P, "namespace": S}     -> {"port": the port bound}
     {"do": "ring", "file": F, "part_power": B, "replicas": R, "devices": [...]}     -> {}
-    {"do": "start", "name": N, "kind": K, "config": C, "log": L}     -> {"pid": P}
+    {"do": "start", "name": N, "kind": K, "config": C, "log": L, "namespace": S}     -> {"pid": P}
     {"do": "stop", "name": N, "signal": S}     -> {"status": its wait status}
 
 At the end of standard input every server is ended; should this process be killed, they go with it.
 Sockets are bound here and handed to the forks, so no port is ever guessed or lost in between.
+S is null, or the file of a network namespace in which the server lives.
 SWIFT_CONF takes the place of /etc/swift/swift.conf, the one path that Swift has no option for.
 """
 
@@ -37,6 +38,15 @@ from swift.common.ring import RingBuilder  # noqa: E402
 
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 STOP_SECONDS = 5
+OWN_NAMESPACE = "/proc/self/ns/net"
+
+
+def enter(namespace):
+    """A network namespace, by its file or a descriptor of it. Sockets stay in the one they were made in."""
+    file = os.open(namespace, os.O_RDONLY) if isinstance(namespace, str) else namespace
+    if ctypes.CDLL(None, use_errno=True).setns(file, 0) != 0:
+        raise OSError(ctypes.get_errno(), f"cannot enter {namespace}")
+    os.close(file)
 
 
 class Servers:
@@ -44,13 +54,22 @@ class Servers:
         self.sockets = {}
         self.pids = {}
 
-    def bind(self, name, address, port):
-        bound = socket.socket()
+    def bind(self, name, address, port, namespace=None):
+        bound = socket.socket() if namespace is None else self.socket_in(namespace)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((address, port))
         bound.listen(1024)
         self.sockets[name] = bound
         return {"port": bound.getsockname()[1]}
+
+    @staticmethod
+    def socket_in(namespace):
+        here = os.open(OWN_NAMESPACE, os.O_RDONLY)
+        enter(namespace)
+        try:
+            return socket.socket()
+        finally:
+            enter(here)
 
     def ring(self, file, part_power, replicas, devices):
         builder = RingBuilder(part_power, replicas, 1)
@@ -62,12 +81,14 @@ class Servers:
         builder.get_ring().save(file)
         return {}
 
-    def start(self, name, kind, config, log):
+    def start(self, name, kind, config, log, namespace=None):
         listening = self.sockets.pop(name)
         sys.stdout.flush()
         pid = os.fork()
         if pid == 0:
             try:
+                if namespace is not None:
+                    enter(namespace)
                 self.become(listening, kind, config, log)
             except BaseException:
                 traceback.print_exc()

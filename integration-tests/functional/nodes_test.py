@@ -5,7 +5,7 @@ import collections
 import errno
 import os
 import pathlib
-import re
+import pickle
 import signal
 import socket
 import sys
@@ -52,13 +52,9 @@ class NodesTest(OnNodes, JobTest):
         hosts = collections.defaultdict(set)
         for number in range(1, 5):
             for path in self.swift.devices(number).glob("*/objects/*/*/*/*.data"):
-                name = os.getxattr(path, "user.swift.metadata")
-                start = name.find(f"/{ACCOUNT}/{container}/".encode())
-                if start >= 0:
-                    # The pickle has the name's length before it, and what follows is no part of a name.
-                    rest = name[start:].split(b"/")[3]
-                    found = re.match(rb"[a-z]+-?[0-9]+", rest)
-                    hosts[found[0].decode()].add(f"127.0.0.{number}")
+                name = pickle.loads(os.getxattr(path, "user.swift.metadata"), encoding="bytes")[b"name"].decode()
+                if name.startswith(f"/{ACCOUNT}/{container}/"):
+                    hosts[name.split("/", 3)[3]].add(self.nodes[number - 1].host)
         return hosts
 
 

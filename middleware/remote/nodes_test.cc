@@ -336,15 +336,25 @@ TEST_F(NodesTest, MayRefuseAProgram) {
 
 TEST_F(NodesTest, HaveLimitsOfTheirOwn) {
   node_options.limits.timeout_seconds = 5;
-  std::promise<std::string> logged;
-  node_options.log = [&](const std::string& sentence) { logged.set_value(sentence); };
+  struct Log {
+    std::mutex mutex;
+    std::vector<std::string> lines;  // guarded by mutex
+  };
+  const auto log = std::make_shared<Log>();  // the node ends after this function
+  node_options.log = [log](const std::string& line) {
+    const std::lock_guard lock(log->mutex);
+    log->lines.push_back(line);
+  };
   AddNode();
   const JobResult result = Run(G("g", "say:x", kStdout, R"(, "timeout": 60)"));
   const Error error = result.error.value_or(Error{});
   EXPECT_EQ(error.code, ErrorCode::kUnavailable);
   EXPECT_THAT(error.message, HasSubstr("its own limit jobs.timeout_seconds is 5, and 60 were"));
-  EXPECT_THAT(logged.get_future().get(),
-              HasSubstr("refused session g: its own limit jobs.timeout_seconds is 5, and 60 were"));
+  // The operator of the node is told, too.
+  const std::lock_guard lock(log->mutex);
+  EXPECT_THAT(log->lines,
+              ElementsAre(HasSubstr(
+                  "refused session g: its own limit jobs.timeout_seconds is 5, and 60 were")));
 }
 
 TEST_F(NodesTest, ChangeWhileSessionsRun) {

@@ -75,32 +75,35 @@ class Beside:
         self.cluster.request("PUT", f"/v1/{ACCOUNT}/{path}", body, {"X-Auth-Token": self.token})
 
     def upload(self, container, texts):
-        """All at once over a few connections, to Swift itself."""
         self.put(container)
-        todo = list(enumerate(texts))
-        failures = []
+        upload(self.cluster, self.token, container, texts)
 
-        def work():
-            connection = http.client.HTTPConnection("127.0.0.1", self.cluster.port, timeout=300)
-            while todo:
-                try:
-                    number, text = todo.pop()
-                except IndexError:
-                    break
-                connection.request("PUT", f"/v1/{ACCOUNT}/{container}/o{number:05}", text,
-                                   {"X-Auth-Token": self.token})
-                response = connection.getresponse()
-                response.read()
-                if response.status != 201:
-                    failures.append(response.status)
-            connection.close()
-        threads = [threading.Thread(target=work) for _ in range(UPLOADS)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if failures:
-            sys.exit(f"bench: Swift refused uploads: {failures[:5]}")
+
+def upload(endpoint, token, container, texts):
+    """Objects o00000 and so on, all at once over a few connections, to Swift itself."""
+    todo = list(enumerate(texts))
+    failures = []
+
+    def work():
+        connection = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=300)
+        while todo:
+            try:
+                number, text = todo.pop()
+            except IndexError:
+                break
+            connection.request("PUT", f"/v1/{ACCOUNT}/{container}/o{number:05}", text, {"X-Auth-Token": token})
+            response = connection.getresponse()
+            response.read()
+            if response.status != 201:
+                failures.append(response.status)
+        connection.close()
+    threads = [threading.Thread(target=work) for _ in range(UPLOADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        sys.exit(f"bench: Swift refused uploads: {failures[:5]}")
 
 
 def counted(text):
