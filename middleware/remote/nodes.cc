@@ -9,6 +9,7 @@
 #include "middleware/plan/placement.h"
 #include "middleware/remote/away_session.h"
 #include "middleware/remote/wire.h"
+#include "middleware/remote/wire_holds.h"
 
 namespace zerocloud::remote {
 namespace {
@@ -16,11 +17,13 @@ namespace {
 constexpr std::chrono::seconds kAskEvery{1};
 constexpr std::chrono::seconds kFirstWait{2};
 constexpr std::size_t kMostIdle = 64;  // connections to one node
+// Ids of holds of which a node is to be told when it answers again.
+constexpr std::size_t kMostWaiting = 1 << 17;
 
 }  // namespace
 
 Nodes::Nodes(NodesOptions options, peer::KeyFile& keys)
-    : options_(std::move(options)), keys_(keys) {
+    : options_(std::move(options)), keys_(keys), proxy_(NewId()) {
   for (const NodeAddress& address : options_.nodes) {
     auto node = std::make_unique<Node>();
     node->address = address;
@@ -82,6 +85,7 @@ void Nodes::Keep(Node& node) {
       node.kept = connection.get();
     }
     if (connection != nullptr) asked = Greet(node, *connection);
+    if (connection != nullptr && asked) asked = TellOfHolds(node, *connection);
     std::string news;
     std::unique_lock lock(mutex_);
     node.is_asked = true;
@@ -100,7 +104,13 @@ void Nodes::Keep(Node& node) {
     if (!asked) connection.reset();
     if (!news.empty()) options_.log(fmt::format("node {}: {}", node.name, news));
     lock.lock();
-    if (changed_.wait_for(lock, kAskEvery, [this] { return is_stopping_; })) {
+    // Often enough that it never takes this proxy for gone.
+    const auto interval =
+        std::min<std::chrono::milliseconds>(kAskEvery, options_.patience.silence / 4);
+    changed_.wait_for(lock, interval, [&] {
+      return is_stopping_ || (node.is_up && !(node.dropped.empty() && node.spared.empty()));
+    });
+    if (is_stopping_) {
       node.kept = nullptr;
       return;
     }
@@ -108,7 +118,7 @@ void Nodes::Keep(Node& node) {
 }
 
 Result<void> Nodes::Greet(Node& node, peer::SecureConnection& connection) {
-  Result<void> sent = connection.Send(peer::FrameKind::kHello, Encode(Hello{}));
+  Result<void> sent = connection.Send(peer::FrameKind::kHello, Encode(Hello{.proxy = proxy_}));
   if (!sent) return sent;
   Result<std::optional<peer::Frame>> answer = connection.Receive(options_.patience.silence);
   if (!answer) return Fail(answer);
@@ -125,6 +135,48 @@ Result<void> Nodes::Greet(Node& node, peer::SecureConnection& connection) {
   node.slots = hello->slots;
   node.told = hello->sessions;
   return {};
+}
+
+Result<void> Nodes::TellOfHolds(Node& node, peer::SecureConnection& connection) {
+  for (const peer::FrameKind kind : {peer::FrameKind::kSpare, peer::FrameKind::kDrop}) {
+    std::vector<std::string>& waiting = kind == peer::FrameKind::kDrop ? node.dropped : node.spared;
+    while (true) {
+      HoldList list;
+      {
+        const std::lock_guard lock(mutex_);
+        const auto from =
+            waiting.end() - static_cast<std::ptrdiff_t>(std::min(waiting.size(), kMostIds));
+        std::move(from, waiting.end(), std::back_inserter(list.holds));
+        waiting.erase(from, waiting.end());
+      }
+      if (list.holds.empty()) break;
+      Result<void> sent = connection.Send(kind, Encode(list));
+      if (sent) continue;
+      const std::lock_guard lock(mutex_);  // it is told when it answers again
+      std::ranges::move(list.holds, std::back_inserter(waiting));
+      return sent;
+    }
+  }
+  return {};
+}
+
+void Nodes::Drop(std::size_t node, std::vector<std::string> holds) {
+  if (holds.empty()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string>& waiting = nodes_[node]->dropped;
+    // One that does not answer forgets them by itself after a while.
+    if (waiting.size() + holds.size() > kMostWaiting) waiting.clear();
+    std::ranges::move(holds, std::back_inserter(waiting));
+  }
+  changed_.notify_all();
+}
+
+void Nodes::Spare(std::size_t node, std::vector<std::string> holds) {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string>& waiting = nodes_[node]->spared;
+  if (waiting.size() + holds.size() > kMostWaiting) waiting.clear();
+  std::ranges::move(holds, std::back_inserter(waiting));  // it need not know at once
 }
 
 std::size_t Nodes::slots() const {

@@ -23,9 +23,17 @@ class ScriptedNode {
  public:
   using Script = std::function<void(peer::SecureConnection&, const Offer&)>;
 
+  // What to do about a fetch or a put; the connection is closed then.
+  using Orders = std::function<void(peer::SecureConnection&, const peer::Frame&)>;
+
   // Says that it has so many slots and runs `script` for each offer; then closes the connection.
-  ScriptedNode(std::string host, peer::KeyFile& keys, std::size_t slots, Script script)
-      : host_(std::move(host)), keys_(keys), slots_(slots), script_(std::move(script)) {
+  ScriptedNode(std::string host, peer::KeyFile& keys, std::size_t slots, Script script,
+               Orders orders = {})
+      : host_(std::move(host)),
+        keys_(keys),
+        slots_(slots),
+        script_(std::move(script)),
+        orders_(std::move(orders)) {
     Result<UniqueFd> listening = peer::Listen(host_, port_);
     if (listening) listening_ = std::move(*listening);
     accepting_ = std::thread([this] { AcceptAll(); });
@@ -68,6 +76,10 @@ class ScriptedNode {
         const Hello hello{.slots = slots_, .sessions = 0};
         if (!(*connection)->Send(peer::FrameKind::kHello, Encode(hello))) return;
       }
+      const bool is_order =
+          next->kind == peer::FrameKind::kFetch || next->kind == peer::FrameKind::kPut;
+      if (is_order && orders_) orders_(**connection, *next);
+      if (is_order) return;
       if (next->kind != peer::FrameKind::kStart) continue;
       ++offers_;
       const Result<Offer> offer = ParseOffer(next->payload);
@@ -80,6 +92,7 @@ class ScriptedNode {
   peer::KeyFile& keys_;
   const std::size_t slots_;
   const Script script_;
+  const Orders orders_;
   std::uint16_t port_ = 0;
   UniqueFd listening_;
   UniqueFd stopping_{::eventfd(0, EFD_CLOEXEC)};
