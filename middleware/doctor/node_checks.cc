@@ -59,7 +59,7 @@ Result<remote::Hello> Ask(const config::Endpoint& node, peer::KeyFile& keys) {
   const peer::ConnectionLimits limits{.handshake = kPatience, .silence = kPatience};
   auto connection = peer::SecureConnection::Connect(node.host, node.port, keys, limits);
   if (!connection.has_value()) return Fail(connection);
-  return remote::GreetNode(**connection, kPatience);
+  return remote::GreetNode(**connection, {}, kPatience);
 }
 
 }  // namespace

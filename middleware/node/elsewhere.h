@@ -2,8 +2,9 @@
 // keeps what sessions write; where and how a session runs is not its matter.
 //
 // A session for elsewhere is described by values and by files of this machine's spool: what it
-// reads from there is sent along, what it writes arrives there before the session counts as ended.
-// So until then nothing of it has happened, and it may be tried on one node after the other.
+// reads from there is sent along, what it writes arrives there before the session counts as ended,
+// or is held where it was written (held_bytes.h). So until then nothing of it has happened, and it
+// may be tried on one node after the other.
 #pragma once
 
 #include <cstddef>
@@ -11,10 +12,12 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "channels/base/unique_fd.h"
+#include "middleware/node/held_bytes.h"
 #include "middleware/node/runner.h"
 #include "middleware/store/object_store.h"
 
@@ -46,10 +49,15 @@ struct ElsewhereSession {
   store::Caller caller;
   std::shared_ptr<const ProgramFile> program;
   // As for a session here, but for `image`. A channel's file is one of the spool that is read or
-  // written; not open: an input below, /dev/null, or a stderr whose end is reported.
+  // written; not open: one of the next three, /dev/null, or a stderr whose end is reported.
   runtime::SessionRequest request;
   std::map<std::string, ElsewhereInput> inputs;  // by alias
-  std::string stderr_alias;                      // of that stderr, or empty
+  // What other sessions wrote elsewhere, by alias; the channel has its size.
+  std::map<std::string, std::shared_ptr<HeldBytes>> held_inputs;
+  // Aliases of channels whose bytes are to stay where they are written. Then no other channel but
+  // /dev/nvram reads from the spool, so that the session can run again from this description.
+  std::set<std::string> held_outputs;
+  std::string stderr_alias;  // of that stderr, or empty
   std::uint64_t stderr_tail_bytes = 0;
   std::uint64_t nvram_bytes = 0;  // the limit; lines about the input come to nvram there
   std::optional<store::ObjectPath> attached;  // the object near which it should run
@@ -67,6 +75,9 @@ struct ElsewhereEnd {
   bool is_local = true;             // all of them from the stored files
   std::string why_not_local;
   std::string stderr_tail;
+  // After exit code 0: of each of the held_outputs.
+  std::map<std::string, std::shared_ptr<HeldBytes>> held;
+  std::shared_ptr<const LaterRuns> later;  // if there are any
 };
 
 class Elsewhere {

@@ -233,6 +233,7 @@ void Engine::Core::Prepared(JobId id, Result<void> result) {
   } else if (!run.error) {
     run.state = std::make_unique<plan::PlanState>(run.plan);
     run.outcomes.resize(run.plan.sessions.size());
+    run.later.resize(run.plan.sessions.size());
     for (std::size_t i = 0; i < run.outcomes.size(); ++i) {
       run.outcomes[i].name = run.plan.sessions[i].name;
       run.outcomes[i].company = run.plan.sessions[i].company;
@@ -349,7 +350,7 @@ void Engine::Core::Ended(std::uint64_t live_id) {
     live.files.stderr_pipe.Reset();
   }
   for (const OutputFile& output : live.files.outputs) {
-    if (output.alias != "/dev/stderr") continue;
+    if (output.alias != "/dev/stderr" || !output.file.is_open()) continue;
     for (const runtime::ChannelUsage& usage : report.channels) {
       if (usage.alias != output.alias) continue;
       live.stderr_tail = ReadTail(output.file.get(), usage.size, tail_limit);
@@ -401,7 +402,7 @@ void Engine::Core::Ended(std::uint64_t live_id) {
   Schedule();
 }
 
-bool Engine::Core::TakeElsewhere(Live& live, const ElsewhereEnd& end) {
+bool Engine::Core::TakeElsewhere(Live& live, ElsewhereEnd& end) {
   JobRun& run = *jobs_.at(live.job).run;
   const plan::Session& session = run.plan.sessions[live.session];
   SessionOutcome& outcome = run.outcomes[live.session];
@@ -412,6 +413,8 @@ bool Engine::Core::TakeElsewhere(Live& live, const ElsewhereEnd& end) {
     live.files.is_local = end.is_local;
     live.files.why_not_local = end.why_not_local;
     live.stderr_tail = end.stderr_tail;
+    live.files.held = std::move(end.held);
+    run.later[live.session] = std::move(end.later);
     return true;
   }
   live.files = {};
@@ -471,6 +474,7 @@ void Engine::Core::Fail(JobId id, JobRun& run, Error error, std::optional<std::s
   run.error = std::move(error);
   run.failed_session = session;
   run.is_stopping = true;
+  run.stop.request_stop();
   if (run.state) run.state->Cancel();
   for (auto& [live_id, live] : live_) {
     if (live.job == id) live.process->Kill(runtime::Cause::kKilled);
@@ -481,8 +485,11 @@ void Engine::Core::Cancel(JobId id) {
   const auto found = jobs_.find(id);
   if (found == jobs_.end()) return;
   JobRun& run = *found->second.run;
-  // Objects that are being stored are stored whole: it takes no longer than undoing it.
-  if (!run.is_storing) {
+  // Objects that are being stored are stored whole: it takes no longer than undoing it. Nothing is
+  // run again for that.
+  if (run.is_storing) {
+    run.stop.request_stop();
+  } else {
     Fail(id, run, {ErrorCode::kCancelled, "the job was cancelled"}, std::nullopt);
   }
   Advance(id);
@@ -526,6 +533,7 @@ void Engine::Core::Finish(JobId id) {
 void Engine::Core::Answer(std::shared_ptr<JobRun> run, std::shared_ptr<Completion> completion) {
   workers_.Run([this, run = std::move(run), completion = std::move(completion)]() mutable {
     JobResult result;
+    run->TellOfLaterRuns();
     result.error = std::move(run->error);
     result.failed_session = run->failed_session;
     result.sessions = std::move(run->outcomes);

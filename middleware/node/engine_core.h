@@ -117,7 +117,7 @@ class Engine::Core : public std::enable_shared_from_this<Engine::Core> {
   void Ended(std::uint64_t live_id);
   // What is to be told of a session that was elsewhere. False: it has not run there, and that is
   // dealt with.
-  bool TakeElsewhere(Live& live, const ElsewhereEnd& end);
+  bool TakeElsewhere(Live& live, ElsewhereEnd& end);
   void Kept(JobId id, std::size_t session, Result<void> result);
   void Drain(JobId id, std::vector<UniqueFd> streams);
   void Fail(JobId id, JobRun& run, Error error, std::optional<std::size_t> session);

@@ -53,7 +53,14 @@ class Opening {
         session_(job.plan.sessions[session]),
         streams_(streams) {
     opened_.session = session;
-    if (is_elsewhere) elsewhere_ = &opened_.elsewhere.emplace();
+    if (!is_elsewhere) return;
+    elsewhere_ = &opened_.elsewhere.emplace();
+    // What reads nothing of this machine's spool can run again without it, so that what it writes
+    // may stay where it runs.
+    may_hold_ = std::ranges::all_of(session_.in, [&](std::size_t edge) {
+      return !job_.plan.edges[edge].is_stream &&
+             (job_.edges[edge].size == 0 || job_.edges[edge].held != nullptr);
+    });
   }
 
   Result<OpenedSession> Run() {
@@ -245,17 +252,26 @@ class Opening {
 
   Result<void> AddOutput(std::string alias, bool is_random, const plan::Binding* binding,
                          std::optional<std::size_t> edge) {
-    Result<UniqueFd> file = job_.spool->NewFile();
-    if (!file) return Fail(file);
-    Result<UniqueFd> ours = Copy(*file);
-    if (!ours) return Fail(ours);
-    SessionChannel& channel = Add(
-        alias, is_random ? AccessType::kRandomBoth : AccessType::kSequentialBoth, std::move(*file));
     const bool is_response = binding != nullptr && binding->kind == plan::BindingKind::kResponse;
+    UniqueFd theirs;
+    UniqueFd ours;
+    if (may_hold_ && !is_response) {
+      elsewhere_->held_outputs.insert(alias);
+    } else {
+      Result<UniqueFd> file = job_.spool->NewFile();
+      if (!file) return Fail(file);
+      Result<UniqueFd> copy = Copy(*file);
+      if (!copy) return Fail(copy);
+      theirs = std::move(*file);
+      ours = std::move(*copy);
+    }
+    SessionChannel& channel =
+        Add(alias, is_random ? AccessType::kRandomBoth : AccessType::kSequentialBoth,
+            std::move(theirs));
     const Bound spool{job_.spool->left(), "what was left of job_spool_bytes"};
     const Bound response{is_response ? limits_.response_bytes : spool.bytes, "response_bytes"};
     LetWrite(channel, {spool, response});
-    opened_.files.outputs.push_back({std::move(alias), std::move(*ours), edge, binding});
+    opened_.files.outputs.push_back({std::move(alias), std::move(ours), edge, binding});
     return {};
   }
 
@@ -265,7 +281,9 @@ class Opening {
     if (!job_.plan.edges[edge].is_stream) {
       const Piece& piece = job_.edges[edge];
       if (piece.size == 0) return AddNull(std::move(alias), true);
-      Result<UniqueFd> file = job_.spool->AsFile(piece);
+      const bool stays = elsewhere_ != nullptr && piece.held != nullptr;
+      if (stays) elsewhere_->held_inputs[alias] = piece.held;
+      Result<UniqueFd> file = stays ? UniqueFd() : job_.spool->AsFile(piece, job_.stop.get_token());
       if (!file) return Fail(file);
       SessionChannel& channel =
           Add(std::move(alias), AccessType::kSequentialBoth, std::move(*file));
@@ -323,6 +341,7 @@ class Opening {
   std::optional<LocalObject> local_;
   OpenedSession opened_;
   ElsewhereSession* elsewhere_ = nullptr;  // part of opened_
+  bool may_hold_ = false;                  // what it writes may stay where it is written
 };
 
 }  // namespace

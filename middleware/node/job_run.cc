@@ -166,7 +166,9 @@ Result<void> JobRun::Keep(std::size_t session, SessionFiles files,
                               config.limits.response_bytes, all);
       }
     }
-    Result<Piece> piece = spool->Keep(std::move(output.file), size);
+    const auto held = files.held.find(output.alias);
+    Result<Piece> piece = held != files.held.end() ? spool->KeepHeld(std::move(held->second), size)
+                                                   : spool->Keep(std::move(output.file), size);
     if (!piece) return Fail(piece);
     if (output.edge) {
       edges[*output.edge] = std::move(*piece);
@@ -191,13 +193,11 @@ Result<void> JobRun::StoreOutputs() {
                                           output.binding->object.ToString(),
                                           plan.sessions[session].name, why.message));
       };
-      Result<UniqueFd> file = spool->AsFile(output.piece);
-      if (!file) return fail(file.error());
       const store::NewObject object{PathOf(output.binding->object),
                                     output.binding->declared->content_type,
                                     output.binding->declared->metadata};
-      Result<store::ObjectInfo> info =
-          store.Put(CallerOf(plan.sessions[session].name), object, file->get(), output.piece.size);
+      const Result<store::ObjectInfo> info =
+          StorePiece(CallerOf(plan.sessions[session].name), object, output.piece);
       if (!info) return fail(info.error());
       for (StoredObject& stored : outcomes[session].stored) {
         if (stored.device == output.binding->device) stored.etag = info->etag;
@@ -207,10 +207,33 @@ Result<void> JobRun::StoreOutputs() {
   }
 }
 
+Result<store::ObjectInfo> JobRun::StorePiece(const store::Caller& caller,
+                                             const store::NewObject& object, const Piece& piece) {
+  if (piece.held != nullptr) {
+    Result<store::ObjectInfo> stored = piece.held->Store(caller, object, stop.get_token());
+    // That machine may have no way to the store where this one has.
+    const bool is_final = stored || (stored.error().code != ErrorCode::kUnavailable &&
+                                     stored.error().code != ErrorCode::kInternal &&
+                                     stored.error().code != ErrorCode::kTimeout);
+    if (is_final) return stored;
+  }
+  Result<UniqueFd> file = spool->AsFile(piece, stop.get_token());
+  if (!file) return Fail(file);
+  return store.Put(caller, object, file->get(), piece.size);
+}
+
 store::Caller JobRun::CallerOf(std::string_view session) const {
   store::Caller caller = request.caller;
   if (!caller.trace.empty()) caller.trace = store::SessionTrace(caller.trace, session);
   return caller;
+}
+
+void JobRun::TellOfLaterRuns() {
+  for (std::size_t i = 0; i < later.size(); ++i) {
+    if (later[i] == nullptr) continue;
+    for (std::string& lost : later[i]->lost()) outcomes[i].failed_nodes.push_back(std::move(lost));
+    if (std::string node = later[i]->node(); !node.empty()) outcomes[i].node = std::move(node);
+  }
 }
 
 void JobRun::TakeResponse(JobResult& result) {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,7 +27,7 @@ namespace zerocloud::node {
 // A file that a session writes and the engine takes when it has ended.
 struct OutputFile {
   std::string alias;
-  UniqueFd file;
+  UniqueFd file;                           // not open: it is held elsewhere
   std::optional<std::size_t> edge;         // a spooled connection, else:
   const plan::Binding* binding = nullptr;  // a stored or pathless output
 };
@@ -49,6 +50,7 @@ struct SessionFiles {
   std::vector<std::shared_ptr<store::LateFailure>> late_failures;  // of inputs fetched when read
   UniqueFd stderr_pipe;          // read end, non-blocking; not open if stderr is an output
   std::vector<UniqueFd> drains;  // read ends of its incoming streams
+  std::map<std::string, std::shared_ptr<HeldBytes>> held;  // of outputs without a file, by alias
 };
 
 // Bytes of disk that the outputs take by now.
@@ -87,8 +89,14 @@ class JobRun {
   Result<void> StoreOutputs();  // several of these may share the work
   // The caller, asking for that session.
   [[nodiscard]] store::Caller CallerOf(std::string_view session) const;
+  // Adds to the outcomes what became of sessions after their end.
+  void TellOfLaterRuns();
   // Takes the body: all kept pathless outputs in plan order.
   void TakeResponse(JobResult& result);
+
+  // Of StoreOutputs(): stores one piece, wherever it lies.
+  Result<store::ObjectInfo> StorePiece(const store::Caller& caller, const store::NewObject& object,
+                                       const Piece& piece);
 
   const JobRequest request;
   const EngineConfig& config;
@@ -109,10 +117,12 @@ class JobRun {
   std::atomic<std::uint64_t> response_bytes = 0;
   std::atomic<std::size_t> next_to_store = 0;  // session
   std::atomic<bool> is_stopping = false;       // failed or cancelled: steps give up early
+  std::stop_source stop;  // the same, or nobody waits any more: nothing is to run again
 
   // The engine's.
   std::unique_ptr<plan::PlanState> state;  // from when it may run
   std::vector<SessionOutcome> outcomes;
+  std::vector<std::shared_ptr<const LaterRuns>> later;  // of each session, or null
   std::optional<Error> error;
   std::optional<std::size_t> failed_session;
   std::size_t steps = 0;    // steps under way

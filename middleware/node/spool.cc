@@ -68,7 +68,7 @@ Error Spool::Full() const {
                       limit_)};
 }
 
-JobSpool::~JobSpool() { spool_->used_ -= used_; }
+JobSpool::~JobSpool() { spool_->used_ -= used_ - held_; }
 
 std::uint64_t JobSpool::left() const {
   const std::uint64_t used = used_;
@@ -83,12 +83,15 @@ Error JobSpool::OverLimit(std::uint64_t wanted) const {
                       wanted, limit_)};
 }
 
-Result<void> JobSpool::Charge(std::uint64_t size) {
+Result<void> JobSpool::ChargeJob(std::uint64_t size) {
   const std::uint64_t wanted = used_ += size;
-  if (wanted > limit_) {
-    used_ -= size;
-    return std::unexpected(OverLimit(wanted));
-  }
+  if (wanted <= limit_) return {};
+  used_ -= size;
+  return std::unexpected(OverLimit(wanted));
+}
+
+Result<void> JobSpool::Charge(std::uint64_t size) {
+  if (Result<void> charged = ChargeJob(size); !charged) return charged;
   const std::uint64_t all = spool_->used_ += size;
   if (all > spool_->limit_) {
     spool_->used_ -= size;
@@ -132,15 +135,30 @@ Result<Piece> JobSpool::Keep(UniqueFd file, std::uint64_t size) {
   return piece;
 }
 
-Result<UniqueFd> JobSpool::AsFile(const Piece& piece) {
+Result<Piece> JobSpool::KeepHeld(std::shared_ptr<HeldBytes> held, std::uint64_t size) {
+  if (Result<void> charged = ChargeJob(size); !charged) return Fail(charged);
+  held_ += size;
+  Piece piece;
+  piece.size = size;
+  piece.held = std::move(held);
+  return piece;
+}
+
+Result<UniqueFd> JobSpool::AsFile(const Piece& piece, const std::stop_token& stop) {
   if (piece.file.is_open()) {
     UniqueFd copy(::fcntl(piece.file.get(), F_DUPFD_CLOEXEC, 0));
     if (!copy.is_open()) return FailErrno("cannot open a piece of the spool");
     return copy;
   }
+  if (piece.held != nullptr &&
+      piece.size > spool_->limit_ - std::min(spool_->limit_, spool_->used_.load())) {
+    return std::unexpected(spool_->Full());
+  }
   Result<UniqueFd> file = NewFile();
   if (!file || piece.size == 0) return file;
-  Result<void> copied = Copy(pack_.get(), piece.offset, file->get(), 0, piece.size);
+  Result<void> copied = piece.held != nullptr
+                            ? piece.held->Fetch(file->get(), stop)
+                            : Copy(pack_.get(), piece.offset, file->get(), 0, piece.size);
   if (!copied) return Fail(copied);
   return file;
 }
@@ -161,6 +179,13 @@ Result<std::size_t> JobSpool::Read(const Piece& piece, std::uint64_t offset,
 }
 
 void JobSpool::Drop(Piece& piece) {
+  if (piece.held != nullptr) {
+    used_ -= piece.size;
+    held_ -= piece.size;
+    piece.held->Spare();
+    piece = {};
+    return;
+  }
   if (piece.size == 0) return;
   if (!piece.file.is_open()) {
     ::fallocate(pack_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,

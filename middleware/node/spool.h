@@ -18,6 +18,7 @@
 
 #include "channels/base/result.h"
 #include "channels/base/unique_fd.h"
+#include "middleware/node/held_bytes.h"
 
 namespace zerocloud::node {
 
@@ -45,11 +46,12 @@ class Spool {
   std::atomic<std::uint64_t> used_ = 0;
 };
 
-// Bytes that were kept: a file of their own, or a range of the job's pack.
+// Bytes that were kept: a file of their own, or a range of the job's pack, or on another machine.
 struct Piece {
   UniqueFd file;
   std::uint64_t offset = 0;  // in the pack, if there is no file
   std::uint64_t size = 0;
+  std::shared_ptr<HeldBytes> held = {};
 };
 
 // One job's part of the spool. Thread-safe; gives everything back when destroyed.
@@ -75,19 +77,26 @@ class JobSpool {
   // Keeps bytes [0, size) of `file`, cutting off the rest. kLimitExceeded naming job_spool_bytes;
   // kUnavailable if the machine's spool is full.
   Result<Piece> Keep(UniqueFd file, std::uint64_t size);
-  // The piece as a file of its own, from offset 0. The piece stays kept.
-  Result<UniqueFd> AsFile(const Piece& piece);
-  // At most buffer.size() bytes at `offset`; a piece shorter than it says is kInternal.
+  // The same for what lies on another machine: it takes nothing of this one's spool, but counts
+  // with the job.
+  Result<Piece> KeepHeld(std::shared_ptr<HeldBytes> held, std::uint64_t size);
+  // The piece as a file of its own, from offset 0. The piece stays kept. What another machine holds
+  // is fetched, and what has to run again for that is given up when `stop` says so.
+  Result<UniqueFd> AsFile(const Piece& piece, const std::stop_token& stop = {});
+  // At most buffer.size() bytes at `offset`; a piece shorter than it says is kInternal. Not of
+  // what another machine holds.
   Result<std::size_t> Read(const Piece& piece, std::uint64_t offset, std::span<std::byte> buffer);
   // Gives its bytes back.
   void Drop(Piece& piece);
 
  private:
   Result<void> Charge(std::uint64_t size);
+  Result<void> ChargeJob(std::uint64_t size);
 
   std::shared_ptr<Spool> spool_;
   std::uint64_t limit_;
-  std::atomic<std::uint64_t> used_ = 0;
+  std::atomic<std::uint64_t> used_ = 0;  // of the job's limit
+  std::atomic<std::uint64_t> held_ = 0;  // of them on other machines
   std::mutex mutex_;
   UniqueFd pack_;                // guarded by mutex_ until open; then never replaced
   std::uint64_t pack_size_ = 0;  // guarded by mutex_

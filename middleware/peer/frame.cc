@@ -10,7 +10,9 @@ namespace {
 
 constexpr std::array kKinds = {FrameKind::kHello,     FrameKind::kStart,  FrameKind::kAccepted,
                                FrameKind::kData,      FrameKind::kDigest, FrameKind::kStarted,
-                               FrameKind::kHeartbeat, FrameKind::kReport, FrameKind::kFailed};
+                               FrameKind::kHeartbeat, FrameKind::kReport, FrameKind::kFailed,
+                               FrameKind::kKeep,      FrameKind::kDrop,   FrameKind::kSpare,
+                               FrameKind::kFetch,     FrameKind::kPut,    FrameKind::kStored};
 
 std::uint32_t ReadBig(std::string_view bytes) {
   std::uint32_t value = 0;
@@ -46,6 +48,18 @@ std::string_view ToString(FrameKind kind) {
       return "report";
     case FrameKind::kFailed:
       return "failed";
+    case FrameKind::kKeep:
+      return "keep";
+    case FrameKind::kDrop:
+      return "drop";
+    case FrameKind::kSpare:
+      return "spare";
+    case FrameKind::kFetch:
+      return "fetch";
+    case FrameKind::kPut:
+      return "put";
+    case FrameKind::kStored:
+      return "stored";
   }
   return "unknown";
 }

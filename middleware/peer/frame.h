@@ -17,7 +17,7 @@
 
 namespace zerocloud::peer {
 
-inline constexpr std::uint8_t kProtocolVersion = 1;
+inline constexpr std::uint8_t kProtocolVersion = 2;
 inline constexpr std::size_t kFrameHeadBytes = 8;
 inline constexpr std::size_t kMaxJsonBytes = 4 << 20;    // of a payload that is JSON
 inline constexpr std::size_t kMaxDataBytes = 128 << 10;  // of one that is kData
@@ -32,6 +32,12 @@ enum class FrameKind : std::uint8_t {
   kHeartbeat = 7,
   kReport = 8,
   kFailed = 9,
+  kKeep = 10,
+  kDrop = 11,
+  kSpare = 12,
+  kFetch = 13,
+  kPut = 14,
+  kStored = 15,
 };
 std::span<const FrameKind> FrameKinds();
 std::string_view ToString(FrameKind kind);  // "hello", "accepted"

@@ -50,7 +50,7 @@ Error Refused(const std::string& bytes) {
 }
 
 TEST(Frames, OfAnotherVersionAreRefusedByTheirFirstByte) {
-  EXPECT_THAT(Refused(std::string(1, '\x02')).message, HasSubstr("version 2"));
+  EXPECT_THAT(Refused(std::string(1, '\x01')).message, HasSubstr("version 1"));
 }
 
 TEST(Frames, OfAnUnknownKindAreRefused) {

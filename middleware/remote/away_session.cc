@@ -5,11 +5,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <future>
 #include <system_error>
 #include <utility>
 
 #include "middleware/remote/node_session.h"
+#include "middleware/remote/wire_holds.h"
 
 namespace zerocloud::remote {
 namespace {
@@ -33,18 +36,35 @@ bool IsNodesFault(const Failure& failure) {
   }
 }
 
+Result<std::string> ReadNvram(const runtime::SessionRequest& request) {
+  for (const runtime::SessionChannel& channel : request.channels) {
+    if (channel.spec.alias != "/dev/nvram") continue;
+    std::string text(channel.size, '\0');
+    const ssize_t got = ::pread(channel.file.get(), text.data(), text.size(), 0);
+    if (got != static_cast<ssize_t>(text.size())) return FailErrno("cannot read /dev/nvram");
+    return text;
+  }
+  return std::string();
+}
+
 }  // namespace
 
 AwaySession::AwaySession(Nodes& nodes, node::ElsewhereSession session)
     : nodes_(nodes),
       session_(std::move(session)),
-      ended_(::eventfd(0, EFD_CLOEXEC)),
+      stop_(killed_.get_token()),
       end_(std::make_unique<node::ElsewhereEnd>()) {}
 
 Result<std::unique_ptr<node::RunningSession>> AwaySession::Start(Nodes& nodes,
                                                                  node::ElsewhereSession session) {
   std::unique_ptr<AwaySession> away(new AwaySession(nodes, std::move(session)));
+  away->ended_.Reset(::eventfd(0, EFD_CLOEXEC));
   if (!away->ended_.is_open()) return FailErrno("cannot watch a session");
+  if (!away->session_.held_outputs.empty()) {
+    Result<std::string> nvram = ReadNvram(away->session_.request);
+    if (!nvram) return Fail(nvram);
+    away->nvram_ = std::move(*nvram);
+  }
   try {
     away->thread_ = std::thread([raw = away.get()] { raw->Run(); });
   } catch (const std::system_error& error) {
@@ -54,17 +74,28 @@ Result<std::unique_ptr<node::RunningSession>> AwaySession::Start(Nodes& nodes,
   return away;
 }
 
+AwayResult AwaySession::RunHere(Nodes& nodes, node::ElsewhereSession session,
+                                std::vector<std::size_t> avoided, const std::stop_token& stop) {
+  AwaySession away(nodes, std::move(session));
+  away.stop_ = stop;
+  away.avoided_ = std::move(avoided);
+  const std::optional<std::size_t> node = away.RunOnNodes();
+  AwayResult result;
+  result.end = std::move(away.end_);
+  result.has_succeeded = node && away.has_succeeded();
+  result.report = std::move(away.report_);
+  result.node = node.value_or(0);
+  result.outputs = std::move(away.outputs_);
+  return result;
+}
+
 AwaySession::~AwaySession() {
   Kill(runtime::Cause::kKilled);
   if (thread_.joinable()) thread_.join();
 }
 
-void AwaySession::Kill(runtime::Cause) {
-  const std::lock_guard lock(mutex_);
-  is_killed_ = true;
-  // The node ends what it runs for a connection that is gone.
-  if (connection_ != nullptr) connection_->Abort();
-}
+// The node ends what it runs for a connection that is gone.
+void AwaySession::Kill(runtime::Cause) { killed_.request_stop(); }
 
 runtime::SessionReport AwaySession::Collect() {
   thread_.join();
@@ -74,37 +105,116 @@ runtime::SessionReport AwaySession::Collect() {
 std::unique_ptr<node::ElsewhereEnd> AwaySession::TakeElsewhere() { return std::move(end_); }
 
 void AwaySession::Run() {
+  if (const std::optional<std::size_t> node = RunOnNodes()) HandOverHeld(*node);
+  // What is left of it is of no use to anybody.
+  session_.held_inputs.clear();
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t ignored = ::write(ended_.get(), &one, sizeof one);
+}
+
+std::optional<std::size_t> AwaySession::RunOnNodes() {
   std::vector<std::size_t> tried;
   std::optional<Attempt> last;
-  while (!is_killed_ && tried.size() < nodes_.attempts()) {
-    const std::optional<std::size_t> node = nodes_.Choose(session_, tried);
+  std::size_t losses = 0;
+  while (!stop_.stop_requested() && tried.size() < nodes_.attempts()) {
+    const std::optional<std::size_t> node = Choose(tried);
     if (!node) break;
     last = TryOn(*node);
     nodes_.Release(*node);
-    if (is_killed_) break;
     if (!last->error) {
       end_->node = nodes_.NameOf(*node);
+      return node;
+    }
+    if (stop_.stop_requested() || last->is_final) break;
+    if (!last->lost.empty()) {
+      Result<void> again;
+      if (++losses > nodes_.attempts()) {
+        again = std::unexpected(*last->error);
+      } else {
+        again = RunLostAgain(last->lost, last->error->message);
+      }
+      // It is the holders' fault, unless this node says so again and again.
+      if (losses > 1) avoided_.push_back(*node);
+      if (again) continue;
+      last->error = again.error();
+      last->is_final = true;
       break;
     }
-    if (last->is_final) break;
     if (last->is_connection) nodes_.MarkDown(*node, last->error->message);
     end_->failed.push_back(fmt::format("{}: {}", nodes_.NameOf(*node), last->error->message));
     tried.push_back(*node);
   }
-  if (is_killed_ && (!last || last->error)) {
+  if (stop_.stop_requested()) {
     report_ = {};
     report_.cause = runtime::Cause::kKilled;
     report_.message = "killed";
   } else if (!last) {
     end_->error = Error{ErrorCode::kUnavailable, "there is no node"};
-  } else if (last->error && (last->is_final || !last->alias.empty())) {
+  } else if (last->is_final || !last->alias.empty()) {
     end_->error = std::move(last->error);
     end_->failed_alias = last->alias;
-  } else if (last->error) {
+  } else {
     end_->error = Error{ErrorCode::kUnavailable, fmt::format("{}", fmt::join(end_->failed, "; "))};
   }
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const ssize_t ignored = ::write(ended_.get(), &one, sizeof one);
+  return std::nullopt;
+}
+
+std::optional<std::size_t> AwaySession::Choose(const std::vector<std::size_t>& tried) {
+  if (!avoided_.empty()) {
+    std::vector<std::size_t> both = tried;
+    both.insert(both.end(), avoided_.begin(), avoided_.end());
+    std::ranges::sort(both);
+    both.erase(std::ranges::unique(both).begin(), both.end());
+    const std::optional<std::size_t> other = nodes_.Choose(session_, both);
+    if (other) return other;
+  }
+  return nodes_.Choose(session_, tried);
+}
+
+Result<void> AwaySession::RunLostAgain(const std::vector<std::size_t>& channels,
+                                       const std::string& why) {
+  std::atomic<std::size_t> next = 0;
+  const auto work = [&]() -> Result<void> {
+    for (std::size_t i = next++; i < channels.size(); i = next++) {
+      const HeldInput& held = held_[channels[i]];
+      Result<void> again = held.session->RunAgain(held.place.run, why, stop_);
+      if (!again) return again;
+    }
+    return {};
+  };
+  // They have no slots of the proxy's, so not more at once than the nodes have.
+  constexpr std::size_t kMostThreads = 16;
+  const std::size_t threads =
+      std::min({channels.size(), kMostThreads, std::max<std::size_t>(1, nodes_.slots())});
+  std::vector<std::future<Result<void>>> others;
+  try {
+    while (others.size() + 1 < threads) others.push_back(std::async(std::launch::async, work));
+  } catch (const std::system_error&) {  // then fewer do it
+    others.shrink_to_fit();
+  }
+  Result<void> result = work();
+  for (std::future<Result<void>>& other : others) {
+    Result<void> its = other.get();
+    if (result) result = std::move(its);
+  }
+  return result;
+}
+
+void AwaySession::HandOverHeld(std::size_t node) {
+  if (session_.held_outputs.empty() || !has_succeeded()) return;
+  std::vector<std::pair<std::string, std::size_t>> held;
+  for (std::size_t i = 0; i < session_.request.channels.size(); ++i) {
+    runtime::SessionChannel& channel = session_.request.channels[i];
+    channel.file.Reset();
+    if (!outputs_[i].id.empty()) held.emplace_back(channel.spec.alias, i);
+  }
+  auto later = std::make_shared<node::LaterRuns>();
+  auto session = std::make_shared<HeldSession>(nodes_, std::move(session_), std::move(nvram_), node,
+                                               std::move(outputs_), later);
+  for (const auto& [alias, channel] : held) {
+    end_->held[alias] = std::make_shared<HeldOutput>(session, channel);
+  }
+  end_->later = std::move(later);
 }
 
 AwaySession::Attempt AwaySession::TryOn(std::size_t node) {
@@ -117,26 +227,21 @@ AwaySession::Attempt AwaySession::TryOn(std::size_t node) {
       if (!made) return {.error = made.error(), .alias = {}, .is_connection = true};
       connection = std::move(*made);
     }
+    Attempt attempt;
     {
-      const std::lock_guard lock(mutex_);
-      if (is_killed_) return {.error = Error{ErrorCode::kCancelled, "killed"}, .alias = {}};
-      connection_ = connection.get();
-    }
-    Attempt attempt = Converse(*connection);
-    {
-      const std::lock_guard lock(mutex_);
-      connection_ = nullptr;
+      const std::stop_callback abort(stop_, [&] { connection->Abort(); });
+      attempt = Converse(node, *connection);
     }
     if (!attempt.is_connection) {
       nodes_.GiveBack(node, std::move(connection));
       return attempt;
     }
     // An idle one may have been closed long ago.
-    if (is_fresh || attempt.was_used || is_killed_) return attempt;
+    if (is_fresh || attempt.was_used || stop_.stop_requested()) return attempt;
   }
 }
 
-Offer AwaySession::MakeOffer() const {
+Offer AwaySession::MakeOffer(std::size_t node) {
   const runtime::SessionRequest& request = session_.request;
   Offer offer;
   offer.session = session_.name;
@@ -149,36 +254,59 @@ Offer AwaySession::MakeOffer() const {
   offer.memory_limit = request.memory_limit;
   offer.stderr_tail_bytes = session_.stderr_tail_bytes;
   offer.nvram_bytes = session_.nvram_bytes;
-  for (const runtime::SessionChannel& channel : request.channels) {
+  held_.assign(request.channels.size(), {});
+  outputs_.assign(request.channels.size(), {});
+  for (std::size_t i = 0; i < request.channels.size(); ++i) {
+    const runtime::SessionChannel& channel = request.channels[i];
     OfferedChannel& offered = offer.channels.emplace_back();
     offered.alias = channel.spec.alias;
     offered.type = channel.spec.type;
     offered.limits = channel.spec.limits;
-    if (const auto input = session_.inputs.find(offered.alias); input != session_.inputs.end()) {
-      offered.source = Source::kObject;
-      offered.path = input->second.path;
-      offered.is_random = input->second.is_random;
-      offered.is_mapped = channel.is_mapped;
-      offered.is_local_object = input->second.is_local_object;
-      const std::optional<store::ListedObject>& listed = input->second.listed;
-      if (!listed) continue;
-      offered.listed = listed->info;
-      offered.listed_ago =
-          std::chrono::duration_cast<milliseconds>(steady_clock::now() - listed->listed);
-    } else if (offered.alias == session_.stderr_alias) {
-      offered.source = Source::kStderr;
-    } else if (channel.file.is_open()) {
-      offered.source = channel.spec.is_writable() ? Source::kOutput : Source::kBytes;
-      offered.size = channel.size;
-    }
+    OfferSource(node, i, offered);
   }
   return offer;
 }
 
-AwaySession::Attempt AwaySession::Converse(peer::SecureConnection& connection) {
+void AwaySession::OfferSource(std::size_t node, std::size_t channel, OfferedChannel& offered) {
+  const runtime::SessionChannel& its = session_.request.channels[channel];
+  if (const auto input = session_.inputs.find(offered.alias); input != session_.inputs.end()) {
+    offered.source = Source::kObject;
+    offered.path = input->second.path;
+    offered.is_random = input->second.is_random;
+    offered.is_mapped = its.is_mapped;
+    offered.is_local_object = input->second.is_local_object;
+    const std::optional<store::ListedObject>& listed = input->second.listed;
+    if (!listed) return;
+    offered.listed = listed->info;
+    offered.listed_ago =
+        std::chrono::duration_cast<milliseconds>(steady_clock::now() - listed->listed);
+  } else if (const auto held = session_.held_inputs.find(offered.alias);
+             held != session_.held_inputs.end()) {
+    // Whatever is held elsewhere was handed over by a session of this class.
+    const auto& output = dynamic_cast<const HeldOutput&>(*held->second);
+    held_[channel] = {&output.session(), output.Where()};
+    const HeldSession::Place& place = held_[channel].place;
+    offered.source = Source::kHeld;
+    offered.size = place.facts.size;
+    offered.hold = place.facts.id;
+    offered.sha256 = place.facts.sha256;
+    if (place.node != node) offered.holder = nodes_.NameOf(place.node);
+  } else if (session_.held_outputs.contains(offered.alias)) {
+    offered.source = Source::kHold;
+    offered.hold = NewId();
+    outputs_[channel].id = offered.hold;
+  } else if (offered.alias == session_.stderr_alias) {
+    offered.source = Source::kStderr;
+  } else if (its.file.is_open()) {
+    offered.source = its.spec.is_writable() ? Source::kOutput : Source::kBytes;
+    offered.size = its.size;
+  }
+}
+
+AwaySession::Attempt AwaySession::Converse(std::size_t node, peer::SecureConnection& connection) {
   const NodesOptions& options = nodes_.options();
   const milliseconds heartbeat = HeartbeatInterval(options.patience);
-  const Offer offer = MakeOffer();
+  const Offer offer = MakeOffer(node);
   Attempt attempt;
   const auto broken = [&](const Error& error) {
     attempt.is_connection = true;
@@ -250,25 +378,45 @@ AwaySession::Attempt AwaySession::Converse(peer::SecureConnection& connection) {
       case peer::FrameKind::kReport:
         attempt.was_used = true;
         taken = TakeReport(offer, frame.payload);
+        // From here on it counts on what the node holds, and the node knows.
+        if (taken && has_succeeded() && !session_.held_outputs.empty()) {
+          taken = connection.Send(peer::FrameKind::kKeep, {});
+        }
         if (!taken) return broken(taken.error());
         return attempt;
-      case peer::FrameKind::kFailed: {
-        attempt.was_used = true;
-        Result<Failure> failure = ParseFailure(frame.payload);
-        if (!failure) return broken(failure.error());
-        if (!session_.inputs.contains(failure->alias)) failure->alias.clear();
-        attempt.is_final = !IsNodesFault(*failure);
-        attempt.error = std::move(failure->error);
-        attempt.alias = std::move(failure->alias);
-        return attempt;
-      }
-      case peer::FrameKind::kHello:
-      case peer::FrameKind::kStart:
+      case peer::FrameKind::kFailed:
+        return TakeFailure(offer, frame.payload);
+      default:
         return broken({ErrorCode::kInvalid, fmt::format("it sent a {} frame where there is none",
                                                         ToString(frame.kind))});
     }
     if (!taken) return broken(taken.error());
   }
+}
+
+AwaySession::Attempt AwaySession::TakeFailure(const Offer& offer, std::string_view payload) const {
+  Attempt attempt;
+  attempt.was_used = true;
+  Result<Failure> failure = ParseFailure(payload);
+  if (!failure) {
+    attempt.is_connection = true;
+    attempt.error = failure.error();
+    return attempt;
+  }
+  for (const std::string& lost : failure->lost) {
+    const auto channel = std::ranges::find(offer.channels, lost, &OfferedChannel::hold);
+    if (channel == offer.channels.end() || channel->source != Source::kHeld) {
+      attempt.is_connection = true;
+      attempt.error = Error{ErrorCode::kInvalid, "it says that it lost what it was not offered"};
+      return attempt;
+    }
+    attempt.lost.push_back(static_cast<std::size_t>(channel - offer.channels.begin()));
+  }
+  if (!session_.inputs.contains(failure->alias)) failure->alias.clear();
+  attempt.is_final = attempt.lost.empty() && !IsNodesFault(*failure);
+  attempt.error = std::move(failure->error);
+  attempt.alias = std::move(failure->alias);
+  return attempt;
 }
 
 Result<void> AwaySession::SendBytes(peer::SecureConnection& connection, const Offer& offer,
@@ -333,11 +481,16 @@ Result<void> AwaySession::TakeData(const Offer& offer, std::string_view payload)
 Result<void> AwaySession::TakeDigest(std::string_view payload) {
   const Result<StreamEnd> end = ParseStreamEnd(payload);
   if (!end) return Fail(end);
-  if (end->channel >= incoming_.size() || incoming_[end->channel].is_whole) {
+  const std::vector<runtime::SessionChannel>& channels = session_.request.channels;
+  if (end->channel >= channels.size() || incoming_[end->channel].is_whole ||
+      !channels[end->channel].file.is_open() || !channels[end->channel].spec.is_writable()) {
     return Fail(ErrorCode::kInvalid, "it sent a digest of nothing");
   }
   Incoming& incoming = incoming_[end->channel];
-  if (end->size != incoming.size || end->sha256 != incoming.sha256.Hex()) {
+  HeldFacts& facts = outputs_[end->channel];
+  facts.size = incoming.size;
+  facts.sha256 = incoming.sha256.Hex();
+  if (end->size != incoming.size || end->sha256 != facts.sha256) {
     return Fail(ErrorCode::kInvalid,
                 fmt::format("what it sent of {} is not what its digest says",
                             session_.request.channels[end->channel].spec.alias));
@@ -352,13 +505,22 @@ Result<void> AwaySession::TakeReport(const Offer& offer, std::string_view payloa
   const bool is_same = std::ranges::equal(end->report.channels, offer.channels, {},
                                           &runtime::ChannelUsage::alias, &OfferedChannel::alias);
   if (!is_same) return Fail(ErrorCode::kInvalid, "it reports other channels than were offered");
-  const bool has_succeeded =
-      end->report.cause == runtime::Cause::kExited && end->report.exit_code == 0;
-  for (std::size_t i = 0; has_succeeded && i < offer.channels.size(); ++i) {
-    if (offer.channels[i].source != Source::kOutput) continue;
-    if (!incoming_[i].is_whole || incoming_[i].size != end->report.channels[i].size) {
-      return Fail(ErrorCode::kInvalid,
-                  fmt::format("it has not sent all of {}", offer.channels[i].alias));
+  const bool is_good = end->report.cause == runtime::Cause::kExited && end->report.exit_code == 0;
+  for (std::size_t i = 0; i < offer.channels.size(); ++i) {
+    const OfferedChannel& offered = offer.channels[i];
+    const bool is_held = is_good && offered.source == Source::kHold;
+    if (is_held == end->digests[i].empty()) {
+      return Fail(ErrorCode::kInvalid, fmt::format("it should {}hold {} and says otherwise",
+                                                   is_held ? "" : "not ", offered.alias));
+    }
+    const std::uint64_t size = end->report.channels[i].size;
+    if (is_held && size > static_cast<std::uint64_t>(offered.limits.put_size)) {
+      return Fail(ErrorCode::kInvalid, "it holds more than the session may write");
+    }
+    if (is_held) outputs_[i] = {offered.hold, size, std::move(end->digests[i])};
+    if (!is_good || offered.source != Source::kOutput) continue;
+    if (!incoming_[i].is_whole || incoming_[i].size != size) {
+      return Fail(ErrorCode::kInvalid, fmt::format("it has not sent all of {}", offered.alias));
     }
   }
   report_ = std::move(end->report);

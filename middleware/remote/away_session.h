@@ -1,28 +1,42 @@
 // AwaySession: one session that runs on other nodes, as the engine sees it. A thread tries it on
-// one node after the other until one brings it to an end. Private to this folder.
+// one node after the other until one brings it to an end. If what other sessions wrote for it is
+// lost meanwhile, these run again first (held_session.h). Private to this folder.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "middleware/node/elsewhere.h"
+#include "middleware/remote/held_session.h"
+#include "middleware/remote/hold_transfer.h"
 #include "middleware/remote/nodes.h"
 #include "middleware/remote/sha256.h"
 #include "middleware/remote/wire.h"
 
 namespace zerocloud::remote {
 
+// How one ended that was run by whoever waits for it.
+struct AwayResult {
+  std::unique_ptr<node::ElsewhereEnd> end;
+  runtime::SessionReport report;
+  bool has_succeeded = false;
+  std::size_t node = 0;            // where
+  std::vector<HeldFacts> outputs;  // by channel, as HeldSession has them
+};
+
 class AwaySession : public node::RunningSession {
  public:
   // `nodes` outlives it.
   static Result<std::unique_ptr<node::RunningSession>> Start(Nodes& nodes,
                                                              node::ElsewhereSession session);
+  // Runs it to its end, or until `stop` says so; those nodes are tried only if there is no other.
+  static AwayResult RunHere(Nodes& nodes, node::ElsewhereSession session,
+                            std::vector<std::size_t> avoided, const std::stop_token& stop);
   AwaySession(const AwaySession&) = delete;
   AwaySession& operator=(const AwaySession&) = delete;
   ~AwaySession() override;
@@ -39,11 +53,12 @@ class AwaySession : public node::RunningSession {
  private:
   // How one attempt ended.
   struct Attempt {
-    std::optional<Error> error;  // none: the end is here
-    std::string alias;           // of the input that is to blame
-    bool is_final = false;       // no other node would do better
-    bool is_connection = false;  // the node is to be left alone for a while
-    bool was_used = false;       // it had answered the offer
+    std::optional<Error> error;          // none: the end is here
+    std::string alias;                   // of the input that is to blame
+    bool is_final = false;               // no other node would do better
+    bool is_connection = false;          // the node is to be left alone for a while
+    bool was_used = false;               // it had answered the offer
+    std::vector<std::size_t> lost = {};  // channels of which the bytes are not to be had any more
   };
   // Of a channel whose bytes come back.
   struct Incoming {
@@ -51,12 +66,28 @@ class AwaySession : public node::RunningSession {
     Sha256 sha256;
     bool is_whole = false;
   };
+  // Which run of another session a channel's bytes are of.
+  struct HeldInput {
+    HeldSession* session = nullptr;  // kept by session_
+    HeldSession::Place place;
+  };
 
   AwaySession(Nodes& nodes, node::ElsewhereSession session);
   void Run();
-  [[nodiscard]] Offer MakeOffer() const;
+  // Until it has ended or nothing is left to try; the node where it ended well or not.
+  std::optional<std::size_t> RunOnNodes();
+  [[nodiscard]] std::optional<std::size_t> Choose(const std::vector<std::size_t>& tried);
+  // Has those run again whose bytes are lost.
+  Result<void> RunLostAgain(const std::vector<std::size_t>& channels, const std::string& why);
+  [[nodiscard]] bool has_succeeded() const {
+    return report_.cause == runtime::Cause::kExited && report_.exit_code == 0;
+  }
+  void HandOverHeld(std::size_t node);
+  [[nodiscard]] Offer MakeOffer(std::size_t node);
+  void OfferSource(std::size_t node, std::size_t channel, OfferedChannel& offered);
   Attempt TryOn(std::size_t node);
-  Attempt Converse(peer::SecureConnection& connection);
+  Attempt Converse(std::size_t node, peer::SecureConnection& connection);
+  [[nodiscard]] Attempt TakeFailure(const Offer& offer, std::string_view payload) const;
   Result<void> SendBytes(peer::SecureConnection& connection, const Offer& offer,
                          bool needs_program);
   Result<void> SendStream(peer::SecureConnection& connection, std::uint32_t channel, int file,
@@ -66,15 +97,18 @@ class AwaySession : public node::RunningSession {
   Result<void> TakeReport(const Offer& offer, std::string_view payload);
 
   Nodes& nodes_;
-  const node::ElsewhereSession session_;
+  node::ElsewhereSession session_;
+  std::string nvram_;  // for a further run, if anything is to be held
   UniqueFd ended_;
-  std::atomic<bool> is_killed_ = false;
-  std::mutex mutex_;
-  peer::SecureConnection* connection_ = nullptr;  // guarded by mutex_: to be aborted
+  std::stop_source killed_;
+  std::stop_token stop_;  // of killed_, or of whoever waits
   // The thread's until it has ended.
   runtime::SessionReport report_;
   std::unique_ptr<node::ElsewhereEnd> end_;
-  std::vector<Incoming> incoming_;  // of each channel
+  std::vector<Incoming> incoming_;    // of each channel
+  std::vector<HeldInput> held_;       // the same, as was offered last
+  std::vector<HeldFacts> outputs_;    // the same, of what is written
+  std::vector<std::size_t> avoided_;  // nodes to be tried only if there is no other
   std::thread thread_;
 };
 

@@ -6,8 +6,9 @@
 
 namespace zerocloud::remote {
 
-Result<Hello> GreetNode(peer::SecureConnection& connection, std::chrono::milliseconds silence) {
-  Result<void> sent = connection.Send(peer::FrameKind::kHello, Encode(Hello{}));
+Result<Hello> GreetNode(peer::SecureConnection& connection, const std::string& proxy,
+                        std::chrono::milliseconds silence) {
+  Result<void> sent = connection.Send(peer::FrameKind::kHello, Encode(Hello{.proxy = proxy}));
   if (!sent) return Fail(sent);
   Result<std::optional<peer::Frame>> answer = connection.Receive(silence);
   if (!answer) return Fail(answer);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <string>
 
 #include "channels/base/result.h"
 #include "middleware/peer/secure_connection.h"
@@ -9,7 +10,9 @@
 
 namespace zerocloud::remote {
 
-// Blocks for at most `silence`. Errors are sentences about "it".
-Result<Hello> GreetNode(peer::SecureConnection& connection, std::chrono::milliseconds silence);
+// In the name of `proxy`, or of none. Blocks for at most `silence`. Errors are sentences about
+// "it".
+Result<Hello> GreetNode(peer::SecureConnection& connection, const std::string& proxy,
+                        std::chrono::milliseconds silence);
 
 }  // namespace zerocloud::remote

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "middleware/node/file_limit.h"
+#include "middleware/remote/hold_orders.h"
 #include "middleware/remote/node_session.h"
 
 namespace zerocloud::remote {
@@ -47,6 +48,7 @@ struct NodeServer::State {
   node::ImageCache images;
   std::shared_ptr<node::Spool> spool;
   SlotGate slots;
+  Holds holds;
   UniqueFd listening;
   UniqueFd stopping;  // readable: stop
   std::uint16_t port = 0;
@@ -68,7 +70,8 @@ struct NodeServer::State {
         runner(sandbox),
         images(sandbox, options.programs),
         spool(std::move(disk)),
-        slots(options.slots, options.waiting) {}
+        slots(options.slots, options.waiting),
+        holds(spool, options.patience.silence) {}
 
   void AcceptAll();
   void JoinEnded();
@@ -80,9 +83,13 @@ void NodeServer::State::AcceptAll() {
   while (true) {
     std::array<pollfd, 2> waiting = {pollfd{listening.get(), POLLIN, 0},
                                      pollfd{stopping.get(), POLLIN, 0}};
-    if (::poll(waiting.data(), waiting.size(), -1) < 0 && errno != EINTR) return;
+    const auto interval = HeartbeatInterval(options.patience);
+    const int ready = ::poll(waiting.data(), waiting.size(), static_cast<int>(interval.count()));
+    if (ready < 0 && errno != EINTR) return;
     if (waiting[1].revents != 0) return;
     JoinEnded();
+    holds.ForgetSilent();
+    if (ready <= 0) continue;
     sockaddr_storage address{};
     socklen_t size = sizeof address;
     void* any = &address;
@@ -157,19 +164,23 @@ void NodeServer::State::JoinEnded() {
 }
 
 Result<void> NodeServer::State::Converse(peer::SecureConnection& connection) {
-  NodeParts parts{options, store, runner, images, spool, spooled, slots};
+  NodeParts parts{options, store, runner, images, spool, spooled, slots, holds, keys};
   bool is_greeted = false;
+  std::string proxy;  // for which the other side speaks
   while (true) {
     Result<std::optional<peer::Frame>> frame = connection.Receive(kIdle);
     if (!frame) return Fail(frame);
     const std::optional<peer::Frame>& taken = *frame;
     if (!taken) return {};
     const peer::Frame& next = *taken;
+    holds.Heard(proxy);
     if (next.kind == peer::FrameKind::kHeartbeat) continue;  // left over from a session
     if (next.kind == peer::FrameKind::kHello) {
-      const Result<Hello> hello = ParseHello(next.payload);
+      Result<Hello> hello = ParseHello(next.payload);
       if (!hello) return Fail(hello);
       is_greeted = true;
+      proxy = std::move(hello->proxy);
+      holds.Heard(proxy);
       const Hello ours{.slots = slots.slots(),
                        .sessions = slots.sessions(),
                        .time = static_cast<std::uint64_t>(std::max<peer::Seconds>(0, keys.now())),
@@ -180,13 +191,23 @@ Result<void> NodeServer::State::Converse(peer::SecureConnection& connection) {
       if (!sent) return sent;
       continue;
     }
+    if (is_greeted && IsHoldOrder(next.kind)) {
+      Result<void> served = ServeHoldOrder(parts, connection, proxy, next);
+      if (!served) return served;
+      continue;
+    }
     if (next.kind != peer::FrameKind::kStart || !is_greeted) {
       return Fail(ErrorCode::kInvalid,
                   fmt::format("it sent a {} frame where there is none", ToString(next.kind)));
     }
     Result<Offer> offer = ParseOffer(next.payload);
     if (!offer) return Fail(offer);
-    Result<void> served = ServeSession(parts, connection, std::move(*offer));
+    const bool has_holds = std::ranges::any_of(
+        offer->channels, [](const OfferedChannel& channel) { return !channel.hold.empty(); });
+    if (has_holds && proxy.empty()) {
+      return Fail(ErrorCode::kInvalid, "it did not say for which proxy something is held");
+    }
+    Result<void> served = ServeSession(parts, connection, proxy, std::move(*offer));
     if (!served) return served;
   }
 }
@@ -216,7 +237,8 @@ NodeStats NodeServer::stats() const {
   return {.connections = state_->open.size(),
           .sessions = state_->slots.sessions(),
           .slots = state_->slots.slots(),
-          .spool_bytes = state_->spooled};
+          .spool_bytes = state_->spooled + state_->spool->used(),
+          .holds = state_->holds.count()};
 }
 
 Result<std::unique_ptr<NodeServer>> NodeServer::Start(NodeOptions options, peer::KeyFile& keys,

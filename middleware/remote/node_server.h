@@ -6,6 +6,9 @@
 // up to a bound; more are refused, so that the proxy asks somebody else. A connection that breaks
 // or falls silent ends its session: nothing runs on for a proxy that is gone.
 //
+// What sessions leave here for other sessions, or to be stored, it holds until the proxy needs it
+// no longer or is gone: it gives it to other nodes, and PUTs it to Swift as the caller (holds.h).
+//
 // Whom it refuses, and why, is told to `log`, a sentence each.
 #pragma once
 
@@ -45,6 +48,7 @@ struct NodeStats {
   std::size_t sessions = 0;  // alive or about to be
   std::size_t slots = 0;
   std::uint64_t spool_bytes = 0;
+  std::size_t holds = 0;
 };
 
 class NodeServer {

@@ -17,6 +17,7 @@
 
 #include "middleware/node/nvram.h"
 #include "middleware/node/stderr_tail.h"
+#include "middleware/remote/hold_transfer.h"
 #include "middleware/remote/sha256.h"
 
 namespace zerocloud::remote {
@@ -43,12 +44,15 @@ Result<UniqueFd> Copy(const UniqueFd& file) {
 
 class NodeSession {
  public:
-  NodeSession(NodeParts& parts, peer::SecureConnection& connection, Offer offer)
+  NodeSession(NodeParts& parts, peer::SecureConnection& connection, std::string proxy, Offer offer)
       : parts_(parts),
         connection_(connection),
+        proxy_(std::move(proxy)),
         offer_(std::move(offer)),
-        heartbeat_(HeartbeatInterval(parts.options.patience)) {}
+        heartbeat_(HeartbeatInterval(parts.options.patience)),
+        fetcher_(parts.keys, parts.options.patience, proxy_) {}
   ~NodeSession() {
+    parts_.holds.Drop(proxy_, unconfirmed_);
     if (is_queued_) parts_.slots.LeaveQueue();
     if (is_inside_) parts_.slots.Leave();
     parts_.spooled -= counted_;
@@ -86,7 +90,9 @@ class NodeSession {
     std::future<void> opening = std::async(std::launch::async, [this] { Open(); });
     Result<void> here;
     while (opening.wait_for(heartbeat_ / 8) != std::future_status::ready) {
-      if (here) here = StayInTouch();
+      if (!here) continue;
+      here = StayInTouch();
+      if (!here) fetcher_.Abort();
     }
     opening.get();
     if (!here) return here;
@@ -255,6 +261,10 @@ class NodeSession {
       Result<void> opened = OpenChannel(offer_.channels[i], std::move(files_[i]));
       if (!opened) FailWith(opened.error(), blamed_);
     }
+    if (!failure_ && !lost_.empty()) {
+      failure_ = Failure{
+          {ErrorCode::kUnavailable, fmt::format("{}", fmt::join(lost_why_, "; "))}, {}, lost_};
+    }
     if (!failure_) WriteNvram();
   }
 
@@ -285,18 +295,59 @@ class NodeSession {
           return FailErrno("cannot make a pipe");
         return {};
       }
-      case Source::kOutput: {
+      case Source::kHeld:
+        return OpenHeld(offered, channel);
+      case Source::kOutput:
+      case Source::kHold: {
         Result<UniqueFd> file = NewFile(0);
         if (!file) return Fail(file);
         Result<UniqueFd> ours = Copy(*file);
         if (!ours) return Fail(ours);
         channel.file = std::move(*file);
         outputs_.push_back({static_cast<std::uint32_t>(request_.channels.size() - 1), offered.alias,
-                            std::move(*ours)});
+                            std::move(*ours), offered.hold});
         return {};
       }
     }
     return {};
+  }
+
+  // What another session wrote, on this node or on another. What is not to be had is noted, so that
+  // all of it is told at once.
+  Result<void> OpenHeld(const OfferedChannel& offered, runtime::SessionChannel& channel) {
+    channel.size = offered.size;
+    if (offered.holder.empty()) {
+      const std::shared_ptr<const Hold> hold = parts_.holds.Find(proxy_, offered.hold);
+      if (hold == nullptr || hold->size() != offered.size) {
+        Lose(offered.hold, "this node does not have it");
+        return {};
+      }
+      Result<UniqueFd> file = hold->AsFile();
+      if (!file) return Fail(file);
+      channel.file = std::move(*file);
+      return {};
+    }
+    Result<UniqueFd> file = NewFile(offered.size);
+    if (!file) return Fail(file);
+    const FetchEnd end =
+        fetcher_.Fetch(offered.holder, {offered.hold, offered.size, offered.sha256}, file->get());
+    switch (end.kind) {
+      case FetchEnd::Kind::kWhole:
+        channel.file = std::move(*file);
+        return {};
+      case FetchEnd::Kind::kDisk:
+        return Fail(ErrorCode::kUnavailable, end.error.message);
+      case FetchEnd::Kind::kLost:
+      case FetchEnd::Kind::kBroken:
+        Lose(offered.hold, fmt::format("{}: {}", offered.holder, end.error.message));
+        return {};
+    }
+    return {};
+  }
+  void Lose(const std::string& hold, std::string why) {
+    lost_.push_back(hold);
+    const bool is_new = std::ranges::find(lost_why_, why) == lost_why_.end();
+    if (is_new && lost_why_.size() < 8) lost_why_.push_back(std::move(why));
   }
 
   Result<void> OpenObject(const OfferedChannel& offered, runtime::SessionChannel& channel) {
@@ -424,7 +475,10 @@ class NodeSession {
     }
     parts_.spooled += bytes - counted_;  // may wrap, and comes out right
     counted_ = bytes;
-    return parts_.spooled > parts_.spool->limit();
+    const auto is_full = [this] {
+      return parts_.spooled + parts_.spool->used() > parts_.spool->limit();
+    };
+    return is_full() && !(parts_.holds.MakeRoom() && !is_full());
   }
 
   // Ends that are not the program's doing are failures: of this node, or of an input.
@@ -451,7 +505,8 @@ class NodeSession {
   Result<void> Report() {
     const runtime::SessionReport& report = end_.report;
     const bool has_succeeded = report.cause == runtime::Cause::kExited && report.exit_code == 0;
-    for (const Output& output : outputs_) {
+    end_.digests.resize(report.channels.size());
+    for (Output& output : outputs_) {
       std::uint64_t size = 0;
       for (const runtime::ChannelUsage& usage : report.channels) {
         if (usage.alias == output.alias) size = usage.size;
@@ -460,18 +515,72 @@ class NodeSession {
         stderr_tail_ = node::ReadTail(output.file.get(), size, offer_.stderr_tail_bytes);
       }
       if (!has_succeeded) continue;
-      if (Result<void> sent = SendOutput(output, size); !sent) return sent;
+      Result<void> given = output.hold.empty() ? SendOutput(output, size) : Keep(output, size);
+      if (!given) return given;
       if (failure_) return Tell(*failure_);
     }
+    IsSpoolFull();  // what is held now is counted with the holds
+    parts_.slots.Leave();
+    is_inside_ = false;
     end_.stderr_tail = std::move(stderr_tail_);
-    return connection_.Send(peer::FrameKind::kReport, Encode(end_));
+    Result<void> sent = connection_.Send(peer::FrameKind::kReport, Encode(end_));
+    if (!sent || unconfirmed_.empty()) return sent;
+    return AwaitKeep();
   }
 
   struct Output {
     std::uint32_t channel = 0;
     std::string alias;
     UniqueFd file;
+    std::string hold;  // the id under which it is held; empty: it is sent
   };
+
+  // Until the proxy says that it counts on what is held: else it might be forgotten by both.
+  Result<void> AwaitKeep() {
+    while (true) {
+      const Result<std::optional<peer::Frame>> frame = connection_.Receive(heartbeat_);
+      if (!frame) return Fail(frame);
+      const std::optional<peer::Frame>& next = *frame;
+      if (next && next->kind == peer::FrameKind::kKeep) break;
+      if (next && next->kind != peer::FrameKind::kHeartbeat) return Unexpected(*next);
+      if (next) last_heard_ = steady_clock::now();
+      if (Result<void> here = StayInTouch(); !here) return here;
+    }
+    unconfirmed_.clear();
+    return {};
+  }
+
+  // Reads what the session wrote to say what it is, and leaves it to the holds.
+  Result<void> Keep(Output& output, std::uint64_t size) {
+    // Of a file with a hole at its end all is there.
+    if (::ftruncate(output.file.get(), static_cast<off_t>(size)) != 0) {
+      FailWith(ErrnoError("cannot keep what the session wrote", errno));
+      return {};
+    }
+    Sha256 sha256;
+    std::string piece(kPieceBytes, '\0');
+    for (std::uint64_t done = 0; done < size;) {
+      const ssize_t got =
+          ::pread(output.file.get(), piece.data(), piece.size(), static_cast<off_t>(done));
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) {
+        FailWith(ErrnoError("cannot read what the session wrote", got < 0 ? errno : EIO));
+        return {};
+      }
+      sha256.Add(std::string_view(piece).substr(0, static_cast<std::size_t>(got)));
+      done += static_cast<std::uint64_t>(got);
+      if (Result<void> here = StayInTouch(); !here) return here;
+    }
+    Result<void> held = parts_.holds.Add(proxy_, output.hold, std::move(output.file), size);
+    if (!held) {
+      FailWith(held.error());
+      return {};
+    }
+    output.file.Reset();
+    unconfirmed_.push_back(output.hold);
+    end_.digests[output.channel] = sha256.Hex();
+    return {};
+  }
 
   Result<void> SendOutput(const Output& output, std::uint64_t size) {
     Sha256 sha256;
@@ -499,8 +608,10 @@ class NodeSession {
 
   NodeParts& parts_;
   peer::SecureConnection& connection_;
+  const std::string proxy_;
   const Offer offer_;
   const milliseconds heartbeat_;
+  HoldFetcher fetcher_;
   steady_clock::time_point last_heard_ = steady_clock::now();
   steady_clock::time_point last_said_ = steady_clock::now();
   bool is_queued_ = false;
@@ -516,6 +627,9 @@ class NodeSession {
   std::optional<node::LocalObject> local_;
   std::vector<std::shared_ptr<store::LateFailure>> late_failures_;
   std::vector<Output> outputs_;
+  std::vector<std::string> lost_;         // holds that are to be read and are not to be had
+  std::vector<std::string> lost_why_;     // "holder: why"
+  std::vector<std::string> unconfirmed_;  // holds that the proxy does not count on yet
   UniqueFd stderr_;
   std::string stderr_tail_;
   EndReport end_;
@@ -527,8 +641,9 @@ milliseconds HeartbeatInterval(const peer::ConnectionLimits& limits) {
   return std::max(milliseconds(1), limits.silence / 4);
 }
 
-Result<void> ServeSession(NodeParts& parts, peer::SecureConnection& connection, Offer offer) {
-  return NodeSession(parts, connection, std::move(offer)).Run();
+Result<void> ServeSession(NodeParts& parts, peer::SecureConnection& connection,
+                          const std::string& proxy, Offer offer) {
+  return NodeSession(parts, connection, proxy, std::move(offer)).Run();
 }
 
 }  // namespace zerocloud::remote

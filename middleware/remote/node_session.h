@@ -9,6 +9,7 @@
 #include "middleware/node/image_cache.h"
 #include "middleware/node/spool.h"
 #include "middleware/peer/secure_connection.h"
+#include "middleware/remote/holds.h"
 #include "middleware/remote/node_server.h"
 #include "middleware/remote/slot_gate.h"
 #include "middleware/remote/wire.h"
@@ -24,11 +25,14 @@ struct NodeParts {
   std::shared_ptr<node::Spool> spool;
   std::atomic<std::uint64_t>& spooled;  // bytes of all sessions
   SlotGate& slots;
+  Holds& holds;
+  peer::KeyFile& keys;
 };
 
-// Runs what is offered; returns when the connection is free for the next. An error is the
-// connection's: it broke, fell silent, or the other side does not keep to the protocol.
-Result<void> ServeSession(NodeParts& parts, peer::SecureConnection& connection, Offer offer);
+// Runs what is offered by that proxy; returns when the connection is free for the next. An error is
+// the connection's: it broke, fell silent, or the other side does not keep to the protocol.
+Result<void> ServeSession(NodeParts& parts, peer::SecureConnection& connection,
+                          const std::string& proxy, Offer offer);
 
 // How often each side lets the other hear of it.
 std::chrono::milliseconds HeartbeatInterval(const peer::ConnectionLimits& limits);

@@ -10,6 +10,7 @@
 #include "middleware/plan/placement.h"
 #include "middleware/remote/away_session.h"
 #include "middleware/remote/greeting.h"
+#include "middleware/remote/wire_holds.h"
 
 namespace zerocloud::remote {
 namespace {
@@ -17,11 +18,13 @@ namespace {
 constexpr std::chrono::seconds kAskEvery{1};
 constexpr std::chrono::seconds kFirstWait{2};
 constexpr std::size_t kMostIdle = 64;  // connections to one node
+// Ids of holds of which a node is to be told when it answers again.
+constexpr std::size_t kMostWaiting = 1 << 17;
 
 }  // namespace
 
 Nodes::Nodes(NodesOptions options, peer::KeyFile& keys)
-    : options_(std::move(options)), keys_(keys), attempts_(options_.attempts) {}
+    : options_(std::move(options)), keys_(keys), proxy_(NewId()), attempts_(options_.attempts) {}
 
 Result<std::unique_ptr<Nodes>> Nodes::Start(NodesOptions options, peer::KeyFile& keys) {
   std::unique_ptr<Nodes> nodes(new Nodes(std::move(options), keys));
@@ -126,6 +129,7 @@ void Nodes::Keep(Node& node) {
       node.kept = connection.get();
     }
     if (connection != nullptr) asked = Greet(node, *connection);
+    if (connection != nullptr && asked) asked = TellOfHolds(node, *connection);
     std::string news;
     std::unique_lock lock(mutex_);
     node.is_asked = true;
@@ -147,7 +151,14 @@ void Nodes::Keep(Node& node) {
     if (!asked) connection.reset();
     if (!news.empty()) options_.log(fmt::format("node {}: {}", node.name, news));
     lock.lock();
-    if (changed_.wait_for(lock, kAskEvery, [&] { return is_stopping_ || !node.is_listed; })) {
+    // Often enough that it never takes this proxy for gone.
+    const auto interval =
+        std::min<std::chrono::milliseconds>(kAskEvery, options_.patience.silence / 4);
+    changed_.wait_for(lock, interval, [&] {
+      return is_stopping_ || !node.is_listed ||
+             (node.is_up && !(node.dropped.empty() && node.spared.empty()));
+    });
+    if (is_stopping_ || !node.is_listed) {
       node.kept = nullptr;
       return;
     }
@@ -155,13 +166,55 @@ void Nodes::Keep(Node& node) {
 }
 
 Result<void> Nodes::Greet(Node& node, peer::SecureConnection& connection) {
-  const Result<Hello> hello = GreetNode(connection, options_.patience.silence);
+  const Result<Hello> hello = GreetNode(connection, proxy_, options_.patience.silence);
   if (!hello) return Fail(hello);
   const std::lock_guard lock(mutex_);
   node.is_up = true;
   node.slots = hello->slots;
   node.told = hello->sessions;
   return {};
+}
+
+Result<void> Nodes::TellOfHolds(Node& node, peer::SecureConnection& connection) {
+  for (const peer::FrameKind kind : {peer::FrameKind::kSpare, peer::FrameKind::kDrop}) {
+    std::vector<std::string>& waiting = kind == peer::FrameKind::kDrop ? node.dropped : node.spared;
+    while (true) {
+      HoldList list;
+      {
+        const std::lock_guard lock(mutex_);
+        const auto from =
+            waiting.end() - static_cast<std::ptrdiff_t>(std::min(waiting.size(), kMostIds));
+        std::move(from, waiting.end(), std::back_inserter(list.holds));
+        waiting.erase(from, waiting.end());
+      }
+      if (list.holds.empty()) break;
+      Result<void> sent = connection.Send(kind, Encode(list));
+      if (sent) continue;
+      const std::lock_guard lock(mutex_);  // it is told when it answers again
+      std::ranges::move(list.holds, std::back_inserter(waiting));
+      return sent;
+    }
+  }
+  return {};
+}
+
+void Nodes::Drop(std::size_t node, std::vector<std::string> holds) {
+  if (holds.empty()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string>& waiting = nodes_[node]->dropped;
+    // One that does not answer forgets them by itself after a while.
+    if (waiting.size() + holds.size() > kMostWaiting) waiting.clear();
+    std::ranges::move(holds, std::back_inserter(waiting));
+  }
+  changed_.notify_all();
+}
+
+void Nodes::Spare(std::size_t node, std::vector<std::string> holds) {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string>& waiting = nodes_[node]->spared;
+  if (waiting.size() + holds.size() > kMostWaiting) waiting.clear();
+  std::ranges::move(holds, std::back_inserter(waiting));  // it need not know at once
 }
 
 std::size_t Nodes::slots() const {

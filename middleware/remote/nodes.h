@@ -77,6 +77,12 @@ class Nodes : public node::Elsewhere {
   Connection TakeIdle(std::size_t node);  // or null
   Result<Connection> Connect(std::size_t node);
   void GiveBack(std::size_t node, Connection connection);
+  // The id under which nodes hold something for this proxy.
+  [[nodiscard]] const std::string& proxy() const { return proxy_; }
+  // What that node holds under these ids is not needed any more, or only as long as there is room.
+  // Does not wait; the node's keeper tells it.
+  void Drop(std::size_t node, std::vector<std::string> holds);
+  void Spare(std::size_t node, std::vector<std::string> holds);
   // It does not answer; it is asked again and again how it does.
   void MarkDown(std::size_t node, const std::string& why);
 
@@ -92,6 +98,8 @@ class Nodes : public node::Elsewhere {
     std::size_t sessions = 0;  // of ours
     std::string complaint;     // that was logged last
     std::vector<Connection> idle;
+    std::vector<std::string> dropped;  // holds of which it is to be told
+    std::vector<std::string> spared;
     peer::SecureConnection* kept = nullptr;  // the keeper's
     std::thread keeper;
   };
@@ -103,9 +111,12 @@ class Nodes : public node::Elsewhere {
   Result<void> StartKeepers();
   // Greets, and takes what the node says about itself.
   Result<void> Greet(Node& node, peer::SecureConnection& connection);
+  // Tells it of the holds that are not needed.
+  Result<void> TellOfHolds(Node& node, peer::SecureConnection& connection);
 
   const NodesOptions options_;  // but for `nodes` and `attempts`, which may have changed since
   peer::KeyFile& keys_;
+  const std::string proxy_;
   std::atomic<std::size_t> attempts_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;

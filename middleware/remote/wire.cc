@@ -1,91 +1,22 @@
 #include "middleware/remote/wire.h"
 
-#include <fmt/format.h>
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
-
 #include <algorithm>
 #include <array>
 #include <limits>
 
 #include "channels/channel_parse.h"
-#include "middleware/http/text.h"
 #include "middleware/remote/json_reader.h"
+#include "middleware/remote/json_writer.h"
+#include "middleware/remote/wire_values.h"
 
 namespace zerocloud::remote {
 namespace {
 
-// Longest texts that are taken; each is beyond what the other side makes.
-constexpr std::size_t kNameBytes = 4096;
-constexpr std::size_t kTokenBytes = 64 << 10;
-constexpr std::size_t kMessageBytes = 64 << 10;
-constexpr std::size_t kTailBytes = 1 << 20;
-constexpr std::uint64_t kLongestMs = 7ULL * 86'400 * 1000;
-
-class JsonWriter {
- public:
-  JsonWriter() { writer_.StartObject(); }
-  JsonWriter& Number(std::string_view name, std::uint64_t number) {
-    Key(name);
-    writer_.Uint64(number);
-    return *this;
-  }
-  JsonWriter& Text(std::string_view name, std::string_view text) {
-    Key(name);
-    if (http::IsUtf8(text)) {
-      String(text);
-      return *this;
-    }
-    std::string hex;
-    for (const char c : text) hex += fmt::format("{:02x}", static_cast<unsigned char>(c));
-    writer_.StartObject();
-    Key("hex");
-    String(hex);
-    writer_.EndObject();
-    return *this;
-  }
-  void OpenList(std::string_view name) {
-    Key(name);
-    writer_.StartArray();
-  }
-  void CloseList() { writer_.EndArray(); }
-  void OpenObject() { writer_.StartObject(); }
-  void CloseObject() { writer_.EndObject(); }
-  std::string Take() {
-    writer_.EndObject();
-    return {buffer_.GetString(), buffer_.GetSize()};
-  }
-
- private:
-  void Key(std::string_view name) {
-    writer_.Key(name.data(), static_cast<rapidjson::SizeType>(name.size()));
-  }
-  void String(std::string_view text) {
-    writer_.String(text.data(), static_cast<rapidjson::SizeType>(text.size()));
-  }
-  rapidjson::StringBuffer buffer_;
-  rapidjson::Writer<rapidjson::StringBuffer> writer_{buffer_};
-};
-
 std::uint64_t U(std::int64_t number) { return number < 0 ? 0 : static_cast<std::uint64_t>(number); }
 
-bool IsSha256(std::string_view text) {
-  return text.size() == 64 && std::ranges::all_of(text, [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-         });
-}
-
-std::string ReadSha256(JsonReader& reader) {
-  std::string digest = reader.Text("sha256", 64);
-  if (!IsSha256(digest)) reader.Refuse("sha256", "is no SHA-256");
-  return digest;
-}
-
 void WriteObject(JsonWriter& json, const OfferedChannel& channel) {
-  json.Text("account", channel.path.account)
-      .Text("container", channel.path.container)
-      .Text("object", channel.path.object)
-      .Number("random", channel.is_random ? 1 : 0)
+  WritePath(json, "account", channel.path);
+  json.Number("random", channel.is_random ? 1 : 0)
       .Number("mapped", channel.is_mapped ? 1 : 0)
       .Number("local", channel.is_local_object ? 1 : 0);
   if (!channel.listed) return;
@@ -97,15 +28,7 @@ void WriteObject(JsonWriter& json, const OfferedChannel& channel) {
 }
 
 void ReadObject(JsonReader& reader, OfferedChannel& channel) {
-  channel.path = {reader.Text("account", kNameBytes), reader.Text("container", kNameBytes),
-                  reader.Text("object", kNameBytes)};
-  for (const std::string* part :
-       {&channel.path.account, &channel.path.container, &channel.path.object}) {
-    if (part->empty() || part->contains('\0')) reader.Refuse("object", "is no object's path");
-  }
-  if (channel.path.account.contains('/') || channel.path.container.contains('/')) {
-    reader.Refuse("object", "is no object's path");
-  }
+  channel.path = ReadPath(reader, "account");
   channel.is_random = reader.Flag("random");
   channel.is_mapped = reader.Flag("mapped");
   channel.is_local_object = reader.Flag("local");
@@ -128,11 +51,19 @@ Result<OfferedChannel> ReadChannel(const job::JsonValue& value) {
                     static_cast<std::int64_t>(reader.Number("get_bytes", kMost)),
                     static_cast<std::int64_t>(reader.Number("puts", kMost)),
                     static_cast<std::int64_t>(reader.Number("put_bytes", kMost))};
-  channel.source = static_cast<Source>(reader.Number("source", 4));
-  if (channel.source == Source::kBytes) channel.size = reader.Number("size", kMost);
+  channel.source = static_cast<Source>(reader.Number("source", 6));
+  const bool is_held = channel.source == Source::kHeld;
+  if (channel.source == Source::kBytes || is_held) channel.size = reader.Number("size", kMost);
   if (channel.source == Source::kObject) ReadObject(reader, channel);
-  const bool is_written = channel.source == Source::kOutput || channel.source == Source::kStderr;
-  const bool is_read = channel.source == Source::kObject || channel.source == Source::kBytes;
+  if (is_held || channel.source == Source::kHold) channel.hold = ReadId(reader, "hold");
+  if (is_held) {
+    channel.holder = reader.Text("holder", kNameBytes);
+    channel.sha256 = ReadSha256(reader);
+  }
+  const bool is_written = channel.source == Source::kOutput || channel.source == Source::kStderr ||
+                          channel.source == Source::kHold;
+  const bool is_read =
+      channel.source == Source::kObject || channel.source == Source::kBytes || is_held;
   const bool may_write = channel.limits.puts > 0 && channel.limits.put_size > 0;
   const bool may_read = channel.limits.gets > 0 && channel.limits.get_size > 0;
   if ((is_read && may_write) || (is_written && may_read)) {
@@ -177,14 +108,15 @@ constexpr std::array kCauses = {
 }  // namespace
 
 std::string Encode(const Hello& hello) {
-  return JsonWriter()
-      .Number("slots", hello.slots)
+  JsonWriter json;
+  json.Number("slots", hello.slots)
       .Number("sessions", hello.sessions)
       .Number("time", hello.time)
       .Number("program_bytes", hello.program_bytes)
       .Number("memory_bytes", hello.memory_bytes)
-      .Number("timeout_seconds", hello.timeout_seconds)
-      .Take();
+      .Number("timeout_seconds", hello.timeout_seconds);
+  if (!hello.proxy.empty()) json.Text("proxy", hello.proxy);
+  return json.Take();
 }
 
 Result<Hello> ParseHello(std::string_view json) {
@@ -192,24 +124,22 @@ Result<Hello> ParseHello(std::string_view json) {
   if (!value) return Fail(value);
   JsonReader reader(*value, "hello");
   constexpr std::uint64_t kMost = std::numeric_limits<std::int64_t>::max();
-  const Hello hello{.slots = reader.Number("slots", 1'000'000),
-                    .sessions = reader.Number("sessions", 1'000'000),
-                    .time = reader.Number("time", kMost),
-                    .program_bytes = reader.Number("program_bytes", kMost),
-                    .memory_bytes = reader.Number("memory_bytes", kMost),
-                    .timeout_seconds = reader.Number("timeout_seconds", kMost)};
+  Hello hello{.slots = reader.Number("slots", 1'000'000),
+              .sessions = reader.Number("sessions", 1'000'000),
+              .time = reader.Number("time", kMost),
+              .program_bytes = reader.Number("program_bytes", kMost),
+              .memory_bytes = reader.Number("memory_bytes", kMost),
+              .timeout_seconds = reader.Number("timeout_seconds", kMost)};
+  if (reader.Maybe("proxy") != nullptr) hello.proxy = ReadId(reader, "proxy");
   if (Result<void> checked = reader.Check(); !checked) return Fail(checked);
   return hello;
 }
 
 std::string Encode(const Offer& offer) {
   JsonWriter json;
-  json.Text("session", offer.session)
-      .Text("account", offer.caller.account)
-      .Text("user", offer.caller.user)
-      .Text("token", offer.caller.token)
-      .Text("trace", offer.caller.trace)
-      .Text("sha256", offer.sha256)
+  json.Text("session", offer.session);
+  WriteCaller(json, offer.caller);
+  json.Text("sha256", offer.sha256)
       .Number("program_bytes", offer.program_size)
       .Number("memory_bytes", offer.memory_size)
       .Number("timeout_ms", U(offer.timeout.count()))
@@ -227,8 +157,11 @@ std::string Encode(const Offer& offer) {
         .Number("puts", U(channel.limits.puts))
         .Number("put_bytes", U(channel.limits.put_size))
         .Number("source", static_cast<std::uint64_t>(channel.source));
-    if (channel.source == Source::kBytes) json.Number("size", channel.size);
+    const bool is_held = channel.source == Source::kHeld;
+    if (channel.source == Source::kBytes || is_held) json.Number("size", channel.size);
     if (channel.source == Source::kObject) WriteObject(json, channel);
+    if (is_held || channel.source == Source::kHold) json.Text("hold", channel.hold);
+    if (is_held) json.Text("holder", channel.holder).Text("sha256", channel.sha256);
     json.CloseObject();
   }
   json.CloseList();
@@ -241,15 +174,7 @@ Result<Offer> ParseOffer(std::string_view json) {
   JsonReader reader(*value, "offer");
   Offer offer;
   offer.session = reader.Text("session", kNameBytes);
-  offer.caller = {.account = reader.Text("account", kNameBytes),
-                  .user = reader.Text("user", kNameBytes),
-                  .token = reader.Text("token", kTokenBytes),
-                  .trace = reader.Text("trace", kNameBytes)};
-  // They become values of headers.
-  constexpr std::string_view kNoValue("\0\r\n", 3);
-  const bool is_value = offer.caller.token.find_first_of(kNoValue) == std::string::npos &&
-                        offer.caller.trace.find_first_of(kNoValue) == std::string::npos;
-  if (!is_value) reader.Refuse("token", "or the trace holds a line's end");
+  offer.caller = ReadCaller(reader);
   offer.sha256 = ReadSha256(reader);
   offer.program_size = reader.Number("program_bytes");
   offer.memory_size = reader.Number("memory_bytes");
@@ -323,7 +248,8 @@ std::string Encode(const EndReport& end) {
       .Text("stderr", end.stderr_tail);
   if (report.peak_memory) json.Number("peak_memory_bytes", *report.peak_memory);
   json.OpenList("channels");
-  for (const runtime::ChannelUsage& usage : report.channels) {
+  for (std::size_t i = 0; i < report.channels.size(); ++i) {
+    const runtime::ChannelUsage& usage = report.channels[i];
     json.OpenObject();
     json.Text("alias", usage.alias)
         .Number("gets", usage.gets)
@@ -333,6 +259,7 @@ std::string Encode(const EndReport& end) {
         .Number("size", usage.size)
         .Number("get_limit", usage.hit_get_limit ? 1 : 0)
         .Number("put_limit", usage.hit_put_limit ? 1 : 0);
+    if (i < end.digests.size() && !end.digests[i].empty()) json.Text("sha256", end.digests[i]);
     json.CloseObject();
   }
   json.CloseList();
@@ -384,6 +311,8 @@ Result<EndReport> ParseEndReport(std::string_view json) {
     usage.size = member.Number("size");
     usage.hit_get_limit = member.Flag("get_limit");
     usage.hit_put_limit = member.Flag("put_limit");
+    const bool is_held = member.Maybe("sha256") != nullptr;
+    end.digests.push_back(is_held ? ReadSha256(member) : std::string());
     if (Result<void> checked = member.Check(); !checked) return Fail(checked);
   }
   if (Result<void> checked = reader.Check(); !checked) return Fail(checked);
@@ -391,11 +320,12 @@ Result<EndReport> ParseEndReport(std::string_view json) {
 }
 
 std::string Encode(const Failure& failure) {
-  return JsonWriter()
-      .Text("code", ToString(failure.error.code))
+  JsonWriter json;
+  json.Text("code", ToString(failure.error.code))
       .Text("message", std::string_view(failure.error.message).substr(0, kMessageBytes))
-      .Text("alias", failure.alias)
-      .Take();
+      .Text("alias", failure.alias);
+  if (!failure.lost.empty()) WriteIds(json, "lost", failure.lost);
+  return json.Take();
 }
 
 Result<Failure> ParseFailure(std::string_view json) {
@@ -413,6 +343,9 @@ Result<Failure> ParseFailure(std::string_view json) {
   }
   failure.error.message = reader.Text("message", kMessageBytes);
   failure.alias = reader.Text("alias", channels::kMaxAliasSize);
+  if (reader.Maybe("lost") != nullptr) {
+    failure.lost = ReadIds(reader, "lost", channels::kMaxChannels);
+  }
   if (Result<void> checked = reader.Check(); !checked) return Fail(checked);
   return failure;
 }

@@ -28,6 +28,9 @@ struct Hello {
   std::uint64_t program_bytes = 0;
   std::uint64_t memory_bytes = 0;
   std::uint64_t timeout_seconds = 0;
+  // Of the proxy for which this side speaks: an id as long as it runs. A node that answers has
+  // none.
+  std::string proxy = {};
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 
@@ -37,6 +40,8 @@ enum class Source : std::uint8_t {
   kBytes = 2,    // sent by the proxy
   kOutput = 3,   // written by the session, sent back when it has ended well
   kStderr = 4,   // written by the session; its end is in the report
+  kHeld = 5,     // what a session wrote that has ended, where it is held
+  kHold = 6,     // written by the session, held by the node when it has ended well
 };
 
 struct OfferedChannel {
@@ -44,7 +49,7 @@ struct OfferedChannel {
   channels::AccessType type = channels::AccessType::kSequentialBoth;
   channels::ChannelLimits limits = {};
   Source source = Source::kNothing;
-  std::uint64_t size = 0;  // kBytes
+  std::uint64_t size = 0;  // kBytes, kHeld
   // kObject:
   store::ObjectPath path = {};
   bool is_random = false;
@@ -53,6 +58,10 @@ struct OfferedChannel {
   // What a listing said that the caller got, and how long ago that was.
   std::optional<store::ObjectInfo> listed = {};
   std::chrono::milliseconds listed_ago{0};
+  // kHeld and kHold:
+  std::string hold = {};    // its id
+  std::string holder = {};  // kHeld: "host:port"; empty: the node itself
+  std::string sha256 = {};  // kHeld
 };
 
 // A session that the node is asked to run.
@@ -87,12 +96,15 @@ struct EndReport {
   bool is_local = true;
   std::string why_not_local;
   std::string stderr_tail;
+  // Of each channel: the SHA-256 of what is held now, or empty. As many as report.channels.
+  std::vector<std::string> digests;
 };
 
 // The session did not run, or its end cannot be told.
 struct Failure {
   Error error;
-  std::string alias;  // the input that is to blame, or empty: the node
+  std::string alias;                   // the input that is to blame, or empty: the node
+  std::vector<std::string> lost = {};  // holds that are not to be had any more
 };
 
 std::string Encode(const Hello& hello);

@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "middleware/remote/wire.h"
+#include "middleware/remote/wire_holds.h"
 
 using namespace zerocloud;
 
@@ -27,5 +28,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Check(json, remote::ParseStreamEnd);
   Check(json, remote::ParseEndReport);
   Check(json, remote::ParseFailure);
+  Check(json, remote::ParseHoldList);
+  Check(json, remote::ParseFetchOrder);
+  Check(json, remote::ParsePutOrder);
+  Check(json, remote::ParseStored);
   return 0;
 }

@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "middleware/remote/wire_holds.h"
+
 namespace zerocloud::remote {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 
 Offer Full() {
@@ -20,7 +23,7 @@ Offer Full() {
   offer.memory_limit = 99;
   offer.stderr_tail_bytes = 100;
   offer.nvram_bytes = 200;
-  offer.channels.resize(4);
+  offer.channels.resize(6);
   offer.channels[0] = {.alias = "/dev/stdin",
                        .type = channels::AccessType::kSequentialBoth,
                        .limits = {10, 20, 0, 0},
@@ -44,6 +47,13 @@ Offer Full() {
   set(2, "/dev/stderr", {0, 0, 1, 2}, Source::kStderr);
   set(3, "/dev/in/x", {1, 2, 0, 0}, Source::kBytes);
   offer.channels[3].size = 42;
+  set(4, "/dev/in/y", {1, 2, 0, 0}, Source::kHeld);
+  offer.channels[4].size = 43;
+  offer.channels[4].hold = std::string(32, '1');
+  offer.channels[4].holder = "10.0.0.5:8090";
+  offer.channels[4].sha256 = std::string(64, 'c');
+  set(5, "/dev/out/z", {0, 0, 1, 2}, Source::kHold);
+  offer.channels[5].hold = std::string(32, '2');
   return offer;
 }
 
@@ -72,6 +82,7 @@ TEST(Wire, CarriesReports) {
   end.report.channels[1].hit_put_limit = true;
   end.why_not_local = "because";
   end.stderr_tail = std::string("\0\xff\n", 3);
+  end.digests = {"", std::string(64, 'd')};
   const std::string json = Encode(end);
   const Result<EndReport> parsed = ParseEndReport(json);
   ASSERT_TRUE(parsed.has_value()) << parsed.error().message;
@@ -80,16 +91,69 @@ TEST(Wire, CarriesReports) {
   EXPECT_EQ(parsed->report.guest_pc, 0xffffffffffffffff);
   EXPECT_EQ(parsed->stderr_tail, end.stderr_tail);
   EXPECT_TRUE(parsed->report.channels[1].hit_put_limit);
+  EXPECT_THAT(parsed->digests, ElementsAre("", std::string(64, 'd')));
 }
 
 TEST(Wire, CarriesTheRest) {
-  EXPECT_EQ(ParseHello(Encode(Hello{3, 4, 5, 6, 7, 8})).value(), (Hello{3, 4, 5, 6, 7, 8}));
+  const Hello node{.slots = 3,
+                   .sessions = 4,
+                   .time = 5,
+                   .program_bytes = 6,
+                   .memory_bytes = 7,
+                   .timeout_seconds = 8};
+  EXPECT_EQ(ParseHello(Encode(node)).value(), node);
+  const Hello named{.proxy = NewId()};
+  EXPECT_EQ(ParseHello(Encode(named)).value(), named);
   EXPECT_TRUE(ParseAccepted(Encode(Accepted{true})).value().needs_program);
   const auto end = ParseStreamEnd(Encode(StreamEnd{kProgramChannel, 7, std::string(64, 'c')}));
   EXPECT_EQ(end.value().size, 7U);
   const auto failure = ParseFailure(Encode(Failure{{ErrorCode::kNotFound, "no"}, "/dev/stdin"}));
   EXPECT_EQ(failure.value().error, (Error{ErrorCode::kNotFound, "no"}));
   EXPECT_EQ(failure.value().alias, "/dev/stdin");
+}
+
+TEST(Wire, CarriesWhatIsSaidOfHolds) {
+  const std::string id = NewId();
+  const Failure lost{{ErrorCode::kUnavailable, "no"}, {}, {id, NewId()}};
+  EXPECT_EQ(ParseFailure(Encode(lost)).value().lost, lost.lost);
+  EXPECT_THAT(ParseHoldList(Encode(HoldList{{id}})).value().holds, ElementsAre(id));
+  EXPECT_EQ(ParseFetchOrder(Encode(FetchOrder{id})).value().hold, id);
+  const PutOrder order{id,
+                       {.account = "AUTH_a", .user = "a:b", .token = "t", .trace = "zc-1"},
+                       {{"AUTH_b", "c", "o/\xff"}, "text/\xe9", {{"Made-By", "\xfc"}}}};
+  const std::string json = Encode(order);
+  const Result<PutOrder> parsed = ParsePutOrder(json);
+  ASSERT_TRUE(parsed.has_value());
+  EXPECT_EQ(Encode(*parsed), json);
+  EXPECT_EQ(parsed->object.path.account, "AUTH_b");
+  EXPECT_EQ(parsed->caller.account, "AUTH_a");
+  const Stored stored{
+      {.size = 5, .etag = "e", .content_type = "t", .last_modified = "1.2", .metadata = {}}};
+  EXPECT_EQ(Encode(ParseStored(Encode(stored)).value()), Encode(stored));
+}
+
+TEST(Wire, RefusesOrdersThatCannotBe) {
+  EXPECT_FALSE(ParseFetchOrder(R"({"hold": "short"})").has_value());
+  EXPECT_FALSE(ParseHoldList(R"({"holds": [1]})").has_value());
+  const PutOrder good{NewId(),
+                      {.account = "AUTH_a", .user = "", .token = "t"},
+                      {{"AUTH_a", "c", "o"}, "text/plain", {{"A", "b"}}}};
+  EXPECT_TRUE(ParsePutOrder(Encode(good)).has_value());
+  PutOrder order = good;
+  order.object.content_type = "a\r\nX-Evil: 1";
+  EXPECT_FALSE(ParsePutOrder(Encode(order)).has_value());
+  order = good;
+  order.object.metadata = {{"A", "b\nX-Evil: 1"}};
+  EXPECT_FALSE(ParsePutOrder(Encode(order)).has_value());
+  order = good;
+  order.object.metadata = {{"A:b", "c"}};
+  EXPECT_FALSE(ParsePutOrder(Encode(order)).has_value());
+  order = good;
+  order.object.path.container = "a/b";
+  EXPECT_FALSE(ParsePutOrder(Encode(order)).has_value());
+  order = good;
+  order.caller.token = "t\n";
+  EXPECT_FALSE(ParsePutOrder(Encode(order)).has_value());
 }
 
 std::string Refusal(const Offer& offer) {
@@ -125,6 +189,12 @@ TEST(Wire, RefusesOffersThatCannotBe) {
   offer.timeout = std::chrono::milliseconds(0);
   EXPECT_THAT(Refusal(offer), HasSubstr("timeout_ms"));
   offer = Full();
+  offer.channels[4].hold = std::string(32, 'x');
+  EXPECT_THAT(Refusal(offer), HasSubstr("no id"));
+  offer = Full();
+  offer.channels[5].limits.gets = offer.channels[5].limits.get_size = 1;
+  EXPECT_THAT(Refusal(offer), HasSubstr("does not fit"));
+  offer = Full();
   offer.session = std::string(5000, 'x');
   EXPECT_THAT(Refusal(offer), HasSubstr("longer"));
 }
@@ -138,6 +208,10 @@ TEST(Wire, RefusesWhatIsNone) {
     EXPECT_FALSE(ParseFailure(json).has_value()) << json;
     EXPECT_FALSE(ParseStreamEnd(json).has_value()) << json;
     EXPECT_FALSE(ParseAccepted(json).has_value()) << json;
+    EXPECT_FALSE(ParseHoldList(json).has_value()) << json;
+    EXPECT_FALSE(ParseFetchOrder(json).has_value()) << json;
+    EXPECT_FALSE(ParsePutOrder(json).has_value()) << json;
+    EXPECT_FALSE(ParseStored(json).has_value()) << json;
   }
 }
 

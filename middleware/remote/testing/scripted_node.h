@@ -23,12 +23,22 @@ class ScriptedNode {
  public:
   using Script = std::function<void(peer::SecureConnection&, const Offer&)>;
 
+  // What to do about a fetch or a put; the connection is closed then.
+  using Orders = std::function<void(peer::SecureConnection&, const peer::Frame&)>;
+
   // Says that it has so many slots and runs `script` for each offer; then closes the connection.
-  ScriptedNode(std::string host, peer::KeyFile& keys, std::size_t slots, Script script)
-      : ScriptedNode(std::move(host), keys, Hello{.slots = slots}, std::move(script)) {}
+  ScriptedNode(std::string host, peer::KeyFile& keys, std::size_t slots, Script script,
+               Orders orders = {})
+      : ScriptedNode(std::move(host), keys, Hello{.slots = slots}, std::move(script),
+                     std::move(orders)) {}
   // The same with more to say.
-  ScriptedNode(std::string host, peer::KeyFile& keys, const Hello& hello, Script script)
-      : host_(std::move(host)), keys_(keys), hello_(hello), script_(std::move(script)) {
+  ScriptedNode(std::string host, peer::KeyFile& keys, const Hello& hello, Script script,
+               Orders orders = {})
+      : host_(std::move(host)),
+        keys_(keys),
+        hello_(hello),
+        script_(std::move(script)),
+        orders_(std::move(orders)) {
     Result<UniqueFd> listening = peer::Listen(host_, port_);
     if (listening) listening_ = std::move(*listening);
     accepting_ = std::thread([this] { AcceptAll(); });
@@ -70,6 +80,10 @@ class ScriptedNode {
       if (next->kind == peer::FrameKind::kHello) {
         if (!(*connection)->Send(peer::FrameKind::kHello, Encode(hello_))) return;
       }
+      const bool is_order =
+          next->kind == peer::FrameKind::kFetch || next->kind == peer::FrameKind::kPut;
+      if (is_order && orders_) orders_(**connection, *next);
+      if (is_order) return;
       if (next->kind != peer::FrameKind::kStart) continue;
       ++offers_;
       const Result<Offer> offer = ParseOffer(next->payload);
@@ -82,6 +96,7 @@ class ScriptedNode {
   peer::KeyFile& keys_;
   const Hello hello_;
   const Script script_;
+  const Orders orders_;
   std::uint16_t port_ = 0;
   UniqueFd listening_;
   UniqueFd stopping_{::eventfd(0, EFD_CLOEXEC)};

@@ -1,0 +1,158 @@
+#include "middleware/remote/hold_transfer.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <utility>
+#include <vector>
+
+#include "middleware/remote/greeting.h"
+#include "middleware/remote/sha256.h"
+#include "middleware/remote/wire.h"
+#include "middleware/remote/wire_holds.h"
+
+namespace zerocloud::remote {
+namespace {
+
+constexpr std::size_t kPieceBytes = 64 << 10;
+using Kind = FetchEnd::Kind;
+
+FetchEnd Broken(std::string why) {
+  return {Kind::kBroken, {ErrorCode::kUnavailable, std::move(why)}};
+}
+
+// 0, or errno.
+int WriteAll(int file, std::string_view bytes, std::uint64_t offset) {
+  while (!bytes.empty()) {
+    const ssize_t put = ::pwrite(file, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (put < 0 && errno == EINTR) continue;
+    if (put <= 0) return put < 0 ? errno : ENOSPC;
+    offset += static_cast<std::uint64_t>(put);
+    bytes.remove_prefix(static_cast<std::size_t>(put));
+  }
+  return 0;
+}
+
+}  // namespace
+
+FetchEnd FetchHold(peer::SecureConnection& connection, const HeldFacts& held, int file,
+                   std::chrono::milliseconds silence) {
+  Result<void> asked = connection.Send(peer::FrameKind::kFetch, Encode(FetchOrder{held.id}));
+  if (!asked) return Broken(asked.error().message);
+  Sha256 sha256;
+  std::uint64_t got = 0;
+  while (true) {
+    const Result<std::optional<peer::Frame>> received = connection.Receive(silence);
+    if (!received) return Broken(received.error().message);
+    const std::optional<peer::Frame>& frame = *received;
+    if (!frame) return Broken(fmt::format("it has been silent for {} ms", silence.count()));
+    switch (frame->kind) {
+      case peer::FrameKind::kHeartbeat:
+        continue;
+      case peer::FrameKind::kFailed: {
+        Result<Failure> failure = ParseFailure(frame->payload);
+        if (!failure) return Broken(failure.error().message);
+        return {Kind::kLost, std::move(failure->error)};
+      }
+      case peer::FrameKind::kData: {
+        const Result<peer::DataView> data = peer::ReadData(frame->payload);
+        if (!data) return Broken(data.error().message);
+        if (data->channel != 0 || data->bytes.size() > held.size - got) {
+          return Broken(fmt::format("it sends more than the {} bytes that it holds", held.size));
+        }
+        sha256.Add(data->bytes);
+        if (const int why = WriteAll(file, data->bytes, got); why != 0) {
+          return {Kind::kDisk, ErrnoError("cannot keep what was held on another node", why)};
+        }
+        got += data->bytes.size();
+        continue;
+      }
+      case peer::FrameKind::kDigest: {
+        const Result<StreamEnd> end = ParseStreamEnd(frame->payload);
+        if (!end) return Broken(end.error().message);
+        if (got != held.size || sha256.Hex() != held.sha256) {
+          return Broken("what it sends is not what it held");
+        }
+        return {};
+      }
+      default:
+        return Broken(fmt::format("it answered a fetch with a {} frame", ToString(frame->kind)));
+    }
+  }
+}
+
+Result<void> SendHold(peer::SecureConnection& connection, const Hold& hold) {
+  Sha256 sha256;
+  std::string payload = peer::DataPayload(0, std::string(kPieceBytes, '\0'));
+  for (std::uint64_t sent = 0; sent < hold.size();) {
+    const std::span<char> bytes = std::span(payload).subspan(payload.size() - kPieceBytes);
+    const Result<std::size_t> got = hold.Read(sent, std::as_writable_bytes(bytes));
+    if (!got) {
+      return connection.Send(peer::FrameKind::kFailed, Encode(Failure{got.error(), {}, {}}));
+    }
+    const std::string_view taken(bytes.data(), *got);
+    sha256.Add(taken);
+    Result<void> told = connection.Send(
+        peer::FrameKind::kData,
+        std::string_view(payload).substr(0, payload.size() - kPieceBytes + taken.size()));
+    if (!told) return told;
+    sent += taken.size();
+  }
+  return connection.Send(peer::FrameKind::kDigest, Encode(StreamEnd{0, hold.size(), sha256.Hex()}));
+}
+
+Result<std::unique_ptr<peer::SecureConnection>> HoldFetcher::Connect(const std::string& holder) {
+  const std::size_t colon = holder.rfind(':');
+  std::uint16_t port = 0;
+  const char* const end = holder.data() + holder.size();
+  const bool is_address = colon != std::string::npos &&
+                          std::from_chars(holder.data() + colon + 1, end, port).ptr == end;
+  if (!is_address) return Fail(ErrorCode::kInvalid, "its address is none");
+  auto made = peer::SecureConnection::Connect(holder.substr(0, colon), port, keys_, patience_);
+  if (!made) return made;
+  if (Result<Hello> greeted = GreetNode(**made, proxy_, patience_.silence); !greeted) {
+    return Fail(greeted);
+  }
+  return made;
+}
+
+FetchEnd HoldFetcher::Fetch(const std::string& holder, const HeldFacts& held, int file) {
+  auto known = holders_.find(holder);
+  if (known == holders_.end()) {
+    known = holders_.emplace(holder, Holder{}).first;
+    auto made = Connect(holder);
+    if (made) {
+      known->second.connection = std::move(*made);
+    } else {
+      known->second.error = made.error();
+    }
+  }
+  Holder& its = known->second;
+  if (its.connection == nullptr) return {Kind::kBroken, its.error};
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_aborted_) return Broken("given up");
+    current_ = its.connection.get();
+  }
+  FetchEnd end = FetchHold(*its.connection, held, file, patience_.silence);
+  {
+    const std::lock_guard lock(mutex_);
+    current_ = nullptr;
+  }
+  if (end.kind == Kind::kBroken || end.kind == Kind::kDisk) {
+    its.connection.reset();
+    its.error = end.error;
+  }
+  return end;
+}
+
+void HoldFetcher::Abort() {
+  const std::lock_guard lock(mutex_);
+  is_aborted_ = true;
+  if (current_ != nullptr) current_->Abort();
+}
+
+}  // namespace zerocloud::remote
