@@ -1,10 +1,13 @@
 """`zerocloud node` under test: a cluster of them beside the object servers of a Swift with four, and a
 service in front that has all sessions run there."""
 
+import os
 import pathlib
 import secrets
 import signal
+import socket
 import subprocess
+import threading
 
 from framework.jobs import group
 from framework.service import PROGRAM, Service, read_or_nothing
@@ -17,6 +20,55 @@ def make_key_file(path, *names):
     path.write_text("# id from until key\n" +
                     "".join(f"{name} - - {secrets.token_hex(32)}\n" for name in names))
     return path
+
+
+class Relay:
+    """Passes connections on to `target`, which sees them come from the address `source`; so it sees which
+    of several programs on this machine it talks to."""
+
+    def __init__(self, target, source):
+        self.target = target
+        self.source = source
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.url = "http://127.0.0.1:%d" % self.listening.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                near = self.listening.accept()[0]
+            except OSError:
+                return  # closed
+            try:
+                far = socket.create_connection(self.target, source_address=(self.source, 0))
+            except OSError:
+                near.close()
+                continue
+            threading.Thread(target=self.pass_on, args=(near, far), daemon=True).start()
+
+    def pass_on(self, near, far):
+        with near, far:
+            back = threading.Thread(target=self.copy, args=(far, near), daemon=True)
+            back.start()
+            self.copy(near, far)
+            back.join()
+
+    @staticmethod
+    def copy(one, other):
+        try:
+            while piece := one.recv(1 << 16):
+                other.sendall(piece)
+            other.shutdown(socket.SHUT_WR)
+        except OSError:  # one of the ends is gone
+            for each in (one, other):
+                try:
+                    each.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+    def close(self):
+        self.listening.shutdown(socket.SHUT_RDWR)
+        self.listening.close()
 
 
 class Node:
@@ -63,6 +115,18 @@ class Node:
 
     children = Service.children
 
+    def spooled_bytes(self):
+        """Of all files of its spool, which have no names."""
+        sizes = {}
+        for link in pathlib.Path(f"/proc/{self.process.pid}/fd").iterdir():
+            try:
+                if os.readlink(link).startswith(str(self.directory / "spool")):
+                    facts = link.stat()
+                    sizes[facts.st_ino] = facts.st_size
+            except FileNotFoundError:
+                pass  # closed meanwhile
+        return sum(sizes.values())
+
     def sessions(self):
         return [pid for pid in self.children()
                 if read_or_nothing(f"/proc/{pid}/cmdline").startswith(b"zvm-session\0")]
@@ -75,6 +139,9 @@ class OnNodes(BeforeSwift):
     node_settings = ("engine.sessions_at_once=2",)
     front_settings = ()
     silence_seconds = 60  # a test on a busy machine must not take its slowness for a death
+
+    def upstream_of(self, number):
+        return self.swift.url
 
     def make_service(self):
         service = super().make_service()
@@ -95,7 +162,7 @@ class OnNodes(BeforeSwift):
         """The node beside that object server. With no `host`, it shares this one and has to be told its address."""
         own = [] if host else [f"local.addresses=127.0.0.{number}"]
         return Node(self.directory / f"node{number}", host or f"127.0.0.{number}", self.key_file,
-                    ["--upstream", self.swift.url, "--devices", str(self.swift.devices(number)),
+                    ["--upstream", self.upstream_of(number), "--devices", str(self.swift.devices(number)),
                      "--swift-dir", str(self.swift.swift_dir)],
                     [*own, f"nodes.silence_seconds={self.silence_seconds}", *self.node_settings, *settings], wrapper)
 

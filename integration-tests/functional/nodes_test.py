@@ -2,22 +2,25 @@
 are, move when their node dies, and leave nothing behind."""
 
 import collections
+import contextlib
 import errno
 import os
 import pathlib
 import pickle
+import re
 import signal
 import socket
 import sys
 import threading
 import unittest
+import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import jobs_test  # noqa: E402
 from framework import swift_front  # noqa: E402
 from framework.jobs import JobTest, device, group, is_alive, poured  # noqa: E402
-from framework.node import OnNodes, make_key_file  # noqa: E402
+from framework.node import OnNodes, Relay, make_key_file  # noqa: E402
 from framework.service import ACCOUNT  # noqa: E402
 
 
@@ -218,6 +221,110 @@ class OnSilentNodes(NodesTest):
         self.assertIsNot(self.node_of(session), node)
         self.assertIn(f"{node.address}: it has been silent for 5000 ms", session["failed_nodes"])
         # What it still had of the session, it ends: see tearDown.
+
+
+class Held(NodesTest):
+    """What sessions write stays on their nodes. Swift sees node N come from 127.0.1.N."""
+
+    front_settings = ("metrics.listen=127.0.0.1:0",)
+
+    def upstream_of(self, number):
+        relay = Relay(("127.0.0.1", self.swift.port), f"127.0.1.{number}")
+        self.addCleanup(relay.close)
+        return relay.url
+
+    def gauge(self, name):
+        url = re.findall(r"metrics are at (\S+)", (self.directory / "log").read_text())[-1]
+        text = urllib.request.urlopen(url, timeout=60).read().decode()
+        return int(re.search(rf"^{name} (\d+)$", text, re.M)[1])
+
+    def puts(self, path):
+        """Where PUTs of that object that Swift took came from, as its proxy logged them."""
+        lines = [line.split() for line in self.swift.log("proxy").splitlines()
+                 if f" PUT /v1/{ACCOUNT}/{path} " in line]
+        return [words[words.index("PUT") - 3] for words in lines
+                if words[words.index("PUT") + 3] == "201"]
+
+    def moved(self):
+        """Bytes that the proxy has read, but for sockets without TLS, and written."""
+        counts = pathlib.Path(f"/proc/{self.service.process.pid}/io").read_text()
+        return sum(int(count) for count in re.findall(r"^[rw]char: (\d+)$", counts, re.M))
+
+    def address_of(self, session):
+        """What Swift knows the session's node by."""
+        return "127.0.1." + session["node"].split(":")[0].split(".")[3]
+
+    def test_nodes_put_outputs_and_read_from_each_other(self):
+        size = 20_000_000
+        before = self.moved()
+        report = self.report([
+            group("map", "pour", f"{size} /dev/out/reduce", connect=["reduce"], count=2),
+            group("reduce", "copy", "/dev/in/map-1 -", [device("stdout", "out/reduced")]),
+            group("too", "pour", f"{size}", [device("stdout", "out/too")])])
+        self.assertLess(self.moved() - before, size)  # neither of them went through it
+        self.assertEqual(self.gauge("zerocloud_spool_bytes"), 0)
+        for name, session in (("reduced", report["sessions"][2]), ("too", report["sessions"][3])):
+            self.assertTrue(self.get(f"out/{name}").body == poured(size))
+            self.wait_until(lambda path=f"out/{name}": self.puts(path))
+            self.assertEqual(self.puts(f"out/{name}"), [self.address_of(session)])
+            self.assertNotIn("failed_nodes", session)
+
+    def run_and_kill_a_holder(self, document, waiting):
+        """Starts a job in which one session waits, kills the node that holds what the other one wrote as
+        soon as that is all there is, and returns the report."""
+        thread, reports = self.start(document)
+        self.wait_until(lambda: self.gauge("zerocloud_sessions") == 1 and
+                        self.gauge("zerocloud_sessions_waiting") == waiting and
+                        any(node.spooled_bytes() for node in self.nodes) and
+                        any(node.sessions() for node in self.nodes))
+        stopped = [pid for node in self.nodes for pid in node.sessions()]
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        self.assertEqual(self.gauge("zerocloud_spool_bytes"), 0)
+        holders = [node for node in self.nodes if node.spooled_bytes()]
+        self.assertEqual(len(holders), 1)
+        holders[0].stop(signal.SIGKILL)
+        for pid in stopped:
+            with contextlib.suppress(ProcessLookupError):  # it ran on that node, too
+                os.kill(pid, signal.SIGCONT)
+        thread.join()
+        held = reports[0]["sessions"][0]
+        self.assertEqual(len(held["failed_nodes"]), 1, held)
+        self.assertTrue(held["failed_nodes"][0].startswith(f"{holders[0].address}: what it held was lost: "))
+        self.assertIsNot(self.node_of(held), holders[0])
+        return reports[0]
+
+    def apart(self):
+        """Names of two objects of which the first has a replica where the second has none."""
+        self.fill(**{f"o{i:02}": f"{i:02} ".encode() for i in range(24)})
+        hosts = self.replica_hosts("in")
+        return next((one, other) for one in sorted(hosts) for other in sorted(hosts)
+                    if hosts[one] != hosts[other])
+
+    def test_kill_9_of_a_mappers_node_while_the_reducer_waits(self):
+        one, other = self.apart()
+        report = self.run_and_kill_a_holder([
+            group("a", "copy", "- /dev/out/r", [device("stdin", f"in/{one}")], connect=["r"]),
+            group("b", "copy", "--wait - /dev/out/r", [device("stdin", f"in/{other}")], connect=["r"]),
+            group("r", "gather", devices=["stdout"])], waiting=1)
+        self.assertEqual(report["body"], f"a: {one[1:]} \nb: {other[1:]} \n")
+
+    def test_kill_9_of_a_node_that_holds_an_output_before_it_is_stored(self):
+        one, other = self.apart()
+        report = self.run_and_kill_a_holder([
+            group("a", "copy", "- -", [device("stdin", f"in/{one}"), device("stdout", "out/a")]),
+            group("b", "copy", "--wait - -", [device("stdin", f"in/{other}"), device("stdout", "out/b")])],
+            waiting=0)
+        self.assertEqual(self.get("out/a").body, f"{one[1:]} ".encode())
+        self.wait_until(lambda: self.puts("out/a"))
+        self.assertEqual(self.puts("out/a"), [self.address_of(report["sessions"][0])])
+
+    def test_a_job_that_fails_or_is_left_leaves_nothing_on_nodes(self):
+        self.put("in/o", b"text")
+        self.refuse([group("a", "copy", "- -", [device("stdin", "in/o"), device("stdout", "out/a")]),
+                     group("b", "fail", "exit 3")], 500)
+        self.wait_until(lambda: not any(node.spooled_bytes() for node in self.nodes))
+        self.assertEqual(self.names("out"), [])
 
 
 class BadKeys(NodesTest):
