@@ -170,11 +170,6 @@ class OnNodes(BeforeSwift):
         """Where the service in front finds its rings."""
         return self.swift.swift_dir
 
-    def warm_up(self):
-        """A gang runs beside the proxy, which then starts what sessions are cloned from."""
-        super().warm_up()
-        self.succeed([group("warm", "mesh", devices=["stdout"], count=2, connect=["warm"])])
-
     def tearDown(self):
         super().tearDown()
         for node in self.nodes:

@@ -112,6 +112,7 @@ struct NodesSection {
   std::string key_file;
   std::uint64_t attempts = 3;
   std::uint64_t silence_seconds = 10;
+  std::uint64_t gang_wait_seconds = 60;
   bool fallback = false;
 };
 

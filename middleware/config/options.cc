@@ -212,6 +212,9 @@ std::vector<Option> NodeRows() {
       ZC_NUMBER(nodes, silence_seconds, "seconds", 1, 3600,
                 "How long proxy and node wait for each other's next sign of life, and how long a "
                 "handshake may take. The same on all machines."),
+      ZC_NUMBER(nodes, gang_wait_seconds, "seconds", 0, 3600,
+                "How long a gang, sessions that must be alive at once, waits until nodes have a "
+                "free slot for each of them. Longer is 503."),
       ZC_FLAG(nodes, fallback, "A session that no node takes runs on the machine of the proxy."),
       ZC_TEXT(node, listen,
               "Address and port on which zerocloud node serves the proxies. Port 0 takes a free "

@@ -44,12 +44,18 @@ struct Company {
   std::optional<std::size_t> place;  // where the first of them is
 };
 
+// One end of a connection between two sessions of a gang.
+struct GangStream {
+  std::size_t number = 0;  // the same at both ends, and of no other in the gang
+  std::size_t peer = 0;    // the session at the other end, by its place in the gang
+};
+
 struct ElsewhereSession {
   std::string name;
   store::Caller caller;
   std::shared_ptr<const ProgramFile> program;
   // As for a session here, but for `image`. A channel's file is one of the spool that is read or
-  // written; not open: one of the next three, /dev/null, or a stderr whose end is reported.
+  // written; not open: one of the next four, /dev/null, or a stderr whose end is reported.
   runtime::SessionRequest request;
   std::map<std::string, ElsewhereInput> inputs;  // by alias
   // What other sessions wrote elsewhere, by alias; the channel has its size.
@@ -57,7 +63,8 @@ struct ElsewhereSession {
   // Aliases of channels whose bytes are to stay where they are written. Then no other channel but
   // /dev/nvram reads from the spool, so that the session can run again from this description.
   std::set<std::string> held_outputs;
-  std::string stderr_alias;  // of that stderr, or empty
+  std::map<std::string, GangStream> streams;  // by alias; of a gang only
+  std::string stderr_alias;                   // of that stderr, or empty
   std::uint64_t stderr_tail_bytes = 0;
   std::uint64_t nvram_bytes = 0;  // the limit; lines about the input come to nvram there
   std::optional<store::ObjectPath> attached;  // the object near which it should run
@@ -87,6 +94,9 @@ class Elsewhere {
   [[nodiscard]] virtual std::size_t slots() const = 0;
   // Does not block; called by the engine's thread. What cannot be done shows at the end.
   virtual Result<std::unique_ptr<RunningSession>> Start(ElsewhereSession session) = 0;
+  // The same for sessions that need each other alive: all of them run, or none. They end together.
+  virtual Result<std::vector<std::unique_ptr<RunningSession>>> StartGang(
+      std::vector<ElsewhereSession> gang) = 0;
 };
 
 }  // namespace zerocloud::node

@@ -252,8 +252,7 @@ void Engine::Core::Schedule() {
     scheduler_.SetSlots(std::max<std::size_t>(elsewhere_slots_, 1));
   }
   while (const std::optional<plan::Scheduler::Grant> grant = scheduler_.Next()) {
-    const bool is_gang = jobs_.at(grant->job).run->plan.components[grant->unit.component].is_gang;
-    OpenUnit(grant->job, grant->unit, elsewhere_ != nullptr && !is_gang);
+    OpenUnit(grant->job, grant->unit, elsewhere_ != nullptr);
   }
 }
 
@@ -273,11 +272,21 @@ void Engine::Core::Opened(JobId id, const plan::Unit& unit,
     Fail(id, run, result.error(), is_alone ? std::optional(unit.sessions.front()) : std::nullopt);
     result = std::vector<OpenedSession>();
   }
+  std::vector<std::unique_ptr<RunningSession>> gang;
+  if (!run.error && !result->empty() && result->front().elsewhere &&
+      run.plan.components[unit.component].is_gang) {
+    if (auto together = StartGang(*result)) {
+      gang = std::move(*together);
+    } else {
+      Fail(id, run, together.error(), std::nullopt);
+    }
+  }
   std::size_t started = 0;
   for (OpenedSession& opened : *result) {
     if (run.error) break;
     const std::size_t session = opened.session;
-    Result<void> start = StartSession(id, run, unit, std::move(opened));
+    Result<void> start = StartSession(id, run, unit, std::move(opened),
+                                      gang.empty() ? nullptr : std::move(gang[started]));
     if (start) {
       ++started;
       continue;
@@ -296,11 +305,20 @@ void Engine::Core::Opened(JobId id, const plan::Unit& unit,
   Advance(id);
 }
 
+Result<std::vector<std::unique_ptr<RunningSession>>> Engine::Core::StartGang(
+    std::vector<OpenedSession>& opened) {
+  std::vector<ElsewhereSession> gang;
+  for (OpenedSession& session : opened) gang.push_back(std::move(*session.elsewhere));
+  return elsewhere_->StartGang(std::move(gang));
+}
+
 Result<void> Engine::Core::StartSession(JobId id, JobRun& run, const plan::Unit& unit,
-                                        OpenedSession opened) {
+                                        OpenedSession opened,
+                                        std::unique_ptr<RunningSession> of_gang) {
   Result<std::unique_ptr<RunningSession>> process =
-      opened.elsewhere ? elsewhere_->Start(std::move(*opened.elsewhere))
-                       : runner_.Start(std::move(opened.request));
+      of_gang != nullptr ? std::move(of_gang)
+      : opened.elsewhere ? elsewhere_->Start(std::move(*opened.elsewhere))
+                         : runner_.Start(std::move(opened.request));
   if (!process) return zerocloud::Fail(process);
   const std::uint64_t live_id = ++last_watch_;
   Live& live = live_[live_id];
@@ -419,8 +437,13 @@ bool Engine::Core::TakeElsewhere(Live& live, ElsewhereEnd& end) {
   }
   live.files = {};
   const bool is_nodes_fault = end.failed_alias.empty();
-  if (is_nodes_fault && config_.is_fallback && !run.error) {
-    OpenUnit(live.job, live.unit, false);  // it keeps its slot
+  const bool is_beside = run.beside.contains(live.unit.component);
+  if (is_nodes_fault && (is_beside || (config_.is_fallback && !run.error))) {
+    ++run.waiting;  // it keeps its slot
+    ++waiting_;
+    // The others of a gang follow: their ends come now.
+    if (run.plan.components[live.unit.component].is_gang) run.beside.insert(live.unit.component);
+    if (!is_beside) OpenUnit(live.job, live.unit, false);
     return false;
   }
   Error why{end.error->code, fmt::format("session {} could not run on any node: {}", session.name,

@@ -113,7 +113,10 @@ class Engine::Core : public std::enable_shared_from_this<Engine::Core> {
   void Schedule();
   void OpenUnit(JobId id, const plan::Unit& unit, bool is_elsewhere);
   void Opened(JobId id, const plan::Unit& unit, Result<std::vector<OpenedSession>> result);
-  Result<void> StartSession(JobId id, JobRun& run, const plan::Unit& unit, OpenedSession opened);
+  Result<void> StartSession(JobId id, JobRun& run, const plan::Unit& unit, OpenedSession opened,
+                            std::unique_ptr<RunningSession> of_gang);
+  Result<std::vector<std::unique_ptr<RunningSession>>> StartGang(
+      std::vector<OpenedSession>& opened);
   void Ended(std::uint64_t live_id);
   // What is to be told of a session that was elsewhere. False: it has not run there, and that is
   // dealt with.

@@ -47,8 +47,10 @@ Result<Stream> MakeStream(int flags) {
 class Opening {
  public:
   // With a description of a session that runs elsewhere, nothing is opened but the spool.
-  Opening(JobRun& job, std::size_t session, Streams& streams, bool is_elsewhere)
+  Opening(JobRun& job, const plan::Unit& unit, std::size_t session, Streams& streams,
+          bool is_elsewhere)
       : job_(job),
+        unit_(unit),
         limits_(job.config.limits),
         session_(job.plan.sessions[session]),
         streams_(streams) {
@@ -57,10 +59,12 @@ class Opening {
     elsewhere_ = &opened_.elsewhere.emplace();
     // What reads nothing of this machine's spool can run again without it, so that what it writes
     // may stay where it runs.
-    may_hold_ = std::ranges::all_of(session_.in, [&](std::size_t edge) {
-      return !job_.plan.edges[edge].is_stream &&
-             (job_.edges[edge].size == 0 || job_.edges[edge].held != nullptr);
-    });
+    const auto is_stream = [&](std::size_t edge) { return job_.plan.edges[edge].is_stream; };
+    may_hold_ = std::ranges::none_of(session_.out, is_stream) &&
+                std::ranges::all_of(session_.in, [&](std::size_t edge) {
+                  return !is_stream(edge) &&
+                         (job_.edges[edge].size == 0 || job_.edges[edge].held != nullptr);
+                });
   }
 
   Result<OpenedSession> Run() {
@@ -291,22 +295,37 @@ class Opening {
       LetRead(channel);
       return {};
     }
-    Result<UniqueFd> ours = Copy(streams_.at(edge).read);
-    if (!ours) return Fail(ours);
-    opened_.files.drains.push_back(std::move(*ours));
-    SessionChannel& channel =
-        Add(std::move(alias), AccessType::kSequentialBoth, std::move(streams_.at(edge).read));
+    UniqueFd theirs;
+    if (elsewhere_ != nullptr) {
+      elsewhere_->streams[alias] = {edge, PlaceInGang(job_.plan.edges[edge].from)};
+    } else {
+      Result<UniqueFd> ours = Copy(streams_.at(edge).read);
+      if (!ours) return Fail(ours);
+      opened_.files.drains.push_back(std::move(*ours));
+      theirs = std::move(streams_.at(edge).read);
+    }
+    SessionChannel& channel = Add(std::move(alias), AccessType::kSequentialBoth, std::move(theirs));
     channel.is_stream = true;
     LetRead(channel);
     return {};
+  }
+
+  [[nodiscard]] std::size_t PlaceInGang(std::size_t session) const {
+    return static_cast<std::size_t>(std::ranges::find(unit_.sessions, session) -
+                                    unit_.sessions.begin());
   }
 
   Result<void> OpenOut(std::size_t edge) {
     std::string alias =
         fmt::format("/dev/out/{}", job_.plan.sessions[job_.plan.edges[edge].to].name);
     if (!job_.plan.edges[edge].is_stream) return AddOutput(std::move(alias), false, nullptr, edge);
-    SessionChannel& channel =
-        Add(std::move(alias), AccessType::kSequentialBoth, std::move(streams_.at(edge).write));
+    UniqueFd theirs;
+    if (elsewhere_ != nullptr) {
+      elsewhere_->streams[alias] = {edge, PlaceInGang(job_.plan.edges[edge].to)};
+    } else {
+      theirs = std::move(streams_.at(edge).write);
+    }
+    SessionChannel& channel = Add(std::move(alias), AccessType::kSequentialBoth, std::move(theirs));
     channel.is_stream = true;
     LetWrite(channel);
     return {};
@@ -333,6 +352,7 @@ class Opening {
   }
 
   JobRun& job_;
+  const plan::Unit& unit_;
   const job::JobLimits& limits_;
   const plan::Session& session_;
   Streams& streams_;
@@ -350,7 +370,7 @@ Result<std::vector<OpenedSession>> JobRun::Open(const plan::Unit& unit, bool is_
   Streams streams;
   for (const std::size_t session : unit.sessions) {
     for (const std::size_t edge : plan.sessions[session].out) {
-      if (!plan.edges[edge].is_stream) continue;
+      if (!plan.edges[edge].is_stream || is_elsewhere) continue;
       Result<Stream> stream = MakeStream(0);
       if (!stream) return Fail(stream);
       streams.emplace(edge, std::move(*stream));
@@ -359,7 +379,7 @@ Result<std::vector<OpenedSession>> JobRun::Open(const plan::Unit& unit, bool is_
   std::vector<OpenedSession> sessions;
   for (const std::size_t session : unit.sessions) {
     if (is_stopping) return Fail(ErrorCode::kCancelled, "the job has ended");
-    Result<OpenedSession> opened = Opening(*this, session, streams, is_elsewhere).Run();
+    Result<OpenedSession> opened = Opening(*this, unit, session, streams, is_elsewhere).Run();
     if (!opened) return Fail(opened);
     sessions.push_back(std::move(*opened));
   }

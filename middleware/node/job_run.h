@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -129,6 +130,7 @@ class JobRun {
   std::size_t running = 0;  // sessions alive
   std::size_t waiting = 0;  // sessions that have not started
   bool is_storing = false;
+  std::set<std::size_t> beside;  // gangs that no node could run, by component
   std::size_t kept_stderr = 0;
 };
 

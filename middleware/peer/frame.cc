@@ -8,11 +8,12 @@
 namespace zerocloud::peer {
 namespace {
 
-constexpr std::array kKinds = {FrameKind::kHello,     FrameKind::kStart,  FrameKind::kAccepted,
-                               FrameKind::kData,      FrameKind::kDigest, FrameKind::kStarted,
-                               FrameKind::kHeartbeat, FrameKind::kReport, FrameKind::kFailed,
-                               FrameKind::kKeep,      FrameKind::kDrop,   FrameKind::kSpare,
-                               FrameKind::kFetch,     FrameKind::kPut,    FrameKind::kStored};
+constexpr std::array kKinds = {
+    FrameKind::kHello,  FrameKind::kStart,   FrameKind::kAccepted,  FrameKind::kData,
+    FrameKind::kDigest, FrameKind::kStarted, FrameKind::kHeartbeat, FrameKind::kReport,
+    FrameKind::kFailed, FrameKind::kKeep,    FrameKind::kDrop,      FrameKind::kSpare,
+    FrameKind::kFetch,  FrameKind::kPut,     FrameKind::kStored,    FrameKind::kReady,
+    FrameKind::kGo,     FrameKind::kStream,  FrameKind::kCredit};
 
 std::uint32_t ReadBig(std::string_view bytes) {
   std::uint32_t value = 0;
@@ -60,6 +61,14 @@ std::string_view ToString(FrameKind kind) {
       return "put";
     case FrameKind::kStored:
       return "stored";
+    case FrameKind::kReady:
+      return "ready";
+    case FrameKind::kGo:
+      return "go";
+    case FrameKind::kStream:
+      return "stream";
+    case FrameKind::kCredit:
+      return "credit";
   }
   return "unknown";
 }

@@ -38,6 +38,10 @@ enum class FrameKind : std::uint8_t {
   kFetch = 13,
   kPut = 14,
   kStored = 15,
+  kReady = 16,
+  kGo = 17,
+  kStream = 18,
+  kCredit = 19,
 };
 std::span<const FrameKind> FrameKinds();
 std::string_view ToString(FrameKind kind);  // "hello", "accepted"

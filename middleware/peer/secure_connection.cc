@@ -317,16 +317,17 @@ Result<std::optional<Frame>> SecureConnection::TryReceive() {
   }
 }
 
-Result<std::optional<Frame>> SecureConnection::Receive(std::chrono::milliseconds wait) {
+Result<std::optional<Frame>> SecureConnection::Receive(std::chrono::milliseconds wait, int also) {
   const Clock::time_point until = Clock::now() + wait;
   while (true) {
     Result<std::optional<Frame>> frame = TryReceive();
     if (!frame || frame->has_value()) return frame;
     if (Clock::now() >= until) return frame;
-    pollfd waiting{socket_.get(), POLLIN, 0};
-    if (::poll(&waiting, 1, PollTimeout(until)) < 0 && errno != EINTR) {
+    std::array<pollfd, 2> waiting = {pollfd{socket_.get(), POLLIN, 0}, pollfd{also, POLLIN, 0}};
+    if (::poll(waiting.data(), waiting.size(), PollTimeout(until)) < 0 && errno != EINTR) {
       return FailErrno("cannot wait for it");
     }
+    if (waiting[1].revents != 0) return TryReceive();
   }
 }
 

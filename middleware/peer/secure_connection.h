@@ -51,7 +51,8 @@ class SecureConnection {
   // What is there, without waiting.
   Result<std::optional<Frame>> TryReceive();
   // Waits for at most `wait`.
-  Result<std::optional<Frame>> Receive(std::chrono::milliseconds wait);
+  // Returns at once, too, when `also` (a descriptor, or -1) is readable.
+  Result<std::optional<Frame>> Receive(std::chrono::milliseconds wait, int also = -1);
   // Has whoever waits here fail, from any thread.
   void Abort();
 

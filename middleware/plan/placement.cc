@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace zerocloud::plan {
 namespace {
@@ -40,6 +41,44 @@ std::optional<std::size_t> PlaceSession(std::span<const NodeState> nodes,
     if (chosen) return chosen;
   }
   return std::nullopt;
+}
+
+std::optional<std::vector<std::size_t>> PlaceGang(
+    std::span<const NodeState> nodes, std::span<const std::vector<std::size_t>> holders) {
+  std::vector<std::size_t> free(nodes.size());
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    if (nodes[i].is_up) free[i] = nodes[i].slots - std::min(nodes[i].slots, nodes[i].sessions);
+  }
+  std::vector<std::size_t> members(nodes.size());
+  std::vector<std::optional<std::size_t>> places(holders.size());
+  const auto place = [&](std::size_t session, std::size_t node) {
+    places[session] = node;
+    --free[node];
+    ++members[node];
+  };
+  for (std::size_t session = 0; session < holders.size(); ++session) {
+    std::optional<std::size_t> best;
+    for (const std::size_t node : holders[session]) {
+      if (node >= nodes.size() || free[node] == 0) continue;
+      if (!best || free[node] > free[*best]) best = node;
+    }
+    if (best) place(session, *best);
+  }
+  for (std::size_t session = 0; session < holders.size(); ++session) {
+    if (places[session]) continue;
+    std::optional<std::size_t> best;
+    for (std::size_t node = 0; node < nodes.size(); ++node) {
+      if (free[node] == 0) continue;
+      const auto rank = [&](std::size_t each) { return std::pair(members[each], free[each]); };
+      if (!best || rank(node) > rank(*best)) best = node;
+    }
+    if (!best) return std::nullopt;
+    place(session, *best);
+  }
+  std::vector<std::size_t> chosen;
+  chosen.reserve(places.size());
+  for (const std::optional<std::size_t>& node : places) chosen.push_back(node.value_or(0));
+  return chosen;
 }
 
 }  // namespace zerocloud::plan

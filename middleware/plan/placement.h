@@ -31,4 +31,10 @@ std::optional<std::size_t> PlaceSession(std::span<const NodeState> nodes,
                                         std::span<const std::size_t> tried,
                                         std::optional<std::size_t> company = std::nullopt);
 
+// A node with a free slot for each session of a gang, or nothing if there are not enough free slots
+// on nodes that answer. `holders` as above, of each session. Whose object no node with a free slot
+// holds goes where most of its gang is: so fewer of its streams cross nodes.
+std::optional<std::vector<std::size_t>> PlaceGang(
+    std::span<const NodeState> nodes, std::span<const std::vector<std::size_t>> holders);
+
 }  // namespace zerocloud::plan

@@ -84,6 +84,39 @@ TEST(Placement, SpreadsOverReplicas) {
   }
 }
 
+TEST(Placement, OfAGangIsNearItsObjectsAndOtherwiseTogether) {
+  const std::vector<NodeState> nodes = {{.slots = 2}, {.slots = 4, .sessions = 1}, {.slots = 3}};
+  using Holders = std::vector<Indices>;
+  EXPECT_EQ(PlaceGang(nodes, Holders{{0}, {}, {2, 0}, {}}), (Indices{0, 2, 2, 2}));
+  EXPECT_EQ(PlaceGang(nodes, Holders{{}, {}, {}}), (Indices{1, 1, 1}));
+  EXPECT_EQ(PlaceGang(nodes, Holders{{0}, {0}, {0}}), (Indices{0, 0, 1})) << "0 is full";
+  EXPECT_EQ(PlaceGang(nodes, Holders(8)).value_or(Indices{}).size(), 8U);
+  EXPECT_EQ(PlaceGang(nodes, Holders(9)), std::nullopt);
+}
+
+TEST(Placement, OfAGangTakesFreeSlotsOnlyAndFindsThemInRandomClusters) {
+  std::mt19937 random(11);
+  const auto below = [&](std::size_t bound) { return random() % bound; };
+  for (int round = 0; round < 2000; ++round) {
+    std::vector<NodeState> nodes(1 + below(5));
+    std::size_t free = 0;
+    for (NodeState& node : nodes) {
+      node = {.is_up = below(4) != 0, .slots = below(4), .sessions = below(5)};
+      if (node.is_up && node.slots > node.sessions) free += node.slots - node.sessions;
+    }
+    std::vector<Indices> holders(1 + below(8));
+    for (Indices& its : holders) {
+      while (below(2) != 0) its.push_back(below(nodes.size() + 1));
+    }
+    const auto chosen = PlaceGang(nodes, holders);
+    ASSERT_EQ(chosen.has_value(), holders.size() <= free);
+    for (const std::size_t node : chosen.value_or(Indices{})) {
+      ASSERT_TRUE(nodes[node].is_up);
+      EXPECT_LT(nodes[node].sessions++, nodes[node].slots);
+    }
+  }
+}
+
 // What must hold whatever the cluster looks like.
 TEST(Placement, KeepsItsRulesInRandomClusters) {
   std::mt19937 random(7);

@@ -11,6 +11,7 @@
 #include <system_error>
 #include <utility>
 
+#include "middleware/remote/away_gang.h"
 #include "middleware/remote/node_session.h"
 #include "middleware/remote/wire_holds.h"
 
@@ -55,6 +56,14 @@ AwaySession::AwaySession(Nodes& nodes, node::ElsewhereSession session)
       stop_(killed_.get_token()),
       end_(std::make_unique<node::ElsewhereEnd>()) {}
 
+AwaySession::AwaySession(Nodes& nodes, node::ElsewhereSession session,
+                         std::shared_ptr<AwayGang> gang)
+    : nodes_(nodes),
+      session_(std::move(session)),
+      ended_(::eventfd(0, EFD_CLOEXEC)),
+      end_(std::make_unique<node::ElsewhereEnd>()),
+      gang_(std::move(gang)) {}
+
 Result<std::unique_ptr<node::RunningSession>> AwaySession::Start(Nodes& nodes,
                                                                  node::ElsewhereSession session) {
   std::unique_ptr<AwaySession> away(new AwaySession(nodes, std::move(session)));
@@ -92,13 +101,18 @@ AwayResult AwaySession::RunHere(Nodes& nodes, node::ElsewhereSession session,
 AwaySession::~AwaySession() {
   Kill(runtime::Cause::kKilled);
   if (thread_.joinable()) thread_.join();
+  if (gang_ != nullptr) gang_->WaitUntilOver();
 }
 
 // The node ends what it runs for a connection that is gone.
-void AwaySession::Kill(runtime::Cause) { killed_.request_stop(); }
+void AwaySession::Kill(runtime::Cause) {
+  killed_.request_stop();
+  if (gang_ != nullptr) gang_->Stop();
+}
 
 runtime::SessionReport AwaySession::Collect() {
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
+  if (gang_ != nullptr) gang_->WaitUntilOver();
   return std::move(report_);
 }
 
@@ -131,7 +145,7 @@ std::optional<std::size_t> AwaySession::RunOnNodes() {
       if (++losses > nodes_.attempts()) {
         again = std::unexpected(*last->error);
       } else {
-        again = RunLostAgain(last->lost, last->error->message);
+        again = RunLostAgain(last->lost, last->error->message, stop_);
       }
       // It is the holders' fault, unless this node says so again and again.
       if (losses > 1) avoided_.push_back(*node);
@@ -172,12 +186,12 @@ std::optional<std::size_t> AwaySession::Choose(const std::vector<std::size_t>& t
 }
 
 Result<void> AwaySession::RunLostAgain(const std::vector<std::size_t>& channels,
-                                       const std::string& why) {
+                                       const std::string& why, const std::stop_token& stop) {
   std::atomic<std::size_t> next = 0;
   const auto work = [&]() -> Result<void> {
     for (std::size_t i = next++; i < channels.size(); i = next++) {
       const HeldInput& held = held_[channels[i]];
-      Result<void> again = held.session->RunAgain(held.place.run, why, stop_);
+      Result<void> again = held.session->RunAgain(held.place.run, why, stop);
       if (!again) return again;
     }
     return {};
@@ -254,6 +268,7 @@ Offer AwaySession::MakeOffer(std::size_t node) {
   offer.memory_limit = request.memory_limit;
   offer.stderr_tail_bytes = session_.stderr_tail_bytes;
   offer.nvram_bytes = session_.nvram_bytes;
+  offer.is_of_gang = attempt_ != nullptr;
   held_.assign(request.channels.size(), {});
   outputs_.assign(request.channels.size(), {});
   for (std::size_t i = 0; i < request.channels.size(); ++i) {
@@ -291,6 +306,12 @@ void AwaySession::OfferSource(std::size_t node, std::size_t channel, OfferedChan
     offered.hold = place.facts.id;
     offered.sha256 = place.facts.sha256;
     if (place.node != node) offered.holder = nodes_.NameOf(place.node);
+  } else if (const auto stream = session_.streams.find(offered.alias);
+             stream != session_.streams.end()) {
+    offered.source = its.spec.is_writable() ? Source::kWrite : Source::kRead;
+    offered.stream = attempt_->StreamId(stream->second.number);
+    const std::size_t peer = attempt_->NodeOf(stream->second.peer);
+    if (peer != node) offered.peer = nodes_.NameOf(peer);
   } else if (session_.held_outputs.contains(offered.alias)) {
     offered.source = Source::kHold;
     offered.hold = NewId();
@@ -331,8 +352,16 @@ AwaySession::Attempt AwaySession::Converse(std::size_t node, peer::SecureConnect
   steady_clock::time_point last_heard = steady_clock::now();
   steady_clock::time_point until = last_heard + options.opening;
   std::string waits_for = "has not started the session";
+  enum class Gang : std::uint8_t { kStarting, kReady, kGone } gang = Gang::kStarting;
   while (true) {
-    Result<std::optional<peer::Frame>> received = connection.Receive(heartbeat);
+    if (gang == Gang::kReady && attempt_->goes()) {
+      if (Result<void> sent = connection.Send(peer::FrameKind::kGo, {}); !sent) {
+        return broken(sent.error());
+      }
+      gang = Gang::kGone;
+    }
+    Result<std::optional<peer::Frame>> received =
+        connection.Receive(heartbeat, gang == Gang::kReady ? attempt_->go_fd() : -1);
     if (!received) return broken(received.error());
     const steady_clock::time_point now = steady_clock::now();
     if (!received->has_value()) {
@@ -364,7 +393,17 @@ AwaySession::Attempt AwaySession::Converse(std::size_t node, peer::SecureConnect
         last_heard = steady_clock::now();
         break;
       }
+      case peer::FrameKind::kReady:
+        if (attempt_ == nullptr || !attempt.was_used || gang != Gang::kStarting) {
+          return broken({ErrorCode::kInvalid, "it is ready for what was not offered"});
+        }
+        gang = Gang::kReady;
+        attempt_->Ready(member_);
+        break;
       case peer::FrameKind::kStarted:
+        if (attempt_ != nullptr && gang != Gang::kGone) {
+          return broken({ErrorCode::kInvalid, "it started one of a gang before the others"});
+        }
         until = now + offer.timeout + options.ending;
         waits_for = "has not ended the session";
         break;
@@ -414,9 +453,37 @@ AwaySession::Attempt AwaySession::TakeFailure(const Offer& offer, std::string_vi
   }
   if (!session_.inputs.contains(failure->alias)) failure->alias.clear();
   attempt.is_final = attempt.lost.empty() && !IsNodesFault(*failure);
+  attempt.is_busy = failure->is_busy;
   attempt.error = std::move(failure->error);
   attempt.alias = std::move(failure->alias);
   return attempt;
+}
+
+AwaySession::Attempt AwaySession::TryInGang(GangAttempt& attempt, std::size_t member,
+                                            std::size_t node, const std::stop_token& stop) {
+  attempt_ = &attempt;
+  member_ = member;
+  stop_ = stop;
+  report_ = {};
+  Attempt tried = TryOn(node);
+  attempt_ = nullptr;
+  return tried;
+}
+
+void AwaySession::EndInGang(std::optional<Error> error, std::string alias, bool is_killed,
+                            std::string node, std::vector<std::string> failed) {
+  if (is_killed) {
+    report_ = {};
+    report_.cause = runtime::Cause::kKilled;
+    report_.message = "killed";
+  }
+  end_->error = std::move(error);
+  end_->failed_alias = std::move(alias);
+  end_->node = std::move(node);
+  end_->failed = std::move(failed);
+  session_.held_inputs.clear();
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t ignored = ::write(ended_.get(), &one, sizeof one);
 }
 
 Result<void> AwaySession::SendBytes(peer::SecureConnection& connection, const Offer& offer,

@@ -29,6 +29,9 @@ struct AwayResult {
   std::vector<HeldFacts> outputs;  // by channel, as HeldSession has them
 };
 
+class AwayGang;
+class GangAttempt;
+
 class AwaySession : public node::RunningSession {
  public:
   // `nodes` outlives it.
@@ -37,6 +40,8 @@ class AwaySession : public node::RunningSession {
   // Runs it to its end, or until `stop` says so; those nodes are tried only if there is no other.
   static AwayResult RunHere(Nodes& nodes, node::ElsewhereSession session,
                             std::vector<std::size_t> avoided, const std::stop_token& stop);
+  // One of a gang: it does nothing by itself.
+  AwaySession(Nodes& nodes, node::ElsewhereSession session, std::shared_ptr<AwayGang> gang);
   AwaySession(const AwaySession&) = delete;
   AwaySession& operator=(const AwaySession&) = delete;
   ~AwaySession() override;
@@ -50,7 +55,8 @@ class AwaySession : public node::RunningSession {
   runtime::SessionReport Collect() override;
   std::unique_ptr<node::ElsewhereEnd> TakeElsewhere() override;
 
- private:
+  // For its gang.
+
   // How one attempt ended.
   struct Attempt {
     std::optional<Error> error;          // none: the end is here
@@ -59,7 +65,22 @@ class AwaySession : public node::RunningSession {
     bool is_connection = false;          // the node is to be left alone for a while
     bool was_used = false;               // it had answered the offer
     std::vector<std::size_t> lost = {};  // channels of which the bytes are not to be had any more
+    bool is_busy = false;                // no slot is free for one of a gang
   };
+  // Tries it on that node, as a part of `attempt`, until it says stop.
+  Attempt TryInGang(GangAttempt& attempt, std::size_t member, std::size_t node,
+                    const std::stop_token& stop);
+  Result<void> RunLostAgain(const std::vector<std::size_t>& channels, const std::string& why,
+                            const std::stop_token& stop);
+  [[nodiscard]] const node::ElsewhereSession& session() const { return session_; }
+  [[nodiscard]] bool has_succeeded() const {
+    return report_.cause == runtime::Cause::kExited && report_.exit_code == 0;
+  }
+  // That was the end. With an error it ran nowhere, killed it was stopped; `failed` is told.
+  void EndInGang(std::optional<Error> error, std::string alias, bool is_killed, std::string node,
+                 std::vector<std::string> failed);
+
+ private:
   // Of a channel whose bytes come back.
   struct Incoming {
     std::uint64_t size = 0;
@@ -77,11 +98,6 @@ class AwaySession : public node::RunningSession {
   // Until it has ended or nothing is left to try; the node where it ended well or not.
   std::optional<std::size_t> RunOnNodes();
   [[nodiscard]] std::optional<std::size_t> Choose(const std::vector<std::size_t>& tried);
-  // Has those run again whose bytes are lost.
-  Result<void> RunLostAgain(const std::vector<std::size_t>& channels, const std::string& why);
-  [[nodiscard]] bool has_succeeded() const {
-    return report_.cause == runtime::Cause::kExited && report_.exit_code == 0;
-  }
   void HandOverHeld(std::size_t node);
   [[nodiscard]] Offer MakeOffer(std::size_t node);
   void OfferSource(std::size_t node, std::size_t channel, OfferedChannel& offered);
@@ -105,10 +121,13 @@ class AwaySession : public node::RunningSession {
   // The thread's until it has ended.
   runtime::SessionReport report_;
   std::unique_ptr<node::ElsewhereEnd> end_;
-  std::vector<Incoming> incoming_;    // of each channel
-  std::vector<HeldInput> held_;       // the same, as was offered last
-  std::vector<HeldFacts> outputs_;    // the same, of what is written
-  std::vector<std::size_t> avoided_;  // nodes to be tried only if there is no other
+  std::vector<Incoming> incoming_;        // of each channel
+  std::vector<HeldInput> held_;           // the same, as was offered last
+  std::vector<HeldFacts> outputs_;        // the same, of what is written
+  std::vector<std::size_t> avoided_;      // nodes to be tried only if there is no other
+  const std::shared_ptr<AwayGang> gang_;  // null: it is of none
+  GangAttempt* attempt_ = nullptr;        // while it is tried as a part of one
+  std::size_t member_ = 0;                // of the gang
   std::thread thread_;
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <string>
 
 #include "channels/base/result.h"
@@ -14,5 +15,10 @@ namespace zerocloud::remote {
 // "it".
 Result<Hello> GreetNode(peer::SecureConnection& connection, const std::string& proxy,
                         std::chrono::milliseconds silence);
+
+// Connects to "host:port" and greets.
+Result<std::unique_ptr<peer::SecureConnection>> ConnectToNode(
+    const std::string& address, peer::KeyFile& keys, const std::string& proxy,
+    const peer::ConnectionLimits& patience);
 
 }  // namespace zerocloud::remote

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <utility>
 #include <vector>
 
@@ -104,26 +103,11 @@ Result<void> SendHold(peer::SecureConnection& connection, const Hold& hold) {
   return connection.Send(peer::FrameKind::kDigest, Encode(StreamEnd{0, hold.size(), sha256.Hex()}));
 }
 
-Result<std::unique_ptr<peer::SecureConnection>> HoldFetcher::Connect(const std::string& holder) {
-  const std::size_t colon = holder.rfind(':');
-  std::uint16_t port = 0;
-  const char* const end = holder.data() + holder.size();
-  const bool is_address = colon != std::string::npos &&
-                          std::from_chars(holder.data() + colon + 1, end, port).ptr == end;
-  if (!is_address) return Fail(ErrorCode::kInvalid, "its address is none");
-  auto made = peer::SecureConnection::Connect(holder.substr(0, colon), port, keys_, patience_);
-  if (!made) return made;
-  if (Result<Hello> greeted = GreetNode(**made, proxy_, patience_.silence); !greeted) {
-    return Fail(greeted);
-  }
-  return made;
-}
-
 FetchEnd HoldFetcher::Fetch(const std::string& holder, const HeldFacts& held, int file) {
   auto known = holders_.find(holder);
   if (known == holders_.end()) {
     known = holders_.emplace(holder, Holder{}).first;
-    auto made = Connect(holder);
+    auto made = ConnectToNode(holder, keys_, proxy_, patience_);
     if (made) {
       known->second.connection = std::move(*made);
     } else {

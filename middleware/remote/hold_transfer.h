@@ -58,7 +58,6 @@ class HoldFetcher {
     std::unique_ptr<peer::SecureConnection> connection;
     Error error;  // if there is none
   };
-  Result<std::unique_ptr<peer::SecureConnection>> Connect(const std::string& holder);
 
   peer::KeyFile& keys_;
   const peer::ConnectionLimits patience_;

@@ -21,6 +21,7 @@
 #include "middleware/node/file_limit.h"
 #include "middleware/remote/hold_orders.h"
 #include "middleware/remote/node_session.h"
+#include "middleware/remote/wire_streams.h"
 
 namespace zerocloud::remote {
 namespace {
@@ -49,6 +50,7 @@ struct NodeServer::State {
   std::shared_ptr<node::Spool> spool;
   SlotGate slots;
   Holds holds;
+  Streams streams;
   UniqueFd listening;
   UniqueFd stopping;  // readable: stop
   std::uint16_t port = 0;
@@ -71,7 +73,8 @@ struct NodeServer::State {
         images(sandbox, options.programs),
         spool(std::move(disk)),
         slots(options.slots, options.waiting),
-        holds(spool, options.patience.silence) {}
+        holds(spool, options.patience.silence),
+        streams(options.patience) {}
 
   void AcceptAll();
   void JoinEnded();
@@ -164,7 +167,7 @@ void NodeServer::State::JoinEnded() {
 }
 
 Result<void> NodeServer::State::Converse(peer::SecureConnection& connection) {
-  NodeParts parts{options, store, runner, images, spool, spooled, slots, holds, keys};
+  NodeParts parts{options, store, runner, images, spool, spooled, slots, holds, streams, keys};
   bool is_greeted = false;
   std::string proxy;  // for which the other side speaks
   while (true) {
@@ -191,6 +194,11 @@ Result<void> NodeServer::State::Converse(peer::SecureConnection& connection) {
       if (!sent) return sent;
       continue;
     }
+    if (is_greeted && next.kind == peer::FrameKind::kStream) {
+      const Result<StreamOrder> order = ParseStreamOrder(next.payload);
+      if (!order) return Fail(order);
+      return streams.Serve(connection, {proxy, order->stream});
+    }
     if (is_greeted && IsHoldOrder(next.kind)) {
       Result<void> served = ServeHoldOrder(parts, connection, proxy, next);
       if (!served) return served;
@@ -202,10 +210,12 @@ Result<void> NodeServer::State::Converse(peer::SecureConnection& connection) {
     }
     Result<Offer> offer = ParseOffer(next.payload);
     if (!offer) return Fail(offer);
-    const bool has_holds = std::ranges::any_of(
-        offer->channels, [](const OfferedChannel& channel) { return !channel.hold.empty(); });
-    if (has_holds && proxy.empty()) {
-      return Fail(ErrorCode::kInvalid, "it did not say for which proxy something is held");
+    const bool needs_name = std::ranges::any_of(offer->channels, [](const OfferedChannel& channel) {
+      return !channel.hold.empty() || !channel.stream.empty();
+    });
+    if (needs_name && proxy.empty()) {
+      return Fail(ErrorCode::kInvalid,
+                  "it did not say for which proxy something is held or streamed");
     }
     Result<void> served = ServeSession(parts, connection, proxy, std::move(*offer));
     if (!served) return served;

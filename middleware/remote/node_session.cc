@@ -18,6 +18,7 @@
 #include "middleware/node/nvram.h"
 #include "middleware/node/stderr_tail.h"
 #include "middleware/remote/hold_transfer.h"
+#include "middleware/remote/session_streams.h"
 #include "middleware/remote/sha256.h"
 
 namespace zerocloud::remote {
@@ -50,7 +51,8 @@ class NodeSession {
         proxy_(std::move(proxy)),
         offer_(std::move(offer)),
         heartbeat_(HeartbeatInterval(parts.options.patience)),
-        fetcher_(parts.keys, parts.options.patience, proxy_) {}
+        fetcher_(parts.keys, parts.options.patience, proxy_),
+        streams_(parts.streams, parts.keys, parts.options.patience, proxy_) {}
   ~NodeSession() {
     parts_.holds.Drop(proxy_, unconfirmed_);
     if (is_queued_) parts_.slots.LeaveQueue();
@@ -66,18 +68,8 @@ class NodeSession {
           fmt::format("refused session {}: {}", offer_.session, refused->error.message));
       return Tell(*refused);
     }
-    is_queued_ = parts_.slots.Queue();
-    if (!is_queued_) {
-      return Tell(
-          {{ErrorCode::kUnavailable,
-            fmt::format("all {} slots are taken and enough sessions wait", parts_.slots.slots())},
-           {}});
-    }
-    while (!is_inside_) {
-      is_inside_ = parts_.slots.Enter(heartbeat_ / 8);
-      is_queued_ = !is_inside_;
-      if (Result<void> here = StayInTouch(); !here) return here;
-    }
+    if (Result<void> entered = TakeSlot(); !entered) return entered;
+    if (failure_) return Tell(*failure_);
     std::optional<node::Program> known = parts_.images.Find(offer_.sha256);
     const Accepted accepted{.needs_program = !known};
     Result<void> sent = connection_.Send(peer::FrameKind::kAccepted, Encode(accepted));
@@ -86,17 +78,12 @@ class NodeSession {
     if (Result<void> taken = TakeBytes(accepted.needs_program); !taken) return taken;
     if (failure_) return Tell(*failure_);
 
-    // What blocks is done by somebody else, so that the proxy hears of us meanwhile.
-    std::future<void> opening = std::async(std::launch::async, [this] { Open(); });
-    Result<void> here;
-    while (opening.wait_for(heartbeat_ / 8) != std::future_status::ready) {
-      if (!here) continue;
-      here = StayInTouch();
-      if (!here) fetcher_.Abort();
-    }
-    opening.get();
-    if (!here) return here;
+    if (Result<void> here = DoMeanwhile([this] { Open(); }); !here) return here;
     if (failure_) return Tell(*failure_);
+    if (offer_.is_of_gang) {
+      if (Result<void> gone = AwaitGo(); !gone) return gone;
+      if (failure_) return Tell(*failure_);
+    }
     if (Result<void> ended = Watch(); !ended) return ended;
     if (failure_) return Tell(*failure_);
     return Report();
@@ -126,6 +113,58 @@ class NodeSession {
     return std::nullopt;
   }
 
+  // One of a gang gets a slot at once or not at all: if each waited for the last one of its gang,
+  // two gangs could wait for each other.
+  Result<void> TakeSlot() {
+    if (offer_.is_of_gang) {
+      is_inside_ = parts_.slots.EnterNow();
+      if (is_inside_) return {};
+      failure_ = Failure{{ErrorCode::kUnavailable,
+                          fmt::format("none of its {} slots is free", parts_.slots.slots())},
+                         {},
+                         {},
+                         true};
+      return {};
+    }
+    is_queued_ = parts_.slots.Queue();
+    if (!is_queued_) {
+      FailWith(
+          {ErrorCode::kUnavailable,
+           fmt::format("all {} slots are taken and enough sessions wait", parts_.slots.slots())});
+      return {};
+    }
+    while (!is_inside_) {
+      is_inside_ = parts_.slots.Enter(heartbeat_ / 8);
+      is_queued_ = !is_inside_;
+      if (Result<void> here = StayInTouch(); !here) return here;
+    }
+    return {};
+  }
+
+  // What blocks is done by somebody else, so that the proxy hears of us meanwhile.
+  template <typename Task>
+  Result<void> DoMeanwhile(Task task) {
+    std::future<void> doing = std::async(std::launch::async, task);
+    Result<void> here;
+    while (doing.wait_for(heartbeat_ / 8) != std::future_status::ready) {
+      if (!here) continue;
+      here = StayInTouch();
+      if (!here) fetcher_.Abort();
+    }
+    doing.get();
+    return here;
+  }
+
+  // Until all of the gang are as far; then its streams to others are opened.
+  Result<void> AwaitGo() {
+    if (Result<void> sent = connection_.Send(peer::FrameKind::kReady, {}); !sent) return sent;
+    if (Result<void> gone = Await(peer::FrameKind::kGo); !gone) return gone;
+    return DoMeanwhile([this] {
+      Result<void> connected = streams_.ConnectWriters(offer_, request_);
+      if (!connected) FailWith(connected.error());
+    });
+  }
+
   Result<void> Tell(const Failure& failure) {
     return connection_.Send(peer::FrameKind::kFailed, Encode(failure));
   }
@@ -135,15 +174,29 @@ class NodeSession {
 
   // Sends and takes heartbeats; an error if the proxy is gone or has been silent too long.
   Result<void> StayInTouch() {
-    const steady_clock::time_point now = steady_clock::now();
     while (true) {
       const Result<std::optional<peer::Frame>> frame = connection_.TryReceive();
       if (!frame) return Fail(frame);
       const std::optional<peer::Frame>& next = *frame;
-      if (!next) break;
+      if (!next) return HearAndSay();
       if (next->kind != peer::FrameKind::kHeartbeat) return Unexpected(*next);
-      last_heard_ = now;
+      last_heard_ = steady_clock::now();
     }
+  }
+  // The same, until a frame of that kind comes.
+  Result<void> Await(peer::FrameKind kind) {
+    while (true) {
+      const Result<std::optional<peer::Frame>> frame = connection_.Receive(heartbeat_);
+      if (!frame) return Fail(frame);
+      const std::optional<peer::Frame>& next = *frame;
+      if (next) last_heard_ = steady_clock::now();
+      if (next && next->kind == kind) return {};
+      if (next && next->kind != peer::FrameKind::kHeartbeat) return Unexpected(*next);
+      if (Result<void> here = HearAndSay(); !here) return here;
+    }
+  }
+  Result<void> HearAndSay() {
+    const steady_clock::time_point now = steady_clock::now();
     if (now - last_heard_ > parts_.options.patience.silence) {
       return Fail(ErrorCode::kTimeout, fmt::format("it has been silent for {} ms",
                                                    parts_.options.patience.silence.count()));
@@ -297,6 +350,16 @@ class NodeSession {
       }
       case Source::kHeld:
         return OpenHeld(offered, channel);
+      case Source::kRead: {
+        Result<UniqueFd> end = streams_.OpenReader(offered);
+        if (!end) return Fail(end);
+        channel.file = std::move(*end);
+        channel.is_stream = true;
+        return {};
+      }
+      case Source::kWrite:  // once its reader is there
+        channel.is_stream = true;
+        return {};
       case Source::kOutput:
       case Source::kHold: {
         Result<UniqueFd> file = NewFile(0);
@@ -425,9 +488,10 @@ class NodeSession {
     if (Result<void> sent = connection_.Send(peer::FrameKind::kStarted, {}); !sent) return sent;
     bool is_killed = false;
     while (true) {
-      std::array<pollfd, 3> waiting = {pollfd{session.pidfd(), POLLIN, 0},
+      std::array<pollfd, 4> waiting = {pollfd{session.pidfd(), POLLIN, 0},
                                        pollfd{connection_.fd(), POLLIN, 0},
-                                       pollfd{stderr_.is_open() ? stderr_.get() : -1, POLLIN, 0}};
+                                       pollfd{stderr_.is_open() ? stderr_.get() : -1, POLLIN, 0},
+                                       pollfd{streams_.fd(), POLLIN, 0}};
       const milliseconds wait =
           outputs_.empty() ? heartbeat_ : std::min(heartbeat_, kPatrolInterval);
       const auto left = std::chrono::ceil<milliseconds>(session.deadline() - steady_clock::now());
@@ -446,6 +510,10 @@ class NodeSession {
         session.Kill(runtime::Cause::kKilled);
         is_killed = true;
       }
+      if (!is_killed && HasBrokenStream()) {
+        session.Kill(runtime::Cause::kKilled);
+        is_killed = true;
+      }
       // Gone or silent: the session is destroyed with all it has.
       if (Result<void> here = StayInTouch(); !here) return here;
     }
@@ -454,6 +522,30 @@ class NodeSession {
     if (stderr_tail_.size() > stderr_limit)
       stderr_tail_.erase(0, stderr_tail_.size() - stderr_limit);
     Judge();
+    started->reset();  // with its ends of streams
+    return FinishStreams();
+  }
+
+  bool HasBrokenStream() {
+    streams_.Clear();
+    std::optional<Error> broken = streams_.error();
+    if (broken) {
+      FailWith({ErrorCode::kUnavailable, "a stream from or to another node: " + broken->message});
+    }
+    return broken.has_value();
+  }
+
+  // Until what the session wrote has arrived, if it has ended well.
+  Result<void> FinishStreams() {
+    streams_.ForgetReaders();  // or who writes to it could not end
+    const runtime::SessionReport& report = end_.report;
+    if (report.cause != runtime::Cause::kExited || report.exit_code != 0) return {};
+    while (!failure_ && !HasBrokenStream() && !streams_.is_done()) {
+      std::array<pollfd, 2> waiting = {pollfd{connection_.fd(), POLLIN, 0},
+                                       pollfd{streams_.fd(), POLLIN, 0}};
+      ::poll(waiting.data(), waiting.size(), static_cast<int>(heartbeat_.count()));
+      if (Result<void> here = StayInTouch(); !here) return here;
+    }
     return {};
   }
 
@@ -537,15 +629,7 @@ class NodeSession {
 
   // Until the proxy says that it counts on what is held: else it might be forgotten by both.
   Result<void> AwaitKeep() {
-    while (true) {
-      const Result<std::optional<peer::Frame>> frame = connection_.Receive(heartbeat_);
-      if (!frame) return Fail(frame);
-      const std::optional<peer::Frame>& next = *frame;
-      if (next && next->kind == peer::FrameKind::kKeep) break;
-      if (next && next->kind != peer::FrameKind::kHeartbeat) return Unexpected(*next);
-      if (next) last_heard_ = steady_clock::now();
-      if (Result<void> here = StayInTouch(); !here) return here;
-    }
+    if (Result<void> kept = Await(peer::FrameKind::kKeep); !kept) return kept;
     unconfirmed_.clear();
     return {};
   }
@@ -632,6 +716,7 @@ class NodeSession {
   std::vector<std::string> unconfirmed_;  // holds that the proxy does not count on yet
   UniqueFd stderr_;
   std::string stderr_tail_;
+  SessionStreams streams_;
   EndReport end_;
 };
 

@@ -12,6 +12,7 @@
 #include "middleware/remote/holds.h"
 #include "middleware/remote/node_server.h"
 #include "middleware/remote/slot_gate.h"
+#include "middleware/remote/streams.h"
 #include "middleware/remote/wire.h"
 
 namespace zerocloud::remote {
@@ -26,6 +27,7 @@ struct NodeParts {
   std::atomic<std::uint64_t>& spooled;  // bytes of all sessions
   SlotGate& slots;
   Holds& holds;
+  Streams& streams;
   peer::KeyFile& keys;
 };
 

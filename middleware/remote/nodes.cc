@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "middleware/plan/placement.h"
+#include "middleware/remote/away_gang.h"
 #include "middleware/remote/away_session.h"
 #include "middleware/remote/greeting.h"
 #include "middleware/remote/wire_holds.h"
@@ -242,14 +243,12 @@ Nodes::Node& Nodes::At(std::size_t node) const {
 
 std::string Nodes::NameOf(std::size_t node) const { return At(node).name; }
 
-std::optional<std::size_t> Nodes::Choose(const node::ElsewhereSession& session,
-                                         const std::vector<std::size_t>& tried) {
-  std::vector<std::string> hosts;
-  if (session.attached && options_.holders) {
-    hosts = options_.holders(session.caller, *session.attached);
-  }
-  node::Company* const company = session.company.get();
-  const std::lock_guard lock(mutex_);
+std::vector<std::string> Nodes::HostsWith(const node::ElsewhereSession& session) const {
+  if (!session.attached || !options_.holders) return {};
+  return options_.holders(session.caller, *session.attached);
+}
+
+std::vector<std::size_t> Nodes::HoldersAmong(const std::vector<std::string>& hosts) const {
   std::vector<std::size_t> holders;
   for (const std::string& host : hosts) {
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
@@ -257,6 +256,43 @@ std::optional<std::size_t> Nodes::Choose(const node::ElsewhereSession& session,
       if (is_new && nodes_[i]->address.host == host) holders.push_back(i);
     }
   }
+  return holders;
+}
+
+std::size_t Nodes::known_slots() const {
+  const std::lock_guard lock(mutex_);
+  std::size_t slots = 0;
+  for (const auto& node : nodes_) slots += node->is_listed ? node->slots : 0;
+  return slots;
+}
+
+std::optional<std::vector<std::size_t>> Nodes::ChooseForGang(
+    const std::vector<const node::ElsewhereSession*>& gang) {
+  std::vector<std::vector<std::string>> hosts;
+  hosts.reserve(gang.size());
+  for (const node::ElsewhereSession* session : gang) hosts.push_back(HostsWith(*session));
+  const std::lock_guard lock(mutex_);
+  std::vector<plan::NodeState> states;
+  for (const auto& node : nodes_) {
+    states.push_back({.is_up = node->is_up && node->is_listed,
+                      .slots = node->slots,
+                      .sessions = node->sessions});
+  }
+  std::vector<std::vector<std::size_t>> holders;
+  holders.reserve(gang.size());
+  for (const std::vector<std::string>& each : hosts) holders.push_back(HoldersAmong(each));
+  std::optional<std::vector<std::size_t>> chosen = plan::PlaceGang(states, holders);
+  if (!chosen) return chosen;
+  for (const std::size_t node : *chosen) ++nodes_[node]->sessions;
+  return chosen;
+}
+
+std::optional<std::size_t> Nodes::Choose(const node::ElsewhereSession& session,
+                                         const std::vector<std::size_t>& tried) {
+  const std::vector<std::string> hosts = HostsWith(session);
+  node::Company* const company = session.company.get();
+  const std::lock_guard lock(mutex_);
+  const std::vector<std::size_t> holders = HoldersAmong(hosts);
   std::vector<plan::NodeState> states;
   std::vector<std::size_t> left_out = tried;
   states.reserve(nodes_.size());
@@ -318,6 +354,11 @@ void Nodes::MarkDown(std::size_t node, const std::string& why) {
 
 Result<std::unique_ptr<node::RunningSession>> Nodes::Start(node::ElsewhereSession session) {
   return AwaySession::Start(*this, std::move(session));
+}
+
+Result<std::vector<std::unique_ptr<node::RunningSession>>> Nodes::StartGang(
+    std::vector<node::ElsewhereSession> gang) {
+  return AwayGang::Start(*this, std::move(gang));
 }
 
 }  // namespace zerocloud::remote

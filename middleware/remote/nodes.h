@@ -40,6 +40,8 @@ struct NodesOptions {
   // The hosts with a replica of an object, the preferred first. May be empty. May block to ask
   // about it, as the caller.
   std::function<std::vector<std::string>(const store::Caller&, const store::ObjectPath&)> holders;
+  // How long a gang may wait until all of it can start.
+  std::chrono::milliseconds gang_wait{60'000};
   std::function<void(const std::string&)> log = [](const std::string&) {};
 };
 
@@ -59,6 +61,8 @@ class Nodes : public node::Elsewhere {
   // Those of the nodes that answer.
   [[nodiscard]] std::size_t slots() const override;
   Result<std::unique_ptr<node::RunningSession>> Start(node::ElsewhereSession session) override;
+  Result<std::vector<std::unique_ptr<node::RunningSession>>> StartGang(
+      std::vector<node::ElsewhereSession> gang) override;
 
   // Takes over another list and number of attempts, for sessions that are placed from now on. One
   // that is under way on a node which is not listed any more ends there. Called by one thread.
@@ -71,6 +75,12 @@ class Nodes : public node::Elsewhere {
   // A node to try next. Counts as a session there until Release().
   std::optional<std::size_t> Choose(const node::ElsewhereSession& session,
                                     const std::vector<std::size_t>& tried);
+  // Nodes for all of them with a slot of this proxy's free for each, or nothing. Count as sessions
+  // there until Release().
+  std::optional<std::vector<std::size_t>> ChooseForGang(
+      const std::vector<const node::ElsewhereSession*>& gang);
+  // Of all nodes, also of those that do not answer now.
+  [[nodiscard]] std::size_t known_slots() const;
   void Release(std::size_t node);
   [[nodiscard]] std::string NameOf(std::size_t node) const;
   using Connection = std::unique_ptr<peer::SecureConnection>;
@@ -107,6 +117,9 @@ class Nodes : public node::Elsewhere {
   Nodes(NodesOptions options, peer::KeyFile& keys);
   void Keep(Node& node);
   [[nodiscard]] Node& At(std::size_t node) const;
+  [[nodiscard]] std::vector<std::string> HostsWith(const node::ElsewhereSession& session) const;
+  // Those of the hosts that are nodes. REQUIRES: mutex_.
+  [[nodiscard]] std::vector<std::size_t> HoldersAmong(const std::vector<std::string>& hosts) const;
   // What is listed, with a keeper each.
   Result<void> StartKeepers();
   // Greets, and takes what the node says about itself.

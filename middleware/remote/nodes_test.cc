@@ -310,13 +310,6 @@ TEST_F(NodesTest, AreReplacedByThisMachineIfItMay) {
   EXPECT_THAT(result.sessions[0].failed_nodes, ElementsAre(HasSubstr("cannot be reached")));
 }
 
-TEST_F(NodesTest, LeaveGangsToThisMachine) {
-  AddNode();
-  RunWell(G("a", "out:ping say:a", kStdout, R"(, "connect": ["b"])") + "," +
-          G("b", "out:pong say:b", kStdout, R"(, "connect": ["a"])"));
-  EXPECT_EQ(local.starts(), 2);
-}
-
 // What failing and hostile nodes do. Nothing of it has happened, and the job goes on elsewhere.
 
 TEST_F(NodesTest, ThatDieWithASessionAreReplaced) {

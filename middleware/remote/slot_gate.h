@@ -21,6 +21,13 @@ class SlotGate {
     ++waiting_;
     return true;
   }
+  // A slot, if one is free and nobody waits for it.
+  bool EnterNow() {
+    const std::lock_guard lock(mutex_);
+    if (waiting_ > 0 || inside_ >= slots_) return false;
+    ++inside_;
+    return true;
+  }
   // Waits for a slot, at most so long.
   bool Enter(std::chrono::milliseconds wait) {
     std::unique_lock lock(mutex_);

@@ -41,6 +41,10 @@ void ReadObject(JsonReader& reader, OfferedChannel& channel) {
                                      .metadata = {}};
 }
 
+bool IsStream(const OfferedChannel& channel) {
+  return channel.source == Source::kRead || channel.source == Source::kWrite;
+}
+
 Result<OfferedChannel> ReadChannel(const job::JsonValue& value) {
   JsonReader reader(value, "channel");
   constexpr std::uint64_t kMost = std::numeric_limits<std::int64_t>::max();
@@ -51,7 +55,7 @@ Result<OfferedChannel> ReadChannel(const job::JsonValue& value) {
                     static_cast<std::int64_t>(reader.Number("get_bytes", kMost)),
                     static_cast<std::int64_t>(reader.Number("puts", kMost)),
                     static_cast<std::int64_t>(reader.Number("put_bytes", kMost))};
-  channel.source = static_cast<Source>(reader.Number("source", 6));
+  channel.source = static_cast<Source>(reader.Number("source", 8));
   const bool is_held = channel.source == Source::kHeld;
   if (channel.source == Source::kBytes || is_held) channel.size = reader.Number("size", kMost);
   if (channel.source == Source::kObject) ReadObject(reader, channel);
@@ -60,10 +64,14 @@ Result<OfferedChannel> ReadChannel(const job::JsonValue& value) {
     channel.holder = reader.Text("holder", kNameBytes);
     channel.sha256 = ReadSha256(reader);
   }
+  if (IsStream(channel)) {
+    channel.stream = ReadId(reader, "stream");
+    channel.peer = reader.Text("peer", kNameBytes);
+  }
   const bool is_written = channel.source == Source::kOutput || channel.source == Source::kStderr ||
-                          channel.source == Source::kHold;
-  const bool is_read =
-      channel.source == Source::kObject || channel.source == Source::kBytes || is_held;
+                          channel.source == Source::kHold || channel.source == Source::kWrite;
+  const bool is_read = channel.source == Source::kObject || channel.source == Source::kBytes ||
+                       is_held || channel.source == Source::kRead;
   const bool may_write = channel.limits.puts > 0 && channel.limits.put_size > 0;
   const bool may_read = channel.limits.gets > 0 && channel.limits.get_size > 0;
   if ((is_read && may_write) || (is_written && may_read)) {
@@ -146,7 +154,8 @@ std::string Encode(const Offer& offer) {
       .Number("cpu_limit_us", U(offer.cpu_limit.count()))
       .Number("resident_bytes", offer.memory_limit)
       .Number("stderr_tail_bytes", offer.stderr_tail_bytes)
-      .Number("nvram_bytes", offer.nvram_bytes);
+      .Number("nvram_bytes", offer.nvram_bytes)
+      .Number("gang", offer.is_of_gang ? 1 : 0);
   json.OpenList("channels");
   for (const OfferedChannel& channel : offer.channels) {
     json.OpenObject();
@@ -162,6 +171,7 @@ std::string Encode(const Offer& offer) {
     if (channel.source == Source::kObject) WriteObject(json, channel);
     if (is_held || channel.source == Source::kHold) json.Text("hold", channel.hold);
     if (is_held) json.Text("holder", channel.holder).Text("sha256", channel.sha256);
+    if (IsStream(channel)) json.Text("stream", channel.stream).Text("peer", channel.peer);
     json.CloseObject();
   }
   json.CloseList();
@@ -184,9 +194,13 @@ Result<Offer> ParseOffer(std::string_view json) {
   offer.memory_limit = reader.Number("resident_bytes");
   offer.stderr_tail_bytes = reader.Number("stderr_tail_bytes", kTailBytes);
   offer.nvram_bytes = reader.Number("nvram_bytes", kTailBytes);
+  offer.is_of_gang = reader.Flag("gang");
   for (const job::JsonValue& element : reader.List("channels", channels::kMaxChannels)) {
     Result<OfferedChannel> channel = ReadChannel(element);
     if (!channel) return Fail(channel);
+    if (IsStream(*channel) && !offer.is_of_gang) {
+      reader.Refuse("channels", "have a stream, and the session is of no gang");
+    }
     offer.channels.push_back(std::move(*channel));
   }
   if (Result<void> checked = reader.Check(); !checked) return Fail(checked);
@@ -325,6 +339,7 @@ std::string Encode(const Failure& failure) {
       .Text("message", std::string_view(failure.error.message).substr(0, kMessageBytes))
       .Text("alias", failure.alias);
   if (!failure.lost.empty()) WriteIds(json, "lost", failure.lost);
+  if (failure.is_busy) json.Number("busy", 1);
   return json.Take();
 }
 
@@ -346,6 +361,7 @@ Result<Failure> ParseFailure(std::string_view json) {
   if (reader.Maybe("lost") != nullptr) {
     failure.lost = ReadIds(reader, "lost", channels::kMaxChannels);
   }
+  if (reader.Maybe("busy") != nullptr) failure.is_busy = reader.Flag("busy");
   if (Result<void> checked = reader.Check(); !checked) return Fail(checked);
   return failure;
 }

@@ -42,6 +42,8 @@ enum class Source : std::uint8_t {
   kStderr = 4,   // written by the session; its end is in the report
   kHeld = 5,     // what a session wrote that has ended, where it is held
   kHold = 6,     // written by the session, held by the node when it has ended well
+  kRead = 7,     // a stream from a session that runs at the same time
+  kWrite = 8,    // a stream to one
 };
 
 struct OfferedChannel {
@@ -62,6 +64,10 @@ struct OfferedChannel {
   std::string hold = {};    // its id
   std::string holder = {};  // kHeld: "host:port"; empty: the node itself
   std::string sha256 = {};  // kHeld
+  // kRead and kWrite:
+  std::string stream = {};  // its id
+  // "host:port" of the node where the session at the other end is; empty: the node itself.
+  std::string peer = {};
 };
 
 // A session that the node is asked to run.
@@ -76,6 +82,7 @@ struct Offer {
   std::uint64_t memory_limit = 0;
   std::uint64_t stderr_tail_bytes = 0;
   std::uint64_t nvram_bytes = 0;
+  bool is_of_gang = false;               // it gets a slot at once or not at all, and waits for kGo
   std::vector<OfferedChannel> channels;  // in handle order
 };
 
@@ -105,6 +112,7 @@ struct Failure {
   Error error;
   std::string alias;                   // the input that is to blame, or empty: the node
   std::vector<std::string> lost = {};  // holds that are not to be had any more
+  bool is_busy = false;                // no slot is free for a session of a gang
 };
 
 std::string Encode(const Hello& hello);

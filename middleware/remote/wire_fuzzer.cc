@@ -4,6 +4,7 @@
 
 #include "middleware/remote/wire.h"
 #include "middleware/remote/wire_holds.h"
+#include "middleware/remote/wire_streams.h"
 
 using namespace zerocloud;
 
@@ -32,5 +33,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Check(json, remote::ParseFetchOrder);
   Check(json, remote::ParsePutOrder);
   Check(json, remote::ParseStored);
+  Check(json, remote::ParseStreamOrder);
+  Check(json, remote::ParseCredit);
   return 0;
 }

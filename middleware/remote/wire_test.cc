@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "middleware/remote/wire_holds.h"
+#include "middleware/remote/wire_streams.h"
 
 namespace zerocloud::remote {
 namespace {
@@ -92,6 +93,32 @@ TEST(Wire, CarriesReports) {
   EXPECT_EQ(parsed->stderr_tail, end.stderr_tail);
   EXPECT_TRUE(parsed->report.channels[1].hit_put_limit);
   EXPECT_THAT(parsed->digests, ElementsAre("", std::string(64, 'd')));
+}
+
+TEST(Wire, CarriesStreamsOfGangsOnly) {
+  Offer offer = Full();
+  offer.is_of_gang = true;
+  OfferedChannel& channel = offer.channels.emplace_back();
+  channel.alias = "/dev/out/zz";
+  channel.limits = {0, 0, 1, 1};
+  channel.source = Source::kWrite;
+  channel.stream = NewId();
+  channel.peer = "10.0.0.1:8090";
+  const Offer again = ParseOffer(Encode(offer)).value();
+  EXPECT_TRUE(again.is_of_gang);
+  EXPECT_EQ(again.channels.back().source, Source::kWrite);
+  EXPECT_EQ(again.channels.back().stream, channel.stream);
+  EXPECT_EQ(again.channels.back().peer, channel.peer);
+  offer.is_of_gang = false;
+  EXPECT_FALSE(ParseOffer(Encode(offer)).has_value());
+
+  const std::string id = NewId();
+  EXPECT_EQ(ParseStreamOrder(Encode(StreamOrder{id})).value().stream, id);
+  const Credit credit = ParseCredit(Encode(Credit{5, true})).value();
+  EXPECT_EQ(credit.bytes, 5U);
+  EXPECT_TRUE(credit.is_complete);
+  EXPECT_FALSE(ParseCredit(Encode(Credit{kMostCredit + 1, false})).has_value());
+  EXPECT_TRUE(ParseFailure(Encode(Failure{{}, {}, {}, true})).value().is_busy);
 }
 
 TEST(Wire, CarriesTheRest) {

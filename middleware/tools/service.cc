@@ -345,6 +345,7 @@ Result<void> Service::Parts::FindNodes() {
   const std::chrono::seconds silence(config.nodes.silence_seconds);
   options.patience = {.handshake = silence, .silence = silence};
   options.attempts = config.nodes.attempts;
+  options.gang_wait = std::chrono::seconds(config.nodes.gang_wait_seconds);
   options.log = Complain;
   auto started = remote::Nodes::Start(std::move(options), *keys);
   if (!started.has_value()) return Fail(started);

@@ -16,6 +16,7 @@
 
 #include "middleware/peer/secure_connection.h"
 #include "middleware/remote/wire.h"
+#include "middleware/remote/wire_streams.h"
 
 namespace zerocloud::remote {
 
@@ -61,6 +62,17 @@ class ScriptedNode {
   }
 
  private:
+  // Takes all of a stream and says that it is well.
+  static void Swallow(peer::SecureConnection& connection) {
+    if (!connection.Send(peer::FrameKind::kCredit, Encode(Credit{kMostCredit, false}))) return;
+    while (true) {
+      const auto frame = connection.Receive(std::chrono::minutes(1));
+      if (!frame || !*frame) return;
+      if ((*frame)->kind != peer::FrameKind::kDigest) continue;
+      if (!connection.Send(peer::FrameKind::kCredit, Encode(Credit{0, true}))) return;
+    }
+  }
+
   void AcceptAll() {
     std::array<pollfd, 2> waiting = {pollfd{listening_.get(), POLLIN, 0},
                                      pollfd{stopping_.get(), POLLIN, 0}};
@@ -84,6 +96,7 @@ class ScriptedNode {
           next->kind == peer::FrameKind::kFetch || next->kind == peer::FrameKind::kPut;
       if (is_order && orders_) orders_(**connection, *next);
       if (is_order) return;
+      if (next->kind == peer::FrameKind::kStream) return Swallow(**connection);
       if (next->kind != peer::FrameKind::kStart) continue;
       ++offers_;
       const Result<Offer> offer = ParseOffer(next->payload);
