@@ -21,7 +21,7 @@ Result<Program> ImageCache::Load(int fd, std::uint64_t size) {
   }
   digest::Digest sha256(digest::Algorithm::kSha256);
   sha256.Add(std::as_bytes(std::span(bytes)));
-  const std::string key = sha256.Hex();
+  std::string key = sha256.Hex();
   if (std::optional<Program> known = Find(key)) return std::move(*known);
   Result<std::shared_ptr<const loader::Image>> image = runner_.Load(bytes);
   if (!image) return Fail(image);

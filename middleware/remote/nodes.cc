@@ -46,26 +46,14 @@ Result<void> Nodes::Change(const std::vector<NodeAddress>& list, std::size_t att
   const auto is_listed = [&](const NodeAddress& address) {
     return std::ranges::find(list, address) != list.end();
   };
-  std::vector<Connection> closing;
-  std::vector<std::thread> ending;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const auto& node : nodes_) {
-      if (is_listed(node->address) == node->is_listed) continue;
-      if (node->is_listed) {
-        node->is_listed = false;
-        node->is_up = false;
-        std::ranges::move(node->idle, std::back_inserter(closing));
-        node->idle.clear();
-        if (node->kept != nullptr) node->kept->Abort();
-      } else {
-        ending.push_back(std::move(node->keeper));  // of the time before
-      }
-    }
-  }
-  changed_.notify_all();
-  for (std::thread& thread : ending) thread.join();
+  std::vector<Connection> closing;  // without the lock
   const std::lock_guard lock(mutex_);
+  for (const auto& node : nodes_) {
+    if (!node->is_listed || is_listed(node->address)) continue;
+    node->is_listed = false;
+    std::ranges::move(node->idle, std::back_inserter(closing));
+    node->idle.clear();
+  }
   for (const NodeAddress& address : list) {
     const auto found =
         std::ranges::find_if(nodes_, [&](const auto& node) { return node->address == address; });
@@ -84,9 +72,12 @@ Result<void> Nodes::Change(const std::vector<NodeAddress>& list, std::size_t att
 Result<void> Nodes::StartKeepers() {
   try {
     for (const auto& node : nodes_) {
-      if (!node->is_listed || node->keeper.joinable()) continue;
+      if (!node->is_listed || node->is_kept) continue;
+      // One that has ended, of the time before, wants no lock any more.
+      if (node->keeper.joinable()) node->keeper.join();
       node->complaint.clear();
       node->keeper = std::thread([this, raw = node.get()] { Keep(*raw); });
+      node->is_kept = true;
     }
   } catch (const std::system_error& error) {
     return Fail(ErrorCode::kUnavailable,
@@ -126,7 +117,7 @@ void Nodes::Keep(Node& node) {
     }
     {
       const std::lock_guard lock(mutex_);
-      if (is_stopping_ || !node.is_listed) return;
+      if (is_stopping_) return;
       node.kept = connection.get();
     }
     if (connection != nullptr) asked = Greet(node, *connection);
@@ -144,11 +135,11 @@ void Nodes::Keep(Node& node) {
       if (!node.complaint.empty()) news = "it answers again";
       node.complaint.clear();
     }
-    const bool is_wanted = node.is_listed;
-    if (!is_wanted) node.kept = nullptr;
+    node.is_kept = asked || node.is_listed;
+    const bool is_over = !node.is_kept;
     changed_.notify_all();
     lock.unlock();
-    if (!is_wanted) return;
+    if (is_over) return;
     if (!asked) connection.reset();
     if (!news.empty()) options_.log(fmt::format("node {}: {}", node.name, news));
     lock.lock();
@@ -156,10 +147,9 @@ void Nodes::Keep(Node& node) {
     const auto interval =
         std::min<std::chrono::milliseconds>(kAskEvery, options_.patience.silence / 4);
     changed_.wait_for(lock, interval, [&] {
-      return is_stopping_ || !node.is_listed ||
-             (node.is_up && !(node.dropped.empty() && node.spared.empty()));
+      return is_stopping_ || (node.is_up && !(node.dropped.empty() && node.spared.empty()));
     });
-    if (is_stopping_ || !node.is_listed) {
+    if (is_stopping_) {
       node.kept = nullptr;
       return;
     }

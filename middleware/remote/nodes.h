@@ -65,7 +65,8 @@ class Nodes : public node::Elsewhere {
       std::vector<node::ElsewhereSession> gang) override;
 
   // Takes over another list and number of attempts, for sessions that are placed from now on. One
-  // that is under way on a node which is not listed any more ends there. Called by one thread.
+  // that is under way on a node which is not listed any more ends there, and what that node holds
+  // it goes on holding: it hears of this proxy until it is stopped. Called by one thread.
   Result<void> Change(const std::vector<NodeAddress>& list, std::size_t attempts);
   [[nodiscard]] NodesStats stats() const;
 
@@ -100,7 +101,8 @@ class Nodes : public node::Elsewhere {
   struct Node {
     NodeAddress address;  // these two never change
     std::string name;
-    bool is_listed = true;  // else it gets no more sessions, and its keeper ends
+    bool is_listed = true;  // else it gets no more sessions, and its keeper ends when it does
+    bool is_kept = false;   // its keeper runs
     bool is_up = false;
     bool is_asked = false;     // at least once
     std::size_t slots = 0;     // as it said last

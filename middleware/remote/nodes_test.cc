@@ -242,6 +242,25 @@ TEST_F(NodesTest, ChangeWhileSessionsRun) {
   EXPECT_EQ(cluster->stats().nodes, 1U);
 }
 
+TEST_F(NodesTest, ThatAreNotListedAnyMoreHearOfTheProxyUntilTheyEnd) {
+  options.patience.silence = std::chrono::milliseconds(400);
+  ScriptedNode& old = AddScripted([](peer::SecureConnection&, const Offer&) {});
+  AddNode();
+  Start();
+  ASSERT_TRUE(cluster->Change({options.nodes[1]}, 3).has_value());
+  const int before = old.greetings();
+  while (old.greetings() < before + 3) std::this_thread::yield();
+  EXPECT_EQ(RunWell(G("g", "say:y", kStdout)).sessions[0].node, NameOf(1));
+  EXPECT_EQ(old.offers(), 0);
+  // One that has ended is not looked for; listed again, it is.
+  scripted.clear();
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(cluster->Change(options.nodes, 3).has_value());
+    ASSERT_TRUE(cluster->Change({options.nodes[1]}, 3).has_value());
+  }
+  EXPECT_EQ(cluster->stats().nodes, 1U);
+}
+
 TEST_F(NodesTest, ThatAreBusySendSessionsOn) {
   node_options.slots = 1;
   node_options.waiting = 0;

@@ -78,6 +78,7 @@ TEST_F(ContainerPoliciesTest, AreAskedOnceForAllWhoWait) {
   on_ask = [&] { all.wait(); };  // until the others are there, or nearly
   std::vector<std::thread> threads;
   std::atomic<int> told = 0;
+  threads.reserve(5);
   for (int i = 0; i < 5; ++i) {
     threads.emplace_back([&] {
       all.count_down();

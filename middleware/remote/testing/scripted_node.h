@@ -55,6 +55,7 @@ class ScriptedNode {
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
   [[nodiscard]] int offers() const { return offers_; }
+  [[nodiscard]] int greetings() const { return greetings_; }
   // True when the test is over; for scripts that wait.
   [[nodiscard]] bool WaitForStop(int milliseconds) const {
     pollfd stop{stopping_.get(), POLLIN, 0};
@@ -90,6 +91,7 @@ class ScriptedNode {
       const std::optional<peer::Frame>& next = *frame;
       if (!next) continue;
       if (next->kind == peer::FrameKind::kHello) {
+        ++greetings_;
         if (!(*connection)->Send(peer::FrameKind::kHello, Encode(hello_))) return;
       }
       const bool is_order =
@@ -114,6 +116,7 @@ class ScriptedNode {
   UniqueFd listening_;
   UniqueFd stopping_{::eventfd(0, EFD_CLOEXEC)};
   std::atomic<int> offers_ = 0;
+  std::atomic<int> greetings_ = 0;
   std::vector<std::thread> threads_;
   std::thread accepting_;
 };
