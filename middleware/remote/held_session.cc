@@ -220,9 +220,9 @@ Result<void> HeldSession::RunOnAnother(const std::vector<std::size_t>& lost_on,
   if (stop.stop_requested() && !ran.has_succeeded) {
     return Fail(ErrorCode::kCancelled, "the job has ended");
   }
-  if (ran.end->error) {
-    return Fail(ran.end->error->code, fmt::format("session {} had to run again: {}", session_.name,
-                                                  ran.end->error->message));
+  if (const std::optional<Error>& error = ran.end->error) {
+    return Fail(error->code,
+                fmt::format("session {} had to run again: {}", session_.name, error->message));
   }
   if (!ran.has_succeeded) {
     return Fail(ErrorCode::kUnavailable,
