@@ -10,6 +10,7 @@
 #include "middleware/plan/placement.h"
 #include "middleware/remote/away_session.h"
 #include "middleware/remote/greeting.h"
+#include "middleware/remote/held_session.h"
 #include "middleware/remote/wire_holds.h"
 
 namespace zerocloud::remote {
@@ -249,8 +250,10 @@ std::optional<std::size_t> Nodes::Choose(const node::ElsewhereSession& session,
     hosts = options_.holders(session.caller, *session.attached);
   }
   node::Company* const company = session.company.get();
-  const std::lock_guard lock(mutex_);
+  // Without an object of its own it runs near what it reads of others.
   std::vector<std::size_t> holders;
+  if (!session.attached) holders = NearHeldInputs(session);
+  const std::lock_guard lock(mutex_);
   for (const std::string& host : hosts) {
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
       const bool is_new = std::ranges::find(holders, i) == holders.end();
