@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <map>
 #include <utility>
 
 #include "middleware/remote/away_session.h"
@@ -117,6 +119,20 @@ Result<store::ObjectInfo> AskUntilHad(HeldSession& session, std::size_t channel,
 
 }  // namespace
 
+std::vector<std::size_t> NearHeldInputs(const node::ElsewhereSession& session) {
+  std::map<std::size_t, std::uint64_t> bytes;
+  std::uint64_t most = 0;
+  for (const auto& [alias, held] : session.held_inputs) {
+    const HeldSession::Place place = dynamic_cast<const HeldOutput&>(*held).Where();
+    most = std::max(most, bytes[place.node] += place.facts.size);
+  }
+  std::vector<std::size_t> nodes;
+  for (const auto& [node, size] : bytes) {
+    if (size >= most - size) nodes.push_back(node);
+  }
+  return nodes;
+}
+
 HeldSession::HeldSession(Nodes& nodes, node::ElsewhereSession session, std::string nvram,
                          std::size_t node, std::vector<HeldFacts> outputs,
                          std::shared_ptr<node::LaterRuns> later)
@@ -187,6 +203,7 @@ Result<node::ElsewhereSession> HeldSession::Describe() const {
   session.stderr_tail_bytes = session_.stderr_tail_bytes;
   session.nvram_bytes = session_.nvram_bytes;
   session.attached = session_.attached;
+  session.company = session_.company;
   const runtime::SessionRequest& first = session_.request;
   session.request.memory_size = first.memory_size;
   session.request.timeout = first.timeout;
@@ -220,9 +237,9 @@ Result<void> HeldSession::RunOnAnother(const std::vector<std::size_t>& lost_on,
   if (stop.stop_requested() && !ran.has_succeeded) {
     return Fail(ErrorCode::kCancelled, "the job has ended");
   }
-  if (ran.end->error) {
-    return Fail(ran.end->error->code, fmt::format("session {} had to run again: {}", session_.name,
-                                                  ran.end->error->message));
+  if (const std::optional<Error>& error = ran.end->error) {
+    return Fail(error->code,
+                fmt::format("session {} had to run again: {}", session_.name, error->message));
   }
   if (!ran.has_succeeded) {
     return Fail(ErrorCode::kUnavailable,

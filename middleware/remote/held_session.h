@@ -86,4 +86,8 @@ class HeldOutput : public node::HeldBytes {
   const std::size_t channel_;
 };
 
+// The nodes with the most of what the session reads of others, and those with at least half as
+// much.
+std::vector<std::size_t> NearHeldInputs(const node::ElsewhereSession& session);
+
 }  // namespace zerocloud::remote

@@ -85,6 +85,20 @@ TEST_F(HeldTest, OutputsOfAnySizeAreStoredWhole) {
   WaitUntilNothingIsHeld();
 }
 
+TEST_F(HeldTest, ItIsReadWhereMostOfItLies) {
+  AddNode();
+  AddNode();
+  AddNode();
+  holders = {{"a", {"127.0.0.4"}}, {"c", {"127.0.0.3"}}};
+  const JobResult result = RunWell(
+      G("m", "cat", kFromA, R"(, "connect": ["r"])") + "," +
+      G("n", "cat", R"({"name": "stdin", "path": "swift://~/in/c"})", R"(, "connect": ["r"])") +
+      "," + G("r", "cat", "", R"(, "connect": ["s"])") + "," + G("s", "cat", kStdout));
+  EXPECT_EQ(body, "155555");
+  EXPECT_EQ(result.sessions[2].node, NameOf(1));
+  EXPECT_EQ(result.sessions[3].node, NameOf(1));
+}
+
 TEST_F(HeldTest, NothingIsHeldForAJobThatFails) {
   AddNode();
   AddNode();

@@ -30,6 +30,10 @@ Result<void> ServePut(NodeParts& parts, peer::SecureConnection& connection,
                       const std::string& proxy, const PutOrder& order) {
   const std::shared_ptr<const Hold> hold = parts.holds.Find(proxy, order.hold);
   if (hold == nullptr) return TellLost(connection, order.hold);
+  // A machine that stood still goes on with what it was asked long ago: what the proxy has given up
+  // meanwhile is not stored, or it would replace what is there by now.
+  const Result<std::optional<peer::Frame>> next = connection.TryReceive();
+  if (!next) return Fail(next);
   auto storing = std::async(std::launch::async, [&] { return PutHold(parts.store, order, *hold); });
   const std::chrono::milliseconds heartbeat = HeartbeatInterval(parts.options.patience);
   steady_clock::time_point last_said = steady_clock::now();

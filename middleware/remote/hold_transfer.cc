@@ -83,6 +83,22 @@ FetchEnd FetchHold(peer::SecureConnection& connection, const HeldFacts& held, in
   }
 }
 
+Result<std::string> DigestOf(int file, std::uint64_t size,
+                             const std::function<Result<void>()>& between) {
+  Sha256 sha256;
+  std::string piece(kPieceBytes, '\0');
+  for (std::uint64_t done = 0; done < size;) {
+    const std::size_t want = std::min<std::uint64_t>(piece.size(), size - done);
+    const ssize_t got = ::pread(file, piece.data(), want, static_cast<off_t>(done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return FailErrno("cannot read what the session wrote", got < 0 ? errno : EIO);
+    sha256.Add(std::string_view(piece).substr(0, static_cast<std::size_t>(got)));
+    done += static_cast<std::uint64_t>(got);
+    if (Result<void> here = between(); !here) return Fail(here);
+  }
+  return sha256.Hex();
+}
+
 Result<void> SendHold(peer::SecureConnection& connection, const Hold& hold) {
   Sha256 sha256;
   std::string payload = peer::DataPayload(0, std::string(kPieceBytes, '\0'));

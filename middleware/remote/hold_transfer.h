@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -36,6 +37,11 @@ struct FetchEnd {
 // from offset 0. The holder may be silent for so long.
 FetchEnd FetchHold(peer::SecureConnection& connection, const HeldFacts& held, int file,
                    std::chrono::milliseconds silence);
+
+// SHA-256 of bytes [0, size) of a file. `between` is called again and again meanwhile, and ends it
+// with its error.
+Result<std::string> DigestOf(int file, std::uint64_t size,
+                             const std::function<Result<void>()>& between);
 
 // The other side. An error is the connection's.
 Result<void> SendHold(peer::SecureConnection& connection, const Hold& hold);

@@ -17,6 +17,7 @@
 
 #include "middleware/node/nvram.h"
 #include "middleware/node/stderr_tail.h"
+#include "middleware/remote/held_inputs.h"
 #include "middleware/remote/hold_transfer.h"
 #include "middleware/remote/session_streams.h"
 #include "middleware/remote/sha256.h"
@@ -51,7 +52,7 @@ class NodeSession {
         proxy_(std::move(proxy)),
         offer_(std::move(offer)),
         heartbeat_(HeartbeatInterval(parts.options.patience)),
-        fetcher_(parts.keys, parts.options.patience, proxy_),
+        held_(parts, proxy_),
         streams_(parts.streams, parts.keys, parts.options.patience, proxy_) {}
   ~NodeSession() {
     parts_.holds.Drop(proxy_, unconfirmed_);
@@ -149,7 +150,7 @@ class NodeSession {
     while (doing.wait_for(heartbeat_ / 8) != std::future_status::ready) {
       if (!here) continue;
       here = StayInTouch();
-      if (!here) fetcher_.Abort();
+      if (!here) held_.Abort();
     }
     doing.get();
     return here;
@@ -314,10 +315,7 @@ class NodeSession {
       Result<void> opened = OpenChannel(offer_.channels[i], std::move(files_[i]));
       if (!opened) FailWith(opened.error(), blamed_);
     }
-    if (!failure_ && !lost_.empty()) {
-      failure_ = Failure{
-          {ErrorCode::kUnavailable, fmt::format("{}", fmt::join(lost_why_, "; "))}, {}, lost_};
-    }
+    if (!failure_) failure_ = held_.failure();
     if (!failure_) WriteNvram();
   }
 
@@ -348,8 +346,13 @@ class NodeSession {
           return FailErrno("cannot make a pipe");
         return {};
       }
-      case Source::kHeld:
-        return OpenHeld(offered, channel);
+      case Source::kHeld: {
+        Result<UniqueFd> file = held_.Open(offered, [&] { return NewFile(offered.size); });
+        if (!file) return Fail(file);
+        channel.file = std::move(*file);
+        channel.size = offered.size;
+        return {};
+      }
       case Source::kRead: {
         Result<UniqueFd> end = streams_.OpenReader(offered);
         if (!end) return Fail(end);
@@ -373,44 +376,6 @@ class NodeSession {
       }
     }
     return {};
-  }
-
-  // What another session wrote, on this node or on another. What is not to be had is noted, so that
-  // all of it is told at once.
-  Result<void> OpenHeld(const OfferedChannel& offered, runtime::SessionChannel& channel) {
-    channel.size = offered.size;
-    if (offered.holder.empty()) {
-      const std::shared_ptr<const Hold> hold = parts_.holds.Find(proxy_, offered.hold);
-      if (hold == nullptr || hold->size() != offered.size) {
-        Lose(offered.hold, "this node does not have it");
-        return {};
-      }
-      Result<UniqueFd> file = hold->AsFile();
-      if (!file) return Fail(file);
-      channel.file = std::move(*file);
-      return {};
-    }
-    Result<UniqueFd> file = NewFile(offered.size);
-    if (!file) return Fail(file);
-    const FetchEnd end =
-        fetcher_.Fetch(offered.holder, {offered.hold, offered.size, offered.sha256}, file->get());
-    switch (end.kind) {
-      case FetchEnd::Kind::kWhole:
-        channel.file = std::move(*file);
-        return {};
-      case FetchEnd::Kind::kDisk:
-        return Fail(ErrorCode::kUnavailable, end.error.message);
-      case FetchEnd::Kind::kLost:
-      case FetchEnd::Kind::kBroken:
-        Lose(offered.hold, fmt::format("{}: {}", offered.holder, end.error.message));
-        return {};
-    }
-    return {};
-  }
-  void Lose(const std::string& hold, std::string why) {
-    lost_.push_back(hold);
-    const bool is_new = std::ranges::find(lost_why_, why) == lost_why_.end();
-    if (is_new && lost_why_.size() < 8) lost_why_.push_back(std::move(why));
   }
 
   Result<void> OpenObject(const OfferedChannel& offered, runtime::SessionChannel& channel) {
@@ -641,19 +606,12 @@ class NodeSession {
       FailWith(ErrnoError("cannot keep what the session wrote", errno));
       return {};
     }
-    Sha256 sha256;
-    std::string piece(kPieceBytes, '\0');
-    for (std::uint64_t done = 0; done < size;) {
-      const ssize_t got =
-          ::pread(output.file.get(), piece.data(), piece.size(), static_cast<off_t>(done));
-      if (got < 0 && errno == EINTR) continue;
-      if (got <= 0) {
-        FailWith(ErrnoError("cannot read what the session wrote", got < 0 ? errno : EIO));
-        return {};
-      }
-      sha256.Add(std::string_view(piece).substr(0, static_cast<std::size_t>(got)));
-      done += static_cast<std::uint64_t>(got);
-      if (Result<void> here = StayInTouch(); !here) return here;
+    const auto stay = [this] { return StayInTouch(); };
+    Result<std::string> digest = DigestOf(output.file.get(), size, stay);
+    if (!digest) {
+      // Either the disk's fault or the connection's, which then shows again.
+      FailWith(digest.error());
+      return StayInTouch();
     }
     Result<void> held = parts_.holds.Add(proxy_, output.hold, std::move(output.file), size);
     if (!held) {
@@ -662,7 +620,7 @@ class NodeSession {
     }
     output.file.Reset();
     unconfirmed_.push_back(output.hold);
-    end_.digests[output.channel] = sha256.Hex();
+    end_.digests[output.channel] = std::move(*digest);
     return {};
   }
 
@@ -695,7 +653,7 @@ class NodeSession {
   const std::string proxy_;
   const Offer offer_;
   const milliseconds heartbeat_;
-  HoldFetcher fetcher_;
+  HeldInputs held_;
   steady_clock::time_point last_heard_ = steady_clock::now();
   steady_clock::time_point last_said_ = steady_clock::now();
   bool is_queued_ = false;
@@ -711,8 +669,6 @@ class NodeSession {
   std::optional<node::LocalObject> local_;
   std::vector<std::shared_ptr<store::LateFailure>> late_failures_;
   std::vector<Output> outputs_;
-  std::vector<std::string> lost_;         // holds that are to be read and are not to be had
-  std::vector<std::string> lost_why_;     // "holder: why"
   std::vector<std::string> unconfirmed_;  // holds that the proxy does not count on yet
   UniqueFd stderr_;
   std::string stderr_tail_;

@@ -11,6 +11,7 @@
 #include "middleware/remote/away_gang.h"
 #include "middleware/remote/away_session.h"
 #include "middleware/remote/greeting.h"
+#include "middleware/remote/held_session.h"
 #include "middleware/remote/wire_holds.h"
 
 namespace zerocloud::remote {
@@ -233,12 +234,12 @@ Nodes::Node& Nodes::At(std::size_t node) const {
 
 std::string Nodes::NameOf(std::size_t node) const { return At(node).name; }
 
-std::vector<std::string> Nodes::HostsWith(const node::ElsewhereSession& session) const {
-  if (!session.attached || !options_.holders) return {};
-  return options_.holders(session.caller, *session.attached);
-}
-
-std::vector<std::size_t> Nodes::HoldersAmong(const std::vector<std::string>& hosts) const {
+std::vector<std::size_t> Nodes::HoldersFor(const node::ElsewhereSession& session) const {
+  // Without an object of its own it runs near what it reads of others.
+  if (!session.attached) return NearHeldInputs(session);
+  if (!options_.holders) return {};
+  const std::vector<std::string> hosts = options_.holders(session.caller, *session.attached);
+  const std::lock_guard lock(mutex_);
   std::vector<std::size_t> holders;
   for (const std::string& host : hosts) {
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
@@ -258,9 +259,9 @@ std::size_t Nodes::known_slots() const {
 
 std::optional<std::vector<std::size_t>> Nodes::ChooseForGang(
     const std::vector<const node::ElsewhereSession*>& gang) {
-  std::vector<std::vector<std::string>> hosts;
-  hosts.reserve(gang.size());
-  for (const node::ElsewhereSession* session : gang) hosts.push_back(HostsWith(*session));
+  std::vector<std::vector<std::size_t>> holders;
+  holders.reserve(gang.size());
+  for (const node::ElsewhereSession* session : gang) holders.push_back(HoldersFor(*session));
   const std::lock_guard lock(mutex_);
   std::vector<plan::NodeState> states;
   for (const auto& node : nodes_) {
@@ -268,9 +269,6 @@ std::optional<std::vector<std::size_t>> Nodes::ChooseForGang(
                       .slots = node->slots,
                       .sessions = node->sessions});
   }
-  std::vector<std::vector<std::size_t>> holders;
-  holders.reserve(gang.size());
-  for (const std::vector<std::string>& each : hosts) holders.push_back(HoldersAmong(each));
   std::optional<std::vector<std::size_t>> chosen = plan::PlaceGang(states, holders);
   if (!chosen) return chosen;
   for (const std::size_t node : *chosen) ++nodes_[node]->sessions;
@@ -279,10 +277,9 @@ std::optional<std::vector<std::size_t>> Nodes::ChooseForGang(
 
 std::optional<std::size_t> Nodes::Choose(const node::ElsewhereSession& session,
                                          const std::vector<std::size_t>& tried) {
-  const std::vector<std::string> hosts = HostsWith(session);
+  const std::vector<std::size_t> holders = HoldersFor(session);
   node::Company* const company = session.company.get();
   const std::lock_guard lock(mutex_);
-  const std::vector<std::size_t> holders = HoldersAmong(hosts);
   std::vector<plan::NodeState> states;
   std::vector<std::size_t> left_out = tried;
   states.reserve(nodes_.size());

@@ -119,9 +119,8 @@ class Nodes : public node::Elsewhere {
   Nodes(NodesOptions options, peer::KeyFile& keys);
   void Keep(Node& node);
   [[nodiscard]] Node& At(std::size_t node) const;
-  [[nodiscard]] std::vector<std::string> HostsWith(const node::ElsewhereSession& session) const;
-  // Those of the hosts that are nodes. REQUIRES: mutex_.
-  [[nodiscard]] std::vector<std::size_t> HoldersAmong(const std::vector<std::string>& hosts) const;
+  // Near which it should run, the preferred first. May block.
+  [[nodiscard]] std::vector<std::size_t> HoldersFor(const node::ElsewhereSession& session) const;
   // What is listed, with a keeper each.
   Result<void> StartKeepers();
   // Greets, and takes what the node says about itself.
