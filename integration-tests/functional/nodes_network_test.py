@@ -376,8 +376,10 @@ class Clocks(HostsTest):
     def setUpClass(cls):
         done = subprocess.run([*set_clock(+24 * 365), PROGRAM, "--version"], env={"PATH": PATH}, capture_output=True,
                               text=True, check=False)
+        if "Sanitizer" in done.stderr:
+            raise unittest.SkipTest("libfaketime does not work with the sanitizers")
         if done.returncode != 0 or done.stderr:
-            raise unittest.SkipTest(f"no other clock for this program: {done.stderr}")
+            raise RuntimeError(f"no other clock for this program: {done.stderr}")
 
     def make_service(self):
         service = super().make_service()
