@@ -534,8 +534,8 @@ class OtherLimits(HostsTest):
         report = self.report(self.copy_job())
         self.assert_moved_from(self.nodes[0], report)
         for why in self.complaints(self.nodes[0], report):
-            self.assertIn("its own limit memory_bytes is 67108864", why)
-        self.wait_until(lambda: "its own limit memory_bytes is 67108864" in self.nodes[0].log(),
+            self.assertIn("its own limit jobs.memory_bytes is 67108864", why)
+        self.wait_until(lambda: "its own limit jobs.memory_bytes is 67108864" in self.nodes[0].log(),
                         describe=self.nodes[0].log)
         self.assert_all_copied()
 
@@ -548,7 +548,7 @@ class OtherLimitsEverywhere(OtherLimits):
 
     def test_a_node_that_allows_less_is_passed_over_with_a_reason(self):
         self.fill_in(2)
-        self.refuse(self.copy_job(), 503, "its own limit memory_bytes is 67108864", "configured otherwise")
+        self.refuse(self.copy_job(), 503, "its own limit jobs.memory_bytes is 67108864", "configured otherwise")
         self.assertEqual(self.assert_whole_or_absent(), 0)
         job = self.copy_job()
         job[0]["memory"] = 67108864
