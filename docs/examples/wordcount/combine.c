@@ -43,7 +43,8 @@ static void grow(struct words* words) {
   words->slots = must_allocate(calloc(words->capacity, sizeof *words->slots));
   for (size_t i = 0; i < old.capacity; ++i) {
     const struct word* word = &old.slots[i];
-    if (word->text != NULL) *slot_of(words, word->text, word->length, word->head, word->hash) = *word;
+    if (word->text != NULL)
+      *slot_of(words, word->text, word->length, word->head, word->hash) = *word;
   }
   free(old.slots);
 }
