@@ -13,9 +13,7 @@ import ctypes
 import os
 import pathlib
 import signal
-import socket
 import subprocess
-import threading
 
 from framework.service import PATH, read_or_nothing
 
@@ -203,59 +201,3 @@ class Network:
     def crossed_bytes(self):
         """What has left the hosts and the outer one for each other, by now; every frame once."""
         return transmitted("/proc/thread-self/net/dev", "bridge0") + sum(host.sent_bytes() for host in self.hosts)
-
-
-class Relay:
-    """Passes one port of the outer one on to another address. What goes through can be cut in half."""
-
-    def __init__(self, address):
-        host, port = address.rsplit(":", 1)
-        self.target = host, int(port)
-        self.listening = socket.create_server((OUTER, 0))
-        self.address = f"{OUTER}:{self.listening.getsockname()[1]}"
-        self.pairs = []
-        self.threads = [threading.Thread(target=self.accept)]
-        self.threads[0].start()
-
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.listening.accept()
-            except OSError:
-                return
-            try:
-                server = socket.create_connection(self.target)
-            except OSError:
-                client.close()
-                continue
-            self.pairs.append((client, server))
-            for ends in ((client, server), (server, client)):
-                self.threads.append(threading.Thread(target=self.pour, args=ends))
-                self.threads[-1].start()
-
-    @staticmethod
-    def pour(source, target):
-        with contextlib.suppress(OSError):
-            while piece := source.recv(65536):
-                target.sendall(piece)
-        with contextlib.suppress(OSError):
-            target.shutdown(socket.SHUT_WR)
-
-    def half_close(self, towards_target):
-        """Ends one direction of all connections that are open; the other one goes on."""
-        for client, server in self.pairs:
-            with contextlib.suppress(OSError):
-                (server if towards_target else client).shutdown(socket.SHUT_WR)
-
-    def close(self):
-        self.listening.shutdown(socket.SHUT_RDWR)
-        self.listening.close()
-        for pair in self.pairs:
-            for end in pair:
-                with contextlib.suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
-        for thread in self.threads:
-            thread.join()
-        for pair in self.pairs:
-            for end in pair:
-                end.close()

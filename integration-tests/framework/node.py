@@ -5,9 +5,7 @@ import os
 import pathlib
 import secrets
 import signal
-import socket
 import subprocess
-import threading
 
 from framework.jobs import group
 from framework.service import PROGRAM, Service, read_or_nothing
@@ -20,55 +18,6 @@ def make_key_file(path, *names):
     path.write_text("# id from until key\n" +
                     "".join(f"{name} - - {secrets.token_hex(32)}\n" for name in names))
     return path
-
-
-class Relay:
-    """Passes connections on to `target`, which sees them come from the address `source`; so it sees which
-    of several programs on this machine it talks to."""
-
-    def __init__(self, target, source):
-        self.target = target
-        self.source = source
-        self.listening = socket.create_server(("127.0.0.1", 0))
-        self.url = "http://127.0.0.1:%d" % self.listening.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                near = self.listening.accept()[0]
-            except OSError:
-                return  # closed
-            try:
-                far = socket.create_connection(self.target, source_address=(self.source, 0))
-            except OSError:
-                near.close()
-                continue
-            threading.Thread(target=self.pass_on, args=(near, far), daemon=True).start()
-
-    def pass_on(self, near, far):
-        with near, far:
-            back = threading.Thread(target=self.copy, args=(far, near), daemon=True)
-            back.start()
-            self.copy(near, far)
-            back.join()
-
-    @staticmethod
-    def copy(one, other):
-        try:
-            while piece := one.recv(1 << 16):
-                other.sendall(piece)
-            other.shutdown(socket.SHUT_WR)
-        except OSError:  # one of the ends is gone
-            for each in (one, other):
-                try:
-                    each.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
-
-    def close(self):
-        self.listening.shutdown(socket.SHUT_RDWR)
-        self.listening.close()
 
 
 class Node:

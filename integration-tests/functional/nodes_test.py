@@ -20,7 +20,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import jobs_test  # noqa: E402
 from framework import swift_front  # noqa: E402
 from framework.jobs import JobTest, device, group, is_alive, poured  # noqa: E402
-from framework.node import OnNodes, Relay, make_key_file  # noqa: E402
+from framework.node import OnNodes, make_key_file  # noqa: E402
+from framework.relay import Relay  # noqa: E402
 from framework.service import ACCOUNT  # noqa: E402
 
 
@@ -229,7 +230,7 @@ class Held(NodesTest):
     front_settings = ("metrics.listen=127.0.0.1:0",)
 
     def upstream_of(self, number):
-        relay = Relay(("127.0.0.1", self.swift.port), f"127.0.1.{number}")
+        relay = Relay(self.swift.address, source=f"127.0.1.{number}")
         self.addCleanup(relay.close)
         return relay.url
 
