@@ -187,6 +187,9 @@ std::vector<Option> StorageRows() {
                 "larger. 0: one for each processor, and at least 2."),
       ZC_NUMBER(engine, jobs_at_once, "jobs", 1, 1'000'000,
                 "Jobs accepted and not yet answered; one more is answered 503."),
+      ZC_NUMBER(engine, gang_wait_seconds, "seconds", 1, 86'400,
+                "How long a gang waits until all its sessions can start together; then its job is "
+                "answered 503."),
       ZC_NUMBER(engine, workers, "threads", 1, 256,
                 "Threads that read and write stored objects for jobs and verify programs."),
       ZC_NUMBER(engine, programs, "programs", 1, 100'000,

@@ -149,6 +149,7 @@ node::EngineConfig EngineOptions(const config::Config& config) {
   options.slots = section.slots();
   options.workers = section.workers;
   options.jobs = section.jobs_at_once;
+  options.gang_wait = std::chrono::seconds(section.gang_wait_seconds);
   options.programs = section.programs;
   options.spool_directory = section.spool_directory;
   options.spool_bytes = section.spool_bytes;
