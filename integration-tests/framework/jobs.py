@@ -2,6 +2,8 @@
 each test the proof that it left nothing behind."""
 
 import collections
+import contextlib
+import http.client
 import json
 import os
 import pathlib
@@ -103,6 +105,16 @@ class JobTest(ServiceTest):
         response = self.run_job(document, headers=REPORT, **more)
         self.assertEqual(response.status, status, response.body[:2000])
         return json.loads(response.body)
+
+    @contextlib.contextmanager
+    def under_way(self, document):
+        """A job that runs until the block ends; then its client leaves, which ends it."""
+        token = self.service.token()
+        connection = http.client.HTTPConnection(self.service.host, self.service.port, timeout=300)
+        with contextlib.closing(connection):
+            connection.request("POST", "/v1/AUTH_test", body=json.dumps(document), headers={
+                "X-Zerovm-Execute": "1.0", "Content-Type": "application/json", "X-Auth-Token": token})
+            yield
 
     def refuse(self, document, status, *sentences, headers=None, target="/v1/AUTH_test"):
         """A job that must be refused, with these words in its answer; returns the answer."""

@@ -305,6 +305,31 @@ class SmallMachine(JobTest):
             self.assertEqual(response.body.count(b"heard" if i % 2 == 0 else b"\n"), 30 if i % 2 == 0 else 20)
 
 
+class FullMachine(JobTest):
+    settings = ("engine.sessions_at_once=2", "engine.jobs_at_once=2", "engine.gang_wait_seconds=1")
+
+    def test_a_gang_that_waits_too_long_is_503_and_says_when_to_come_again(self):
+        gang = [group("m", "mesh", devices=["stdout"], count=2, connect=["m"])]
+        with self.under_way([group("g", "fail", "loop", timeout=3000)]):
+            self.wait_until(self.service.sessions)
+            answer = self.refuse(gang, 503, "a gang of 2 sessions, m-1 among them, has waited 1000 ms",
+                                 "1 of 2 are taken", "gang_wait_seconds")
+            self.assertTrue(answer.headers["Retry-After"].isdigit())
+            self.assertEqual(len(self.service.sessions()), 1, "what runs goes on")
+            self.assertEqual(self.succeed([group("p", "pour", "8", ["stdout"])]), poured(8))
+        self.wait_until(lambda: not self.service.sessions())
+        self.assertEqual(self.succeed(gang).count(b"heard"), 2)
+
+    def test_a_job_too_many_is_503_and_says_when_to_come_again(self):
+        loop = [group("g", "fail", "loop", timeout=3000)]
+        with self.under_way(loop), self.under_way(loop):
+            self.wait_until(lambda: len(self.service.sessions()) == 2)
+            answer = self.refuse([group("p", "pour", "8", ["stdout"])], 503,
+                                 "2 jobs are waiting or running already: the limit jobs_at_once")
+            self.assertTrue(answer.headers["Retry-After"].isdigit())
+        self.wait_until(lambda: self.run_job([group("p", "pour", "8", ["stdout"])]).status == 200)
+
+
 class WhileAJobRuns(JobTest):
     settings = ("server.stop_grace_seconds=1",)
 

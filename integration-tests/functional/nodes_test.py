@@ -22,7 +22,7 @@ from framework import swift_front  # noqa: E402
 from framework.jobs import JobTest, device, group, is_alive, poured  # noqa: E402
 from framework.node import OnNodes, make_key_file  # noqa: E402
 from framework.relay import Relay  # noqa: E402
-from framework.service import ACCOUNT  # noqa: E402
+from framework.service import ACCOUNT, Service  # noqa: E402
 
 
 def setUpModule():
@@ -205,6 +205,39 @@ class OnFailingNodes(NodesTest):
         self.service.start()
         self.warm_up()
         self.quiet = self.files()
+
+
+class FullCluster(NodesTest):
+    node_settings = ("engine.sessions_at_once=1", "node.waiting=0")
+    front_settings = ("engine.gang_wait_seconds=1",)
+
+    @contextlib.contextmanager
+    def every_slot_taken(self):
+        with self.under_way([group("g", "fail", "loop", count=4, timeout=3000)]):
+            self.wait_until(lambda: all(len(node.sessions()) == 1 for node in self.nodes))
+            yield
+            self.assertEqual([len(node.sessions()) for node in self.nodes], [1, 1, 1, 1])
+
+    def test_a_gang_waits_for_slots_and_then_is_503(self):
+        gang = [group("m", "mesh", devices=["stdout"], count=3, connect=["m"])]
+        with self.every_slot_taken():
+            answer = self.refuse(gang, 503, "a gang of 3 sessions, m-1 among them, has waited 1000 ms", "4 of 4 are taken")
+            self.assertTrue(answer.headers["Retry-After"].isdigit())
+        self.wait_until(lambda: self.run_job(gang).status == 200)
+
+    def test_nodes_whose_queues_are_full_are_503(self):
+        directory = self.directory / "other"
+        (directory / "spool").mkdir(parents=True)
+        other = Service(directory, self.service.arguments, (f"engine.spool_directory={directory / 'spool'}",))
+        self.addCleanup(other.stop, signal.SIGKILL)
+        other.start()
+        with self.every_slot_taken():
+            answer = other.job([group("p", "pour", "8", ["stdout"])])
+            self.assertEqual(answer.status, 503, answer.body)
+            self.assertIn(b"session p could not run on any node", answer.body)
+            self.assertEqual(answer.body.count(b"all 1 slots are taken and enough sessions wait"), 3, answer.body)
+            self.assertTrue(answer.headers["Retry-After"].isdigit())
+        self.wait_until(lambda: other.job([group("p", "pour", "8", ["stdout"])]).status == 200)
 
 
 class OnSilentNodes(NodesTest):

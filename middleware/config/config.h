@@ -60,6 +60,7 @@ struct ProxySection {
 struct EngineSection {
   std::uint64_t sessions_at_once = 0;
   std::uint64_t jobs_at_once = 1000;
+  std::uint64_t gang_wait_seconds = 600;
   std::uint64_t workers = 4;
   std::uint64_t programs = 64;
   bool own_namespaces = false;
@@ -112,7 +113,6 @@ struct NodesSection {
   std::string key_file;
   std::uint64_t attempts = 3;
   std::uint64_t silence_seconds = 10;
-  std::uint64_t gang_wait_seconds = 60;
   bool fallback = false;
 };
 

@@ -187,6 +187,9 @@ std::vector<Option> StorageRows() {
                 "larger. 0: one for each processor, and at least 2."),
       ZC_NUMBER(engine, jobs_at_once, "jobs", 1, 1'000'000,
                 "Jobs accepted and not yet answered; one more is answered 503."),
+      ZC_NUMBER(engine, gang_wait_seconds, "seconds", 1, 86'400,
+                "How long a gang waits until all its sessions can start together; then its job is "
+                "answered 503."),
       ZC_NUMBER(engine, workers, "threads", 1, 256,
                 "Threads that read and write stored objects for jobs and verify programs."),
       ZC_NUMBER(engine, programs, "programs", 1, 100'000,
@@ -212,9 +215,6 @@ std::vector<Option> NodeRows() {
       ZC_NUMBER(nodes, silence_seconds, "seconds", 1, 3600,
                 "How long proxy and node wait for each other's next sign of life, and how long a "
                 "handshake may take. The same on all machines."),
-      ZC_NUMBER(nodes, gang_wait_seconds, "seconds", 0, 3600,
-                "How long a gang, sessions that must be alive at once, waits until nodes have a "
-                "free slot for each of them. Longer is 503."),
       ZC_FLAG(nodes, fallback, "A session that no node takes runs on the machine of the proxy."),
       ZC_TEXT(node, listen,
               "Address and port on which zerocloud node serves the proxies. Port 0 takes a free "

@@ -29,8 +29,11 @@ struct EngineConfig {
   std::size_t slots = 4;
   // What no other node takes runs on this machine.
   bool is_fallback = false;
-  std::size_t workers = 4;    // threads for calls that block
-  std::size_t jobs = 1000;    // accepted and not yet answered; more are kUnavailable
+  std::size_t workers = 4;  // threads for calls that block
+  std::size_t jobs = 1000;  // accepted and not yet answered; more are kUnavailable
+  // How long a gang waits for its slots, from when nothing else keeps it from starting; then its
+  // job is kUnavailable.
+  std::chrono::milliseconds gang_wait{600'000};
   std::size_t programs = 64;  // verified programs kept
   std::string spool_directory = "/var/tmp";
   std::uint64_t spool_bytes = 64ULL * 1024 * 1024 * 1024;  // of all jobs

@@ -114,7 +114,7 @@ void Engine::Core::Loop() {
     const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), NextTimeout());
     for (int i = 0; i < count; ++i) HandleEvent(events[static_cast<std::size_t>(i)]);
     StrikeDeadlines();
-    PatrolSpool();
+    Patrol();
     NoticeSlots();
   }
 }
@@ -152,10 +152,45 @@ void Engine::Core::StrikeDeadlines() {
   }
 }
 
-void Engine::Core::PatrolSpool() {
+void Engine::Core::Patrol() {
   const steady_clock::time_point now = steady_clock::now();
   if (live_.empty() || now < next_patrol_) return;
   next_patrol_ = now + kPatrolInterval;
+  PatrolSpool();
+  // A gang waits only while sessions run, so it is not forgotten when none does.
+  PatrolGangs(now);
+}
+
+void Engine::Core::PatrolGangs(Clock::time_point now) {
+  std::vector<std::pair<JobId, plan::Unit>> overdue;
+  for (const auto& [id, job] : jobs_) {
+    JobRun& run = *job.run;
+    const std::optional<plan::Unit> next =
+        run.state && !run.error ? run.state->Next() : std::nullopt;
+    if (!next || !run.plan.components[next->component].is_gang) {
+      run.gang_waits.reset();
+    } else if (!run.gang_waits) {
+      run.gang_waits = now;
+    } else if (now - *run.gang_waits > config_.gang_wait) {
+      overdue.emplace_back(id, *next);
+    }
+  }
+  for (const auto& [id, gang] : overdue) {
+    JobRun& run = *jobs_.at(id).run;
+    Fail(id, run,
+         {ErrorCode::kUnavailable,
+          fmt::format(
+              "a gang of {} sessions, {} among them, has waited {} ms for as many free slots; "
+              "{} of {} are taken: the limit gang_wait_seconds; try again later",
+              gang.sessions.size(), run.plan.sessions[gang.sessions.front()].name,
+              config_.gang_wait.count(), scheduler_.used(), scheduler_.slots())},
+         std::nullopt);
+    Advance(id);
+  }
+  if (!overdue.empty()) Schedule();  // what stood behind it
+}
+
+void Engine::Core::PatrolSpool() {
   std::map<JobId, std::uint64_t> written;
   std::uint64_t all = spool_->used();
   for (const auto& [live_id, live] : live_) {
@@ -214,7 +249,7 @@ void Engine::Core::Accept(JobId id, std::shared_ptr<JobRun> run,
     run->error = Error{ErrorCode::kUnavailable,
                        is_closing_ ? "the server is stopping"
                                    : fmt::format("{} jobs are waiting or running already: the "
-                                                 "limit jobs; try again later",
+                                                 "limit jobs_at_once; try again later",
                                                  jobs_.size())};
     Answer(std::move(run), std::move(completion));
     return;

@@ -84,9 +84,13 @@ class Engine::Core : public std::enable_shared_from_this<Engine::Core> {
   [[nodiscard]] int NextTimeout() const;
   void HandleEvent(const epoll_event& event);
   void StrikeDeadlines();
+  // Now and then, while sessions run:
+  void Patrol();
   // Each session may write what is left of the spool; together they may not. Fails the jobs whose
   // sessions do.
   void PatrolSpool();
+  // Fails the jobs whose gangs have waited for their slots too long.
+  void PatrolGangs(Clock::time_point now);
   // Starts what waits when other nodes have more slots than before.
   void NoticeSlots();
 

@@ -98,6 +98,15 @@ class EngineTest : public testing::Test {
     const JobResult result = Run(groups);
     EXPECT_FALSE(result.error.has_value()) << result.error.value_or(Error{}).message;
   }
+  // Beside another job that does not end.
+  void RunWhile(const std::string& groups, const std::string& expected) {
+    std::promise<JobResult> promise;
+    const std::unique_ptr<JobHandle> handle = engine->Submit(
+        Request(groups), [&](JobResult ended) { promise.set_value(std::move(ended)); });
+    JobResult result = promise.get_future().get();
+    EXPECT_FALSE(result.error.has_value()) << result.error.value_or(Error{}).message;
+    EXPECT_EQ(ReadAll(result), expected);
+  }
   JobResult RunBadly(const std::string& groups, ErrorCode code, const std::string& message) {
     JobResult result = Run(groups);
     if (!result.error) {
@@ -268,6 +277,31 @@ TEST_F(EngineTest, GangRunsAtOnceThoughSlotsAreFewer) {
           G("b", "out:pong take:4", kStdout, R"(, "connect": ["a"])"));
   EXPECT_EQ(body, "pongping");
   EXPECT_EQ(runner.most_alive(), 2);
+}
+
+TEST_F(EngineTest, GangThatWaitsTooLongIsUnavailable) {
+  config.gang_wait = std::chrono::milliseconds(1);
+  Start();
+  std::promise<JobResult> first;
+  std::unique_ptr<JobHandle> busy = engine->Submit(
+      Request(G("busy", "hang")), [&](JobResult ended) { first.set_value(std::move(ended)); });
+  runner.WaitForHanging(1);
+  std::promise<JobResult> second;
+  const std::unique_ptr<JobHandle> gang =
+      engine->Submit(Request(G("m", "exit:0", "", R"(, "count": 3, "connect": ["m"])")),
+                     [&](JobResult ended) { second.set_value(std::move(ended)); });
+  const JobResult refused = second.get_future().get();
+  const Error error = refused.error.value_or(Error{});
+  EXPECT_EQ(error.code, ErrorCode::kUnavailable);
+  EXPECT_THAT(error.message, HasSubstr("a gang of 3 sessions, m-1 among them, has waited 1 ms"));
+  EXPECT_THAT(error.message, HasSubstr("1 of 3 are taken"));
+  EXPECT_EQ(runner.starts(), 1);
+  // Whoever stood behind it runs, and so does a gang that finds its slots.
+  RunWhile(G("a", "say:x", kStdout), "x");
+  RunWhile(G("m", "out:y take:1", kStdout, R"(, "count": 2, "connect": ["m"])"), "yy");
+  EXPECT_EQ(engine->stats().waiting_sessions, 0U);
+  busy.reset();
+  engine->WaitUntilIdle();
 }
 
 TEST_F(EngineTest, SlotsBoundWhatIsAlive) {

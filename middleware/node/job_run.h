@@ -129,6 +129,7 @@ class JobRun {
   std::size_t steps = 0;    // steps under way
   std::size_t running = 0;  // sessions alive
   std::size_t waiting = 0;  // sessions that have not started
+  std::optional<std::chrono::steady_clock::time_point> gang_waits;  // since then, for its slots
   bool is_storing = false;
   std::set<std::size_t> beside;  // gangs that no node could run, by component
   std::size_t kept_stderr = 0;

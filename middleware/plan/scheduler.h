@@ -47,6 +47,7 @@ class Scheduler {
   // Files that stand behind the channels of a session, on both sides.
   [[nodiscard]] static std::size_t FilesOf(const Session& session);
 
+  [[nodiscard]] std::size_t slots() const { return slots_; }
   [[nodiscard]] std::size_t used() const { return used_; }
   [[nodiscard]] std::size_t jobs() const { return turns_.size(); }
 

@@ -329,6 +329,19 @@ TEST_F(NodesTest, AreReplacedByThisMachineIfItMay) {
   EXPECT_THAT(result.sessions[0].failed_nodes, ElementsAre(HasSubstr("cannot be reached")));
 }
 
+TEST_F(NodesTest, CountASessionOnceThoughThisMachineRunsIt) {
+  AddNode().server.reset();
+  config.is_fallback = true;
+  Start();
+  std::unique_ptr<node::JobHandle> handle =
+      engine->Submit(Request(G("g", "hang", kStdout)), [](const JobResult&) { ADD_FAILURE(); });
+  local.WaitForHanging(1);
+  EXPECT_EQ(engine->stats().waiting_sessions, 0U);
+  handle.reset();
+  engine->WaitUntilIdle();
+  EXPECT_EQ(engine->stats().waiting_sessions, 0U);
+}
+
 // What failing and hostile nodes do. Nothing of it has happened, and the job goes on elsewhere.
 
 TEST_F(NodesTest, ThatDieWithASessionAreReplaced) {

@@ -149,6 +149,7 @@ node::EngineConfig EngineOptions(const config::Config& config) {
   options.slots = section.slots();
   options.workers = section.workers;
   options.jobs = section.jobs_at_once;
+  options.gang_wait = std::chrono::seconds(section.gang_wait_seconds);
   options.programs = section.programs;
   options.spool_directory = section.spool_directory;
   options.spool_bytes = section.spool_bytes;
@@ -345,7 +346,7 @@ Result<void> Service::Parts::FindNodes() {
   const std::chrono::seconds silence(config.nodes.silence_seconds);
   options.patience = {.handshake = silence, .silence = silence};
   options.attempts = config.nodes.attempts;
-  options.gang_wait = std::chrono::seconds(config.nodes.gang_wait_seconds);
+  options.gang_wait = std::chrono::seconds(config.engine.gang_wait_seconds);
   options.log = Complain;
   auto started = remote::Nodes::Start(std::move(options), *keys);
   if (!started.has_value()) return Fail(started);
