@@ -152,10 +152,11 @@ class Feeding {
     if (Result<void> set = SetNonblocking(into_.get()); !set) return set;
     if (Result<void> granted = Grant(kWindow); !granted) return granted;
     while (true) {
-      if (Result<void> fed = Feed(); !fed) return fed;
       const Result<bool> taken = TakeFrames();
       if (!taken) return Fail(taken);
       is_complete_ = is_complete_ || *taken;
+      // After the frames, or what they used up would be granted again only after the next wait.
+      if (Result<void> fed = Feed(); !fed) return fed;
       if (is_complete_ && pending_.empty()) break;
       const steady_clock::time_point now = steady_clock::now();
       if (now - last_heard_ > patience_.silence) return Silent(patience_);
