@@ -200,4 +200,33 @@ bool AwayGang::Pause(const std::string& why) {
   return true;
 }
 
+// The part of AwaySession for one of a gang.
+
+AwaySession::Attempt AwaySession::TryInGang(GangAttempt& attempt, std::size_t member,
+                                            std::size_t node, const std::stop_token& stop) {
+  attempt_ = &attempt;
+  member_ = member;
+  stop_ = stop;
+  report_ = {};
+  Attempt tried = TryOn(node);
+  attempt_ = nullptr;
+  return tried;
+}
+
+void AwaySession::EndInGang(std::optional<Error> error, std::string alias, bool is_killed,
+                            std::string node, std::vector<std::string> failed) {
+  if (is_killed) {
+    report_ = {};
+    report_.cause = runtime::Cause::kKilled;
+    report_.message = "killed";
+  }
+  end_->error = std::move(error);
+  end_->failed_alias = std::move(alias);
+  end_->node = std::move(node);
+  end_->failed = std::move(failed);
+  session_.held_inputs.clear();
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t ignored = ::write(ended_.get(), &one, sizeof one);
+}
+
 }  // namespace zerocloud::remote

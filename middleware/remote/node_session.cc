@@ -17,6 +17,7 @@
 
 #include "middleware/node/nvram.h"
 #include "middleware/node/stderr_tail.h"
+#include "middleware/remote/conversation.h"
 #include "middleware/remote/held_inputs.h"
 #include "middleware/remote/hold_transfer.h"
 #include "middleware/remote/session_streams.h"
@@ -30,7 +31,6 @@ using std::chrono::steady_clock;
 
 constexpr std::string_view kNvram = "/dev/nvram";
 constexpr milliseconds kPatrolInterval{50};
-constexpr std::size_t kPieceBytes = 64 << 10;
 
 // Whether another node might do better.
 bool IsNodesFault(ErrorCode code) {
@@ -48,10 +48,9 @@ class NodeSession {
  public:
   NodeSession(NodeParts& parts, peer::SecureConnection& connection, std::string proxy, Offer offer)
       : parts_(parts),
-        connection_(connection),
+        talk_(connection, parts.options.patience),
         proxy_(std::move(proxy)),
         offer_(std::move(offer)),
-        heartbeat_(HeartbeatInterval(parts.options.patience)),
         held_(parts, proxy_),
         streams_(parts.streams, parts.keys, parts.options.patience, proxy_) {}
   ~NodeSession() {
@@ -67,26 +66,26 @@ class NodeSession {
     if (std::optional<Failure> refused = Refuse()) {
       parts_.options.log(
           fmt::format("refused session {}: {}", offer_.session, refused->error.message));
-      return Tell(*refused);
+      return talk_.Tell(*refused);
     }
     if (Result<void> entered = TakeSlot(); !entered) return entered;
-    if (failure_) return Tell(*failure_);
+    if (failure_) return talk_.Tell(*failure_);
     std::optional<node::Program> known = parts_.images.Find(offer_.sha256);
     const Accepted accepted{.needs_program = !known};
-    Result<void> sent = connection_.Send(peer::FrameKind::kAccepted, Encode(accepted));
+    Result<void> sent = talk_.Send(peer::FrameKind::kAccepted, Encode(accepted));
     if (!sent) return sent;
     if (known) program_ = std::move(*known);
     if (Result<void> taken = TakeBytes(accepted.needs_program); !taken) return taken;
-    if (failure_) return Tell(*failure_);
+    if (failure_) return talk_.Tell(*failure_);
 
     if (Result<void> here = DoMeanwhile([this] { Open(); }); !here) return here;
-    if (failure_) return Tell(*failure_);
+    if (failure_) return talk_.Tell(*failure_);
     if (offer_.is_of_gang) {
       if (Result<void> gone = AwaitGo(); !gone) return gone;
-      if (failure_) return Tell(*failure_);
+      if (failure_) return talk_.Tell(*failure_);
     }
     if (Result<void> ended = Watch(); !ended) return ended;
-    if (failure_) return Tell(*failure_);
+    if (failure_) return talk_.Tell(*failure_);
     return Report();
   }
 
@@ -135,9 +134,9 @@ class NodeSession {
       return {};
     }
     while (!is_inside_) {
-      is_inside_ = parts_.slots.Enter(heartbeat_ / 8);
+      is_inside_ = parts_.slots.Enter(talk_.heartbeat() / 8);
       is_queued_ = !is_inside_;
-      if (Result<void> here = StayInTouch(); !here) return here;
+      if (Result<void> here = talk_.StayInTouch(); !here) return here;
     }
     return {};
   }
@@ -147,9 +146,9 @@ class NodeSession {
   Result<void> DoMeanwhile(Task task) {
     std::future<void> doing = std::async(std::launch::async, task);
     Result<void> here;
-    while (doing.wait_for(heartbeat_ / 8) != std::future_status::ready) {
+    while (doing.wait_for(talk_.heartbeat() / 8) != std::future_status::ready) {
       if (!here) continue;
-      here = StayInTouch();
+      here = talk_.StayInTouch();
       if (!here) held_.Abort();
     }
     doing.get();
@@ -158,127 +157,43 @@ class NodeSession {
 
   // Until all of the gang are as far; then its streams to others are opened.
   Result<void> AwaitGo() {
-    if (Result<void> sent = connection_.Send(peer::FrameKind::kReady, {}); !sent) return sent;
-    if (Result<void> gone = Await(peer::FrameKind::kGo); !gone) return gone;
+    if (Result<void> sent = talk_.Send(peer::FrameKind::kReady, {}); !sent) return sent;
+    if (Result<void> gone = talk_.Await(peer::FrameKind::kGo); !gone) return gone;
     return DoMeanwhile([this] {
       Result<void> connected = streams_.ConnectWriters(offer_, request_);
       if (!connected) FailWith(connected.error());
     });
   }
 
-  Result<void> Tell(const Failure& failure) {
-    return connection_.Send(peer::FrameKind::kFailed, Encode(failure));
-  }
   void FailWith(Error error, std::string alias = {}) {
     if (!failure_) failure_ = Failure{std::move(error), std::move(alias)};
   }
 
-  // Sends and takes heartbeats; an error if the proxy is gone or has been silent too long.
-  Result<void> StayInTouch() {
-    while (true) {
-      const Result<std::optional<peer::Frame>> frame = connection_.TryReceive();
-      if (!frame) return Fail(frame);
-      const std::optional<peer::Frame>& next = *frame;
-      if (!next) return HearAndSay();
-      if (next->kind != peer::FrameKind::kHeartbeat) return Unexpected(*next);
-      last_heard_ = steady_clock::now();
-    }
-  }
-  // The same, until a frame of that kind comes.
-  Result<void> Await(peer::FrameKind kind) {
-    while (true) {
-      const Result<std::optional<peer::Frame>> frame = connection_.Receive(heartbeat_);
-      if (!frame) return Fail(frame);
-      const std::optional<peer::Frame>& next = *frame;
-      if (next) last_heard_ = steady_clock::now();
-      if (next && next->kind == kind) return {};
-      if (next && next->kind != peer::FrameKind::kHeartbeat) return Unexpected(*next);
-      if (Result<void> here = HearAndSay(); !here) return here;
-    }
-  }
-  Result<void> HearAndSay() {
-    const steady_clock::time_point now = steady_clock::now();
-    if (now - last_heard_ > parts_.options.patience.silence) {
-      return Fail(ErrorCode::kTimeout, fmt::format("it has been silent for {} ms",
-                                                   parts_.options.patience.silence.count()));
-    }
-    if (now - last_said_ < heartbeat_) return {};
-    last_said_ = now;
-    return connection_.Send(peer::FrameKind::kHeartbeat, {});
-  }
-  static std::unexpected<Error> Unexpected(const peer::Frame& frame) {
-    return Fail(ErrorCode::kInvalid,
-                fmt::format("it sent a {} frame where there is none", ToString(frame.kind)));
-  }
-
-  // A stream of data frames and its digest, into `file`; what it is must have been offered. Errors
-  // of this machine's disk are noted as failure_, and the rest is read past.
-  Result<void> TakeStream(std::uint32_t channel, std::uint64_t size, int file) {
-    Sha256 sha256;
-    std::uint64_t got = 0;
-    while (true) {
-      Result<std::optional<peer::Frame>> frame =
-          connection_.Receive(parts_.options.patience.silence);
-      if (!frame) return Fail(frame);
-      const std::optional<peer::Frame>& taken = *frame;
-      if (!taken) return Fail(ErrorCode::kTimeout, "it stopped within a stream");
-      last_heard_ = steady_clock::now();
-      const peer::Frame& next = *taken;
-      if (next.kind == peer::FrameKind::kHeartbeat) continue;
-      if (next.kind == peer::FrameKind::kDigest) {
-        const Result<StreamEnd> end = ParseStreamEnd(next.payload);
-        if (!end) return Fail(end);
-        if (end->channel != channel || end->size != got || got != size ||
-            end->sha256 != sha256.Hex()) {
-          return Fail(ErrorCode::kInvalid,
-                      fmt::format("the bytes that came are not those that it sent: {} of {}, or "
-                                  "another SHA-256",
-                                  got, size));
-        }
-        return {};
-      }
-      if (next.kind != peer::FrameKind::kData) return Unexpected(next);
-      const Result<peer::DataView> data = peer::ReadData(next.payload);
-      if (!data) return Fail(data);
-      if (data->channel != channel || data->bytes.size() > size - got) {
-        return Fail(ErrorCode::kInvalid, "it sent more bytes than it had offered");
-      }
-      sha256.Add(data->bytes);
-      std::string_view left = data->bytes;
-      while (!left.empty() && !failure_) {
-        const ssize_t put = ::pwrite(file, left.data(), left.size(), static_cast<off_t>(got));
-        if (put < 0 && errno == EINTR) continue;
-        if (put <= 0) {
-          FailWith(ErrnoError("cannot keep what the session is to read", put < 0 ? errno : ENOSPC));
-          break;
-        }
-        got += static_cast<std::uint64_t>(put);
-        left.remove_prefix(static_cast<std::size_t>(put));
-      }
-      got += left.size();
-    }
+  // What was offered of that channel, into a file in the spool.
+  Result<UniqueFd> Take(std::uint32_t channel, std::uint64_t size) {
+    Result<UniqueFd> file = NewFile(size);
+    if (!file) FailWith(file.error());
+    std::optional<Error> disk;
+    Result<void> taken = talk_.TakeStream(channel, size, file ? file->get() : -1, disk);
+    if (disk) FailWith(std::move(*disk));
+    if (!taken) return Fail(taken);
+    return file ? std::move(*file) : UniqueFd();
   }
 
   // The program, if it is not known, and everything else that comes from the proxy.
   Result<void> TakeBytes(bool takes_program) {
     if (takes_program) {
-      Result<UniqueFd> file = NewFile(offer_.program_size);
-      if (!file) FailWith(file.error());
-      Result<void> taken =
-          TakeStream(kProgramChannel, offer_.program_size, file ? file->get() : -1);
-      if (!taken) return taken;
-      if (file) program_file_ = std::move(*file);
+      Result<UniqueFd> file = Take(kProgramChannel, offer_.program_size);
+      if (!file) return Fail(file);
+      program_file_ = std::move(*file);
     }
     files_.resize(offer_.channels.size());
     for (std::size_t i = 0; i < offer_.channels.size(); ++i) {
       const OfferedChannel& channel = offer_.channels[i];
       if (channel.source != Source::kBytes) continue;
-      Result<UniqueFd> file = NewFile(channel.size);
-      if (!file) FailWith(file.error());
-      Result<void> taken =
-          TakeStream(static_cast<std::uint32_t>(i), channel.size, file ? file->get() : -1);
-      if (!taken) return taken;
-      if (file) files_[i] = std::move(*file);
+      Result<UniqueFd> file = Take(static_cast<std::uint32_t>(i), channel.size);
+      if (!file) return Fail(file);
+      files_[i] = std::move(*file);
     }
     return {};
   }
@@ -450,15 +365,15 @@ class NodeSession {
       return {};
     }
     node::RunningSession& session = **started;
-    if (Result<void> sent = connection_.Send(peer::FrameKind::kStarted, {}); !sent) return sent;
+    if (Result<void> sent = talk_.Send(peer::FrameKind::kStarted, {}); !sent) return sent;
     bool is_killed = false;
     while (true) {
       std::array<pollfd, 4> waiting = {pollfd{session.pidfd(), POLLIN, 0},
-                                       pollfd{connection_.fd(), POLLIN, 0},
+                                       pollfd{talk_.fd(), POLLIN, 0},
                                        pollfd{stderr_.is_open() ? stderr_.get() : -1, POLLIN, 0},
                                        pollfd{streams_.fd(), POLLIN, 0}};
       const milliseconds wait =
-          outputs_.empty() ? heartbeat_ : std::min(heartbeat_, kPatrolInterval);
+          outputs_.empty() ? talk_.heartbeat() : std::min(talk_.heartbeat(), kPatrolInterval);
       const auto left = std::chrono::ceil<milliseconds>(session.deadline() - steady_clock::now());
       const int ready = ::poll(waiting.data(), waiting.size(),
                                static_cast<int>(std::clamp<std::int64_t>(
@@ -480,7 +395,7 @@ class NodeSession {
         is_killed = true;
       }
       // Gone or silent: the session is destroyed with all it has.
-      if (Result<void> here = StayInTouch(); !here) return here;
+      if (Result<void> here = talk_.StayInTouch(); !here) return here;
     }
     end_.report = session.Collect();
     ReadStderr(stderr_limit);
@@ -506,10 +421,10 @@ class NodeSession {
     const runtime::SessionReport& report = end_.report;
     if (report.cause != runtime::Cause::kExited || report.exit_code != 0) return {};
     while (!failure_ && !HasBrokenStream() && !streams_.is_done()) {
-      std::array<pollfd, 2> waiting = {pollfd{connection_.fd(), POLLIN, 0},
+      std::array<pollfd, 2> waiting = {pollfd{talk_.fd(), POLLIN, 0},
                                        pollfd{streams_.fd(), POLLIN, 0}};
-      ::poll(waiting.data(), waiting.size(), static_cast<int>(heartbeat_.count()));
-      if (Result<void> here = StayInTouch(); !here) return here;
+      ::poll(waiting.data(), waiting.size(), static_cast<int>(talk_.heartbeat().count()));
+      if (Result<void> here = talk_.StayInTouch(); !here) return here;
     }
     return {};
   }
@@ -572,17 +487,19 @@ class NodeSession {
         stderr_tail_ = node::ReadTail(output.file.get(), size, offer_.stderr_tail_bytes);
       }
       if (!has_succeeded) continue;
-      Result<void> given = output.hold.empty() ? SendOutput(output, size) : Keep(output, size);
+      Result<void> given = output.hold.empty() ? Send(output, size) : Keep(output, size);
       if (!given) return given;
-      if (failure_) return Tell(*failure_);
+      if (failure_) return talk_.Tell(*failure_);
     }
     IsSpoolFull();  // what is held now is counted with the holds
     parts_.slots.Leave();
     is_inside_ = false;
     end_.stderr_tail = std::move(stderr_tail_);
-    Result<void> sent = connection_.Send(peer::FrameKind::kReport, Encode(end_));
+    Result<void> sent = talk_.Send(peer::FrameKind::kReport, Encode(end_));
     if (!sent || unconfirmed_.empty()) return sent;
-    return AwaitKeep();
+    if (Result<void> kept = talk_.Await(peer::FrameKind::kKeep); !kept) return kept;
+    unconfirmed_.clear();  // else they might be forgotten by both
+    return {};
   }
 
   struct Output {
@@ -592,13 +509,6 @@ class NodeSession {
     std::string hold;  // the id under which it is held; empty: it is sent
   };
 
-  // Until the proxy says that it counts on what is held: else it might be forgotten by both.
-  Result<void> AwaitKeep() {
-    if (Result<void> kept = Await(peer::FrameKind::kKeep); !kept) return kept;
-    unconfirmed_.clear();
-    return {};
-  }
-
   // Reads what the session wrote to say what it is, and leaves it to the holds.
   Result<void> Keep(Output& output, std::uint64_t size) {
     // Of a file with a hole at its end all is there.
@@ -606,12 +516,12 @@ class NodeSession {
       FailWith(ErrnoError("cannot keep what the session wrote", errno));
       return {};
     }
-    const auto stay = [this] { return StayInTouch(); };
+    const auto stay = [this] { return talk_.StayInTouch(); };
     Result<std::string> digest = DigestOf(output.file.get(), size, stay);
     if (!digest) {
       // Either the disk's fault or the connection's, which then shows again.
       FailWith(digest.error());
-      return StayInTouch();
+      return talk_.StayInTouch();
     }
     Result<void> held = parts_.holds.Add(proxy_, output.hold, std::move(output.file), size);
     if (!held) {
@@ -624,38 +534,18 @@ class NodeSession {
     return {};
   }
 
-  Result<void> SendOutput(const Output& output, std::uint64_t size) {
-    Sha256 sha256;
-    std::string piece(kPieceBytes, '\0');
-    for (std::uint64_t sent = 0; sent < size;) {
-      const std::size_t want = std::min<std::uint64_t>(piece.size(), size - sent);
-      const ssize_t got = ::pread(output.file.get(), piece.data(), want, static_cast<off_t>(sent));
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) {
-        FailWith(ErrnoError("cannot read what the session wrote", errno));
-        return {};
-      }
-      // What was never written of a file that ends later reads as zeros.
-      std::fill(piece.begin() + got, piece.begin() + static_cast<ssize_t>(want), '\0');
-      const std::string_view bytes(piece.data(), got > 0 ? static_cast<std::size_t>(got) : want);
-      sha256.Add(bytes);
-      Result<void> told =
-          connection_.Send(peer::FrameKind::kData, peer::DataPayload(output.channel, bytes));
-      if (!told) return told;
-      sent += bytes.size();
-    }
-    return connection_.Send(peer::FrameKind::kDigest,
-                            Encode(StreamEnd{output.channel, size, sha256.Hex()}));
+  Result<void> Send(const Output& output, std::uint64_t size) {
+    std::optional<Error> disk;
+    Result<void> sent = talk_.SendFile(output.channel, output.file.get(), size, disk);
+    if (disk) FailWith(std::move(*disk));
+    return sent;
   }
 
   NodeParts& parts_;
-  peer::SecureConnection& connection_;
+  Conversation talk_;
   const std::string proxy_;
   const Offer offer_;
-  const milliseconds heartbeat_;
   HeldInputs held_;
-  steady_clock::time_point last_heard_ = steady_clock::now();
-  steady_clock::time_point last_said_ = steady_clock::now();
   bool is_queued_ = false;
   bool is_inside_ = false;
   std::optional<Failure> failure_;  // the first
@@ -677,10 +567,6 @@ class NodeSession {
 };
 
 }  // namespace
-
-milliseconds HeartbeatInterval(const peer::ConnectionLimits& limits) {
-  return std::max(milliseconds(1), limits.silence / 4);
-}
 
 Result<void> ServeSession(NodeParts& parts, peer::SecureConnection& connection,
                           const std::string& proxy, Offer offer) {

@@ -9,6 +9,7 @@
 #include "middleware/node/image_cache.h"
 #include "middleware/node/spool.h"
 #include "middleware/peer/secure_connection.h"
+#include "middleware/remote/conversation.h"
 #include "middleware/remote/holds.h"
 #include "middleware/remote/node_server.h"
 #include "middleware/remote/slot_gate.h"
@@ -35,8 +36,5 @@ struct NodeParts {
 // the connection's: it broke, fell silent, or the other side does not keep to the protocol.
 Result<void> ServeSession(NodeParts& parts, peer::SecureConnection& connection,
                           const std::string& proxy, Offer offer);
-
-// How often each side lets the other hear of it.
-std::chrono::milliseconds HeartbeatInterval(const peer::ConnectionLimits& limits);
 
 }  // namespace zerocloud::remote
