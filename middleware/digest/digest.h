@@ -35,6 +35,15 @@ class Digest {
   std::unique_ptr<EVP_MD_CTX, Free> context_;
 };
 
+class Md5 : public Digest {
+ public:
+  Md5() : Digest(Algorithm::kMd5) {}
+};
+class Sha256 : public Digest {
+ public:
+  Sha256() : Digest(Algorithm::kSha256) {}
+};
+
 // Of bytes [0, size) of a file; one that is shorter is kInternal.
 Result<std::string> Md5OfFile(int fd, std::uint64_t size);
 

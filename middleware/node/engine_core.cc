@@ -343,7 +343,10 @@ void Engine::Core::Opened(JobId id, const plan::Unit& unit,
 Result<std::vector<std::unique_ptr<RunningSession>>> Engine::Core::StartGang(
     std::vector<OpenedSession>& opened) {
   std::vector<ElsewhereSession> gang;
-  for (OpenedSession& session : opened) gang.push_back(std::move(*session.elsewhere));
+  gang.reserve(opened.size());
+  for (OpenedSession& session : opened) {
+    if (session.elsewhere) gang.push_back(std::move(*session.elsewhere));
+  }
   return elsewhere_->StartGang(std::move(gang));
 }
 

@@ -19,7 +19,7 @@ Result<Program> ImageCache::Load(int fd, std::uint64_t size) {
     if (got == 0) return Fail(ErrorCode::kUnavailable, "the program was cut short as it was read");
     done += static_cast<std::size_t>(got);
   }
-  digest::Digest sha256(digest::Algorithm::kSha256);
+  digest::Sha256 sha256;
   sha256.Add(std::as_bytes(std::span(bytes)));
   std::string key = sha256.Hex();
   if (std::optional<Program> known = Find(key)) return std::move(*known);

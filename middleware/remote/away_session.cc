@@ -11,6 +11,7 @@
 #include <system_error>
 #include <utility>
 
+#include "middleware/digest/digest.h"
 #include "middleware/remote/away_gang.h"
 #include "middleware/remote/node_session.h"
 #include "middleware/remote/wire_holds.h"
@@ -477,7 +478,7 @@ Result<void> AwaySession::SendBytes(peer::SecureConnection& connection, const Of
 
 Result<void> AwaySession::SendStream(peer::SecureConnection& connection, std::uint32_t channel,
                                      int file, std::uint64_t size) {
-  Sha256 sha256;
+  digest::Sha256 sha256;
   std::string piece(kPieceBytes, '\0');
   for (std::uint64_t sent = 0; sent < size;) {
     const std::size_t want = std::min<std::uint64_t>(piece.size(), size - sent);

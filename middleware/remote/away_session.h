@@ -11,11 +11,11 @@
 #include <thread>
 #include <vector>
 
+#include "middleware/digest/digest.h"
 #include "middleware/node/elsewhere.h"
 #include "middleware/remote/held_session.h"
 #include "middleware/remote/hold_transfer.h"
 #include "middleware/remote/nodes.h"
-#include "middleware/remote/sha256.h"
 #include "middleware/remote/wire.h"
 
 namespace zerocloud::remote {
@@ -84,7 +84,7 @@ class AwaySession : public node::RunningSession {
   // Of a channel whose bytes come back.
   struct Incoming {
     std::uint64_t size = 0;
-    Sha256 sha256;
+    digest::Sha256 sha256;
     bool is_whole = false;
   };
   // Which run of another session a channel's bytes are of.

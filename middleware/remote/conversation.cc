@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <string>
 
-#include "middleware/remote/sha256.h"
+#include "middleware/digest/digest.h"
 
 namespace zerocloud::remote {
 namespace {
@@ -64,7 +64,7 @@ Result<void> Conversation::HearAndSay() {
 
 Result<void> Conversation::TakeStream(std::uint32_t channel, std::uint64_t size, int file,
                                       std::optional<Error>& disk) {
-  Sha256 sha256;
+  digest::Sha256 sha256;
   std::uint64_t got = 0;
   while (true) {
     Result<std::optional<peer::Frame>> frame = connection_.Receive(patience_.silence);
@@ -110,7 +110,7 @@ Result<void> Conversation::TakeStream(std::uint32_t channel, std::uint64_t size,
 
 Result<void> Conversation::SendFile(std::uint32_t channel, int file, std::uint64_t size,
                                     std::optional<Error>& disk) {
-  Sha256 sha256;
+  digest::Sha256 sha256;
   std::string piece(kPieceBytes, '\0');
   for (std::uint64_t sent = 0; sent < size;) {
     const std::size_t want = std::min<std::uint64_t>(piece.size(), size - sent);

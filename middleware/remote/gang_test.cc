@@ -33,8 +33,9 @@ std::string Near(std::string_view object) {
 // Until it may go, or the proxy has hung up.
 void AwaitGo(peer::SecureConnection& connection) {
   while (true) {
-    const auto frame = connection.Receive(std::chrono::minutes(1));
-    if (!frame || !*frame || (*frame)->kind == FrameKind::kGo) return;
+    const auto received = connection.Receive(std::chrono::minutes(1));
+    const auto frame = received.value_or(std::nullopt);
+    if (!frame || frame->kind == FrameKind::kGo) return;
   }
 }
 
@@ -328,9 +329,10 @@ TEST_F(HostileGangTest, AStreamIsGivenOnceAndInTheProxysNameOnly) {
       const auto stream = ConnectAs(proxy);
       EXPECT_TRUE(stream->Send(FrameKind::kStream, Encode(StreamOrder{id})).has_value());
       while (true) {
-        const auto frame = stream->Receive(std::chrono::minutes(1));
-        if (!frame) return true;
-        if (*frame && (*frame)->kind == FrameKind::kCredit) return false;
+        const auto received = stream->Receive(std::chrono::minutes(1));
+        if (!received) return true;
+        const std::optional<peer::Frame>& frame = *received;
+        if (frame && frame->kind == FrameKind::kCredit) return false;
       }
     };
     EXPECT_TRUE(refused(NewId(), StreamTo(offer)));

@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "middleware/remote/sha256.h"
+#include "middleware/digest/digest.h"
 #include "middleware/remote/testing/cluster_test.h"
 #include "middleware/remote/wire_holds.h"
 
@@ -261,7 +261,7 @@ ScriptedNode::Script HoldEvil() {
   return [](peer::SecureConnection& connection, const Offer& offer) {
     Begin(connection);
     EndReport end = Success(offer, 4);
-    Sha256 sha256;
+    digest::Sha256 sha256;
     sha256.Add("evil");
     const std::string digest = sha256.Hex();
     for (std::string& each : end.digests) {

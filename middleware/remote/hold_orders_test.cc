@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "middleware/digest/digest.h"
 #include "middleware/remote/hold_transfer.h"
-#include "middleware/remote/sha256.h"
 #include "middleware/remote/testing/cluster_test.h"
 #include "middleware/remote/wire_holds.h"
 
@@ -17,7 +17,7 @@ using testing::HasSubstr;
 using Connection = std::unique_ptr<peer::SecureConnection>;
 
 std::string DigestOf(std::string_view text) {
-  Sha256 sha256;
+  digest::Sha256 sha256;
   sha256.Add(text);
   return sha256.Hex();
 }

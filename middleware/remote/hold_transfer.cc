@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "middleware/digest/digest.h"
 #include "middleware/remote/greeting.h"
-#include "middleware/remote/sha256.h"
 #include "middleware/remote/wire.h"
 #include "middleware/remote/wire_holds.h"
 
@@ -41,7 +41,7 @@ FetchEnd FetchHold(peer::SecureConnection& connection, const HeldFacts& held, in
                    std::chrono::milliseconds silence) {
   Result<void> asked = connection.Send(peer::FrameKind::kFetch, Encode(FetchOrder{held.id}));
   if (!asked) return Broken(asked.error().message);
-  Sha256 sha256;
+  digest::Sha256 sha256;
   std::uint64_t got = 0;
   while (true) {
     const Result<std::optional<peer::Frame>> received = connection.Receive(silence);
@@ -85,7 +85,7 @@ FetchEnd FetchHold(peer::SecureConnection& connection, const HeldFacts& held, in
 
 Result<std::string> DigestOf(int file, std::uint64_t size,
                              const std::function<Result<void>()>& between) {
-  Sha256 sha256;
+  digest::Sha256 sha256;
   std::string piece(kPieceBytes, '\0');
   for (std::uint64_t done = 0; done < size;) {
     const std::size_t want = std::min<std::uint64_t>(piece.size(), size - done);
@@ -100,7 +100,7 @@ Result<std::string> DigestOf(int file, std::uint64_t size,
 }
 
 Result<void> SendHold(peer::SecureConnection& connection, const Hold& hold) {
-  Sha256 sha256;
+  digest::Sha256 sha256;
   std::string payload = peer::DataPayload(0, std::string(kPieceBytes, '\0'));
   for (std::uint64_t sent = 0; sent < hold.size();) {
     const std::span<char> bytes = std::span(payload).subspan(payload.size() - kPieceBytes);

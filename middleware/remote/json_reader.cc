@@ -2,19 +2,10 @@
 
 #include <fmt/format.h>
 
+#include "channels/base/hex.h"
 #include "middleware/peer/frame.h"
 
 namespace zerocloud::remote {
-namespace {
-
-int HexDigit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return -1;
-}
-
-}  // namespace
-
 void JsonReader::Refuse(std::string_view name, std::string_view why) {
   if (why_.empty()) why_ = fmt::format("\"{}\" {}", name, why);
 }
@@ -46,25 +37,17 @@ std::string JsonReader::Text(std::string_view name, std::size_t most) {
   }
   const job::JsonValue* hex =
       member != nullptr && member->is_object() ? member->Find("hex") : nullptr;
-  if (hex == nullptr || !hex->is_string() || hex->text.size() % 2 != 0) {
+  std::optional<std::string> bytes;
+  if (hex != nullptr && hex->is_string()) bytes = FromHex(hex->text);
+  if (!bytes) {
     Refuse(name, "is no text");
     return {};
   }
-  if (hex->text.size() / 2 > most) {
+  if (bytes->size() > most) {
     Refuse(name, fmt::format("is longer than {} bytes", most));
     return {};
   }
-  std::string bytes;
-  for (std::size_t i = 0; i < hex->text.size(); i += 2) {
-    const int high = HexDigit(hex->text[i]);
-    const int low = HexDigit(hex->text[i + 1]);
-    if (high < 0 || low < 0) {
-      Refuse(name, "is no text");
-      return {};
-    }
-    bytes.push_back(static_cast<char>(high * 16 + low));
-  }
-  return bytes;
+  return std::move(*bytes);
 }
 
 const std::vector<job::JsonValue>& JsonReader::List(std::string_view name, std::size_t most) {

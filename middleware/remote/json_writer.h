@@ -1,7 +1,6 @@
 // Members of a JSON object, written one after the other. Private to this folder.
 #pragma once
 
-#include <fmt/format.h>
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
 
@@ -9,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "channels/base/hex.h"
 #include "middleware/http/text.h"
 
 namespace zerocloud::remote {
@@ -27,11 +27,9 @@ class JsonWriter {
       String(text);
       return *this;
     }
-    std::string hex;
-    for (const char c : text) hex += fmt::format("{:02x}", static_cast<unsigned char>(c));
     writer_.StartObject();
     Key("hex");
-    String(hex);
+    String(ToHex(text));
     writer_.EndObject();
     return *this;
   }

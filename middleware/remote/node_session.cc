@@ -21,7 +21,6 @@
 #include "middleware/remote/held_inputs.h"
 #include "middleware/remote/hold_transfer.h"
 #include "middleware/remote/session_streams.h"
-#include "middleware/remote/sha256.h"
 
 namespace zerocloud::remote {
 namespace {

@@ -264,6 +264,7 @@ std::optional<std::vector<std::size_t>> Nodes::ChooseForGang(
   for (const node::ElsewhereSession* session : gang) holders.push_back(HoldersFor(*session));
   const std::lock_guard lock(mutex_);
   std::vector<plan::NodeState> states;
+  states.reserve(nodes_.size());
   for (const auto& node : nodes_) {
     states.push_back({.is_up = node->is_up && node->is_listed,
                       .slots = node->slots,

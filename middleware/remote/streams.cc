@@ -11,8 +11,8 @@
 #include <cerrno>
 #include <system_error>
 
+#include "middleware/digest/digest.h"
 #include "middleware/remote/node_session.h"
-#include "middleware/remote/sha256.h"
 #include "middleware/remote/wire.h"
 #include "middleware/remote/wire_streams.h"
 
@@ -138,7 +138,7 @@ void Streams::Drain(std::vector<UniqueFd> pipes) {
   try {
     drains_.emplace_back(std::thread(std::move(drain)), is_over);
   } catch (const std::system_error&) {
-    // Then the pipes are closed, and who writes to them fails.
+    return;  // without a thread the pipes are closed, and who writes to them fails
   }
 }
 
@@ -246,7 +246,7 @@ class Feeding {
   std::uint64_t granted_ = 0;  // and not used
   std::uint64_t fed_ = 0;      // and not granted again
   std::uint64_t size_ = 0;
-  Sha256 sha256_;
+  digest::Sha256 sha256_;
   bool is_complete_ = false;
 };
 
@@ -314,7 +314,7 @@ Result<bool> Outlet::TakeFrames() {
 }
 
 Result<void> Outlet::Pump() {
-  Sha256 sha256;
+  digest::Sha256 sha256;
   std::uint64_t size = 0;
   std::string piece(kPieceBytes, '\0');
   steady_clock::time_point last_said = steady_clock::now();

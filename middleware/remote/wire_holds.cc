@@ -3,7 +3,9 @@
 #include <sys/random.h>
 
 #include <array>
+#include <span>
 
+#include "channels/base/hex.h"
 #include "middleware/remote/wire_values.h"
 
 namespace zerocloud::remote {
@@ -18,9 +20,7 @@ std::string NewId() {
   // So few bytes come at once, and all of them, as soon as the kernel has any: getrandom(2).
   while (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
   }
-  std::string id;
-  for (const unsigned char byte : bytes) id += fmt::format("{:02x}", byte);
-  return id;
+  return ToHex(std::as_bytes(std::span(bytes)));
 }
 
 std::string Encode(const HoldList& list) {

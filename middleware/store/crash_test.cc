@@ -114,7 +114,7 @@ class CrashTest : public StoreTest {
     EXPECT_TRUE(is_old || meta == intent.next_meta) << name;
     const int version = is_old ? intent.done_bytes : intent.next_bytes;
     EXPECT_EQ(get.body, BytesOf(version)) << name;
-    digest::Digest md5(digest::Algorithm::kMd5);
+    digest::Md5 md5;
     md5.Add(get.body);
     const std::string etag = md5.Hex();
     EXPECT_EQ(get.Header("Etag"), etag) << name;

@@ -224,7 +224,7 @@ TEST_F(DirectoryStoreTest, ReadersNeverSeeAMixture) {
         ++reads;
         ASSERT_EQ(get.status, 200) << get.body;
         ASSERT_EQ(get.body, "version " + get.Header("X-Object-Meta-Version"));
-        digest::Digest md5(digest::Algorithm::kMd5);
+        digest::Md5 md5;
         md5.Add(get.body);
         ASSERT_EQ(get.Header("Etag"), md5.Hex());
       }

@@ -44,7 +44,7 @@ class Upload {
   UniqueFd file_;
   std::uint64_t limit_;
   std::uint64_t size_ = 0;
-  digest::Digest md5_{digest::Algorithm::kMd5};
+  digest::Md5 md5_;
   std::string etag_;
 };
 

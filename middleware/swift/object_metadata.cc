@@ -56,7 +56,7 @@ Result<Metadata> ReadMetadata(int file) {
 Result<Metadata> CheckMetadata(const std::string& pickle,
                                const std::optional<std::string>& checksum) {
   if (checksum) {
-    digest::Digest md5(digest::Algorithm::kMd5);
+    digest::Md5 md5;
     md5.Add(pickle);
     if (md5.Hex() != *checksum) {
       return Fail(ErrorCode::kInvalid, "its metadata is cut off or changed: the checksum differs");

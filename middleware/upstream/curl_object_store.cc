@@ -196,7 +196,7 @@ Result<store::OpenedObject> CurlObjectStore::Open(const store::Caller& caller,
     return FailErrno("cannot make a file in the spool directory " + options_.spool_directory);
   }
   std::uint64_t size = 0;
-  digest::Digest md5(digest::Algorithm::kMd5);
+  digest::Md5 md5;
   ClientRequest request = RequestAs(caller, "GET", UrlOf(path));
   request.on_body = [&](std::span<const std::byte> bytes) -> Result<void> {
     size += bytes.size();

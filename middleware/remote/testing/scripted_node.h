@@ -67,9 +67,9 @@ class ScriptedNode {
   static void Swallow(peer::SecureConnection& connection) {
     if (!connection.Send(peer::FrameKind::kCredit, Encode(Credit{kMostCredit, false}))) return;
     while (true) {
-      const auto frame = connection.Receive(std::chrono::minutes(1));
-      if (!frame || !*frame) return;
-      if ((*frame)->kind != peer::FrameKind::kDigest) continue;
+      const auto frame = connection.Receive(std::chrono::minutes(1)).value_or(std::nullopt);
+      if (!frame) return;
+      if (frame->kind != peer::FrameKind::kDigest) continue;
       if (!connection.Send(peer::FrameKind::kCredit, Encode(Credit{0, true}))) return;
     }
   }

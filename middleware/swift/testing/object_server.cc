@@ -54,7 +54,7 @@ std::string PickleOf(const Metadata& metadata) {
 }
 
 std::string Md5Hex(std::string_view bytes) {
-  digest::Digest md5(digest::Algorithm::kMd5);
+  digest::Md5 md5;
   md5.Add(bytes);
   return md5.Hex();
 }
