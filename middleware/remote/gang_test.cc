@@ -239,13 +239,13 @@ TEST_F(GangTest, EndsWhenItsJobIsCancelled) {
 // A gang of which "b" is on a node that does what the script says.
 class HostileGangTest : public GangTest {
  protected:
-  Error RunWith(const ScriptedNode::Script& script) {
+  Error RunWith(const ScriptedNode::Script& script) {  // which is there to its end
     options.attempts = 1;
     AddNode();
     AddScripted(script);
     Pin("a", 0);
     Pin("b", 1);
-    return Run(A("out:x take:1 say:a", Near("a")) + "," + B("out:y take:1", Near("b")))
+    return Run(A("out:x hang", Near("a")) + "," + B("out:y take:1", Near("b")))
         .error.value_or(Error{});
   }
   static void Accept(peer::SecureConnection& connection) {

@@ -419,6 +419,7 @@ class NodeSession {
     streams_.ForgetReaders();  // or who writes to it could not end
     const runtime::SessionReport& report = end_.report;
     if (report.cause != runtime::Cause::kExited || report.exit_code != 0) return {};
+    streams_.EndWriters();
     while (!failure_ && !HasBrokenStream() && !streams_.is_done()) {
       std::array<pollfd, 2> waiting = {pollfd{talk_.fd(), POLLIN, 0},
                                        pollfd{streams_.fd(), POLLIN, 0}};

@@ -23,6 +23,12 @@ Result<Pipe> MakePipe() {
   return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
+Result<UniqueFd> Copy(const UniqueFd& end) {
+  UniqueFd copy(::fcntl(end.get(), F_DUPFD_CLOEXEC, 0));
+  if (!copy.is_open()) return FailErrno("cannot use a pipe");
+  return copy;
+}
+
 }  // namespace
 
 SessionStreams::~SessionStreams() {
@@ -44,9 +50,9 @@ Result<UniqueFd> SessionStreams::OpenReader(const OfferedChannel& channel) {
   if (!pipe) return Fail(pipe);
   const bool is_writer_here = channel.peer.empty();
   if (is_writer_here) {
-    UniqueFd copy(::fcntl(pipe->read.get(), F_DUPFD_CLOEXEC, 0));
-    if (!copy.is_open()) return FailErrno("cannot use a pipe");
-    drains_.push_back(std::move(copy));
+    Result<UniqueFd> copy = Copy(pipe->read);
+    if (!copy) return Fail(copy);
+    drains_.push_back(std::move(*copy));
   }
   Streams::Key key{proxy_, channel.stream};
   Result<void> added = streams_.Add(key, std::move(pipe->write), news_);
@@ -62,6 +68,7 @@ Result<void> SessionStreams::ConnectWriters(const Offer& offer, runtime::Session
     if (channel.peer.empty()) {
       Result<UniqueFd> end = streams_.Take({proxy_, channel.stream});
       if (!end) return Fail(end);
+      if (Result<void> copied = KeepCopy(*end); !copied) return copied;
       request.channels[i].file = std::move(*end);
       continue;
     }
@@ -78,8 +85,16 @@ Result<void> SessionStreams::ConnectWriters(const Offer& offer, runtime::Session
                                 patience_, news_);
     if (!outlet) return fail(outlet.error());
     outlets_.push_back(std::move(*outlet));
+    if (Result<void> copied = KeepCopy(pipe->write); !copied) return copied;
     request.channels[i].file = std::move(pipe->write);
   }
+  return {};
+}
+
+Result<void> SessionStreams::KeepCopy(const UniqueFd& end) {
+  Result<UniqueFd> copy = Copy(end);
+  if (!copy) return Fail(copy);
+  writers_.push_back(std::move(*copy));
   return {};
 }
 

@@ -35,6 +35,9 @@ class SessionStreams {
 
   // The session reads no more.
   void ForgetReaders() { streams_.Drain(std::move(drains_)); }
+  // It has ended well: so do the streams that it wrote. Otherwise they end when this does, for
+  // whoever reads them must not take what was written for all there is.
+  void EndWriters() { writers_.clear(); }
 
   // Readable when something has happened to one; -1: there are none.
   [[nodiscard]] int fd() const { return news_ == nullptr ? -1 : news_->fd(); }
@@ -49,6 +52,7 @@ class SessionStreams {
 
  private:
   Result<void> NeedNews();
+  Result<void> KeepCopy(const UniqueFd& end);
 
   Streams& streams_;
   peer::KeyFile& keys_;
@@ -56,7 +60,8 @@ class SessionStreams {
   const std::string& proxy_;
   std::shared_ptr<StreamNews> news_;
   std::vector<Streams::Key> readers_;
-  std::vector<UniqueFd> drains_;  // of streams that sessions of this node write
+  std::vector<UniqueFd> drains_;   // of streams that sessions of this node write
+  std::vector<UniqueFd> writers_;  // copies of the session's ends
   std::vector<std::unique_ptr<Outlet>> outlets_;
 };
 

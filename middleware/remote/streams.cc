@@ -57,9 +57,10 @@ Result<std::shared_ptr<StreamNews>> StreamNews::Make() {
   return news;
 }
 
-void StreamNews::SetError(Error why) {
+void StreamNews::SetError(Error why, UniqueFd pipe) {
   {
     const std::lock_guard lock(mutex_);
+    if (pipe.is_open()) pipes_.push_back(std::move(pipe));
     if (!error_) error_ = std::move(why);
   }
   Signal();
@@ -171,6 +172,8 @@ class Feeding {
     return Say(peer::FrameKind::kCredit, Encode(Credit{.bytes = 0, .is_complete = true}));
   }
 
+  UniqueFd TakePipe() { return std::move(into_); }
+
  private:
   Result<void> Say(peer::FrameKind kind, std::string_view payload) {
     last_said_ = steady_clock::now();
@@ -255,8 +258,9 @@ Result<void> Streams::Serve(peer::SecureConnection& connection, const Key& key) 
   if (inlet == nullptr) {
     return Fail(ErrorCode::kInvalid, "it asked for a stream that does not wait here");
   }
-  Result<void> fed = Feeding(connection, std::move(inlet->into), patience_).Run();
-  if (!fed) inlet->news->SetError(fed.error());
+  Feeding feeding(connection, std::move(inlet->into), patience_);
+  Result<void> fed = feeding.Run();
+  if (!fed) inlet->news->SetError(fed.error(), feeding.TakePipe());
   return fed;
 }
 

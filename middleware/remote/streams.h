@@ -30,15 +30,18 @@ namespace zerocloud::remote {
 class StreamNews {
  public:
   static Result<std::shared_ptr<StreamNews>> Make();
-  void SetError(Error why);  // the first counts
-  void Signal();             // one has ended well
+  // The first counts. `pipe` stays open as long as this lives: whoever reads from it must not take
+  // what has come for all there is.
+  void SetError(Error why, UniqueFd pipe = UniqueFd());
+  void Signal();  // one has ended well
   [[nodiscard]] std::optional<Error> error() const;
   [[nodiscard]] int fd() const { return event_.get(); }  // readable: there is news
   void Clear();                                          // until there is more
 
  private:
   mutable std::mutex mutex_;
-  std::optional<Error> error_;  // guarded by mutex_
+  std::optional<Error> error_;   // guarded by mutex_
+  std::vector<UniqueFd> pipes_;  // the same
   UniqueFd event_;
 };
 
