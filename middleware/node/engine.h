@@ -68,7 +68,7 @@ class JobHandle {
 class Engine {
  public:
   // Raises the process's limit of open files as far as it may. What is given outlives the engine.
-  // With `elsewhere`, sessions that are not in a gang run there.
+  // With `elsewhere`, sessions run there.
   static Result<std::unique_ptr<Engine>> Start(EngineConfig config, store::ObjectStore& store,
                                                Runner& runner, Elsewhere* elsewhere = nullptr);
   Engine(const Engine&) = delete;
