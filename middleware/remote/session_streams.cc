@@ -99,7 +99,8 @@ Result<void> SessionStreams::KeepCopy(const UniqueFd& end) {
 }
 
 bool SessionStreams::is_done() const {
-  return std::ranges::all_of(outlets_, [](const auto& outlet) { return outlet->is_done(); });
+  return std::ranges::all_of(outlets_, [](const auto& outlet) { return outlet->is_done(); }) &&
+         std::ranges::all_of(readers_, [&](const auto& key) { return streams_.IsTaken(key); });
 }
 
 }  // namespace zerocloud::remote

@@ -47,7 +47,8 @@ class SessionStreams {
   [[nodiscard]] std::optional<Error> error() const {
     return news_ == nullptr ? std::nullopt : news_->error();
   }
-  // All that the session has written has arrived where it should.
+  // All that the session has written has arrived where it should, and whoever writes to it has come
+  // (and would not find the stream when this is gone).
   [[nodiscard]] bool is_done() const;
 
  private:

@@ -99,7 +99,15 @@ Result<void> Streams::Add(const Key& key, UniqueFd into, std::shared_ptr<StreamN
 std::shared_ptr<Streams::Inlet> Streams::Claim(const Key& key) {
   const std::lock_guard lock(mutex_);
   const auto found = inlets_.find(key);
-  return found == inlets_.end() ? nullptr : std::exchange(found->second, nullptr);
+  if (found == inlets_.end() || found->second == nullptr) return nullptr;
+  found->second->news->Signal();
+  return std::exchange(found->second, nullptr);
+}
+
+bool Streams::IsTaken(const Key& key) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = inlets_.find(key);
+  return found != inlets_.end() && found->second == nullptr;
 }
 
 Result<UniqueFd> Streams::Take(const Key& key) {

@@ -60,6 +60,8 @@ class Streams {
   Result<void> Add(const Key& key, UniqueFd into, std::shared_ptr<StreamNews> news);
   // For a writer on this node. Once; kInvalid: there is none, or it is taken.
   Result<UniqueFd> Take(const Key& key);
+  // Its writer has come. The reader learns that there is news.
+  [[nodiscard]] bool IsTaken(const Key& key) const;
   // The reader is gone: nobody can ask for it any more. What is under way is read and forgotten.
   void Remove(const Key& key);
   // Feeds the pipe from a connection whose other side has asked for it, until the digest. Once.
@@ -76,7 +78,7 @@ class Streams {
   std::shared_ptr<Inlet> Claim(const Key& key);
 
   const peer::ConnectionLimits patience_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::map<Key, std::shared_ptr<Inlet>> inlets_;  // guarded by mutex_; null: taken
   std::mutex drains_mutex_;
   std::vector<std::pair<std::thread, std::shared_ptr<std::atomic<bool>>>> drains_;
