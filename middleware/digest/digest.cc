@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <vector>
 
-#include "channels/base/hex.h"
+#include "middleware/digest/hex.h"
 
 namespace zerocloud::digest {
 

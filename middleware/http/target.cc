@@ -1,6 +1,6 @@
 #include "middleware/http/target.h"
 
-#include "channels/base/hex.h"
+#include "middleware/digest/hex.h"
 #include "middleware/http/text.h"
 
 namespace zerocloud::http {
@@ -27,9 +27,10 @@ std::string PercentDecode(std::string_view text, bool plus_is_space) {
   std::string out;
   out.reserve(text.size());
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size() && HexDigit(text[i + 1]) >= 0 &&
-        HexDigit(text[i + 2]) >= 0) {
-      out.push_back(static_cast<char>(HexDigit(text[i + 1]) * 16 + HexDigit(text[i + 2])));
+    if (text[i] == '%' && i + 2 < text.size() && digest::HexDigit(text[i + 1]) >= 0 &&
+        digest::HexDigit(text[i + 2]) >= 0) {
+      out.push_back(
+          static_cast<char>(digest::HexDigit(text[i + 1]) * 16 + digest::HexDigit(text[i + 2])));
       i += 2;
     } else {
       out.push_back(plus_is_space && text[i] == '+' ? ' ' : text[i]);

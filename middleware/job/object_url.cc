@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include "channels/base/hex.h"
+#include "middleware/digest/hex.h"
 #include "middleware/job/job_spec.h"
 
 namespace zerocloud::job {
@@ -91,8 +91,8 @@ Result<std::vector<std::string>> SplitArguments(std::string_view line) {
     if (c == '"') {
       in_quotes = !in_quotes;
     } else if (c == '\\' && line.substr(i).starts_with("\\x")) {
-      const int high = i + 2 < line.size() ? HexDigit(line[i + 2]) : -1;
-      const int low = i + 3 < line.size() ? HexDigit(line[i + 3]) : -1;
+      const int high = i + 2 < line.size() ? digest::HexDigit(line[i + 2]) : -1;
+      const int low = i + 3 < line.size() ? digest::HexDigit(line[i + 3]) : -1;
       if (high < 0 || low < 0) {
         return Fail(ErrorCode::kInvalid,
                     fmt::format("\\x at byte {} wants two hexadecimal digits", i));

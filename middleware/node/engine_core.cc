@@ -12,9 +12,9 @@
 #include <climits>
 #include <cstring>
 
-#include "channels/base/wake_soon.h"
 #include "middleware/node/explain.h"
 #include "middleware/node/stderr_tail.h"
+#include "sandbox/runtime/wake_soon.h"
 
 namespace zerocloud::node {
 namespace {
@@ -102,7 +102,7 @@ void Engine::Core::Watch(int fd, Watched what, std::uint64_t id) {
 void Engine::Core::Forget(int fd) { ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
 
 void Engine::Core::Loop() {
-  WakeSoon();
+  runtime::WakeSoon();
   std::array<epoll_event, 64> events{};
   for (;;) {
     RunPosted();

@@ -1,6 +1,6 @@
 #include "middleware/node/worker_pool.h"
 
-#include "channels/base/wake_soon.h"
+#include "sandbox/runtime/wake_soon.h"
 
 namespace zerocloud::node {
 
@@ -28,7 +28,7 @@ void WorkerPool::Run(Task task) {
 }
 
 void WorkerPool::Loop() {
-  WakeSoon();
+  runtime::WakeSoon();
   for (;;) {
     Task task;
     {

@@ -10,8 +10,8 @@
 #include <optional>
 #include <utility>
 
-#include "channels/base/hex.h"
 #include "channels/base/unique_fd.h"
+#include "middleware/digest/hex.h"
 
 namespace zerocloud::peer {
 namespace {
@@ -81,7 +81,7 @@ std::string ReadKey(const std::vector<std::string_view>& words, Key& key) {
     return "a time is written like 2026-11-01T00:00:00Z, or \"-\" for none";
   }
   if (key.from >= key.until) return "the key ends before it begins";
-  const std::optional<std::string> secret = FromHex(words[3]);
+  const std::optional<std::string> secret = digest::FromHex(words[3]);
   if (!secret || secret->size() != kKeyBytes) return "a key has 64 hexadecimal digits";
   std::ranges::copy(*secret, key.secret.begin());
   return {};

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "channels/base/hex.h"
+#include "middleware/digest/hex.h"
 #include "middleware/peer/frame.h"
 
 namespace zerocloud::remote {
@@ -38,7 +38,7 @@ std::string JsonReader::Text(std::string_view name, std::size_t most) {
   const job::JsonValue* hex =
       member != nullptr && member->is_object() ? member->Find("hex") : nullptr;
   std::optional<std::string> bytes;
-  if (hex != nullptr && hex->is_string()) bytes = FromHex(hex->text);
+  if (hex != nullptr && hex->is_string()) bytes = digest::FromHex(hex->text);
   if (!bytes) {
     Refuse(name, "is no text");
     return {};

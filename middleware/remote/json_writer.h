@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "channels/base/hex.h"
+#include "middleware/digest/hex.h"
 #include "middleware/http/text.h"
 
 namespace zerocloud::remote {
@@ -29,7 +29,7 @@ class JsonWriter {
     }
     writer_.StartObject();
     Key("hex");
-    String(ToHex(text));
+    String(digest::ToHex(text));
     writer_.EndObject();
     return *this;
   }

@@ -5,7 +5,7 @@
 #include <array>
 #include <span>
 
-#include "channels/base/hex.h"
+#include "middleware/digest/hex.h"
 #include "middleware/remote/wire_values.h"
 
 namespace zerocloud::remote {
@@ -20,7 +20,7 @@ std::string NewId() {
   // So few bytes come at once, and all of them, as soon as the kernel has any: getrandom(2).
   while (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
   }
-  return ToHex(std::as_bytes(std::span(bytes)));
+  return digest::ToHex(std::as_bytes(std::span(bytes)));
 }
 
 std::string Encode(const HoldList& list) {

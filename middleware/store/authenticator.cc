@@ -7,7 +7,7 @@
 #include <set>
 #include <span>
 
-#include "channels/base/hex.h"
+#include "middleware/digest/hex.h"
 #include "middleware/http/reply.h"
 #include "middleware/http/text.h"
 #include "middleware/store/naming.h"
@@ -23,7 +23,7 @@ bool SameSecret(std::string_view a, std::string_view b) {
 std::optional<std::string> NewToken() {
   std::array<unsigned char, 16> bytes{};
   if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) return std::nullopt;
-  return "AUTH_tk" + ToHex(std::as_bytes(std::span(bytes)));
+  return "AUTH_tk" + digest::ToHex(std::as_bytes(std::span(bytes)));
 }
 
 // A name that goes into a header: what could end the value is left out.

@@ -4,7 +4,7 @@
 #include <array>
 #include <span>
 
-#include "channels/base/hex.h"
+#include "middleware/digest/hex.h"
 #include "middleware/http/conditional.h"
 #include "middleware/http/date.h"
 #include "middleware/http/file_body.h"
@@ -35,7 +35,7 @@ std::string NewBoundary() {
   std::array<unsigned char, 16> bytes{};
   // A failing generator leaves zeros: a poor boundary, but still a correct one for most bytes.
   RAND_bytes(bytes.data(), static_cast<int>(bytes.size()));
-  return ToHex(std::as_bytes(std::span(bytes)));
+  return digest::ToHex(std::as_bytes(std::span(bytes)));
 }
 
 // The body of a 200 or 206, or 416, by the Range field.

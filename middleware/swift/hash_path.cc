@@ -5,7 +5,7 @@
 
 #include <span>
 
-#include "channels/base/hex.h"
+#include "middleware/digest/hex.h"
 
 namespace zerocloud::swift {
 
@@ -20,7 +20,7 @@ Result<PathHash> HashPath(const HashAffixes& affixes, const store::ObjectPath& p
   return hash;
 }
 
-std::string ToHex(const PathHash& hash) { return zerocloud::ToHex(std::as_bytes(std::span(hash))); }
+std::string ToHex(const PathHash& hash) { return digest::ToHex(std::as_bytes(std::span(hash))); }
 
 std::uint32_t PartitionOf(const PathHash& hash, unsigned part_shift) {
   std::uint64_t head = 0;

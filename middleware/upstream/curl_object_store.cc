@@ -11,8 +11,8 @@
 #include <span>
 #include <utility>
 
-#include "channels/base/hex.h"
 #include "middleware/digest/digest.h"
+#include "middleware/digest/hex.h"
 #include "middleware/http/reply.h"
 #include "middleware/http/target.h"
 #include "middleware/http/text.h"
@@ -129,7 +129,7 @@ Result<void> WriteAll(int fd, std::span<const std::byte> bytes) {
 std::string RandomName() {
   std::array<unsigned char, 16> bytes{};
   [[maybe_unused]] const ssize_t got = ::getrandom(bytes.data(), bytes.size(), 0);
-  return ".zerocloud-write-check-" + ToHex(std::as_bytes(std::span(bytes)));
+  return ".zerocloud-write-check-" + digest::ToHex(std::as_bytes(std::span(bytes)));
 }
 
 }  // namespace

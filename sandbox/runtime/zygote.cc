@@ -14,10 +14,10 @@
 #include <utility>
 #include <vector>
 
-#include "channels/base/wake_soon.h"
 #include "sandbox/runtime/keeper.h"
 #include "sandbox/runtime/session_block.h"
 #include "sandbox/runtime/spawn.h"
+#include "sandbox/runtime/wake_soon.h"
 
 namespace zerocloud::runtime {
 

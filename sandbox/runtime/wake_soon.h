@@ -9,7 +9,7 @@
 
 #include <cstdint>
 
-namespace zerocloud {
+namespace zerocloud::runtime {
 
 // Asks the kernel to run a thread (0: the caller) soon after it wakes. Since its version 6.12 Linux
 // lets a thread that wakes wait until the running one has used up its slice, some 3 ms, unless its
@@ -31,4 +31,4 @@ inline void WakeSoon(pid_t thread = 0) {
   syscall(SYS_sched_setattr, thread, &attributes, 0);
 }
 
-}  // namespace zerocloud
+}  // namespace zerocloud::runtime

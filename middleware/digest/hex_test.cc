@@ -1,8 +1,8 @@
-#include "channels/base/hex.h"
+#include "middleware/digest/hex.h"
 
 #include <gtest/gtest.h>
 
-namespace zerocloud {
+namespace zerocloud::digest {
 namespace {
 
 TEST(Hex, EveryByteComesBack) {
@@ -21,4 +21,4 @@ TEST(Hex, NothingElseIsTaken) {
 }
 
 }  // namespace
-}  // namespace zerocloud
+}  // namespace zerocloud::digest

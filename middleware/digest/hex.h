@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace zerocloud {
+namespace zerocloud::digest {
 
 // The value of a digit of either case; -1: it is none.
 constexpr int HexDigit(char c) {
@@ -44,4 +44,4 @@ inline std::optional<std::string> FromHex(std::string_view digits) {
   return bytes;
 }
 
-}  // namespace zerocloud
+}  // namespace zerocloud::digest

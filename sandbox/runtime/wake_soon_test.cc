@@ -1,4 +1,4 @@
-#include "channels/base/wake_soon.h"
+#include "sandbox/runtime/wake_soon.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <thread>
 
-namespace zerocloud {
+namespace zerocloud::runtime {
 namespace {
 
 struct Attributes {  // sched_getattr(2)
@@ -49,4 +49,4 @@ TEST(WakeSoon, ShortensTheSliceOfOneThreadAndNothingElse) {
 }
 
 }  // namespace
-}  // namespace zerocloud
+}  // namespace zerocloud::runtime
