@@ -385,13 +385,13 @@ class Mapped(LocalTest):
         thread, answer, sessions = jobs_test.WhileAJobRuns.start(
             self, [group("g", "copy", "--wait /dev/input -",
                          [device("input", "in/o", mapped=True), "stdout"])])
+        maps = pathlib.Path(f"/proc/{sessions[0]}/maps")
+        self.wait_until(lambda: re.search(r"r--[ps] .*\.data\b", maps.read_text()), describe=maps.read_text)
         os.kill(sessions[0], signal.SIGSTOP)
-        maps = pathlib.Path(f"/proc/{sessions[0]}/maps").read_text()
         self.put("in/o", bytes(self.length))
         os.kill(sessions[0], signal.SIGCONT)
         thread.join()
         self.assertTrue(answer[0].body == poured(self.length))
-        self.assertRegex(maps, r"r--[ps] .*\.data\b")
 
     started = jobs_test.WhileAJobRuns.started
 
