@@ -1,5 +1,7 @@
 #include "middleware/server/body_reader.h"
 
+#include "middleware/http/ack_now.h"
+
 namespace zerocloud::server {
 
 void BodyReader::Release() {
@@ -26,6 +28,7 @@ net::awaitable<BodyReader::Got> BodyReader::Next(std::chrono::milliseconds limit
   for (;;) {
     const std::optional<Got> got = TakeBuffered();
     if (got.has_value()) co_return *got;
+    http::AckNow(wire_.socket().native_handle());
     const boost::system::error_code error = co_await wire_.Fill(&buffer_, kPieceBytes, limit);
     if (error == net::error::eof) {
       decoder_.TakeEnd();

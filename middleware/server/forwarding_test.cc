@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "middleware/server/testing/front.h"
+#include "middleware/server/testing/held_back.h"
 
 namespace zerocloud::server {
 namespace {
@@ -418,6 +419,20 @@ TEST_F(ForwardingTest, StopCancelsWhatIsUnderWay) {
   client.Send("PUT / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc");
   front_->Stop(20ms);
   EXPECT_EQ(front_->connection_count(), 0U);
+}
+
+// Both ways of passing a body on: copied and spliced.
+TEST_F(ForwardingTest, AcknowledgesABodyBeforeItIsWhole) {
+  for (const std::size_t size : {std::size_t{100'000}, std::size_t{1'000'000}}) {
+    ScriptedUpstream upstream(1, AnswersHeldBack(size));
+    StartFront(upstream.port());
+    RawClient client = Connect();
+    EXPECT_LT(FastestHeldBack([&] {
+                client.Send("GET / HTTP/1.1\r\n\r\n");
+                EXPECT_EQ(client.ReadOrEmpty().body.size(), size);
+              }),
+              kNotDelayed);
+  }
 }
 
 }  // namespace

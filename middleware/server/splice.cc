@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "channels/base/unique_fd.h"
+#include "middleware/http/ack_now.h"
 #include "middleware/server/wire.h"
 
 namespace zerocloud::server {
@@ -84,6 +85,7 @@ net::awaitable<Wire::Spliced> Wire::SpliceTo(Wire* to, std::uint64_t count, Limi
     if (result.read_error) break;
     if (in_pipe == 0) {
       at_once = 0;
+      http::AckNow(socket_.native_handle());
       result.read_error =
           co_await WaitFor(net::socket_base::wait_read, &read_deadline_, read_limit);
       continue;

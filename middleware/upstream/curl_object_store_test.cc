@@ -11,6 +11,7 @@
 #include <string>
 
 #include "middleware/server/server.h"
+#include "middleware/server/testing/held_back.h"
 #include "middleware/store/testing/fixture.h"
 #include "middleware/upstream/container_policies.h"
 #include "middleware/upstream/listing_page.h"
@@ -307,6 +308,20 @@ TEST(ListingPage, TakesTheNamesAndNothingElse) {
         std::string("<html>"), std::string("[{\"name\": \"\xff\"}]"), std::string(100'000, '[')}) {
     EXPECT_FALSE(ParseListingPage(wrong).has_value()) << wrong.substr(0, 40);
   }
+}
+
+TEST_F(CurlObjectStoreTest, AcknowledgesAnObjectBeforeItIsWhole) {
+  constexpr std::size_t kSize = 100'000;
+  server::ScriptedUpstream upstream(1, server::AnswersHeldBack(kSize));
+  CurlObjectStore objects(*client_,
+                          CurlStoreOptions{"http://127.0.0.1:" + std::to_string(upstream.port()),
+                                           Dir().string(), 1'000'000, 100'000});
+  EXPECT_LT(server::FastestHeldBack([&] {
+              const auto opened = objects.Open(caller_, In("c", "object"));
+              ASSERT_TRUE(opened.has_value()) << opened.error().message;
+              EXPECT_EQ(opened->info.size, kSize);
+            }),
+            server::kNotDelayed);
 }
 
 }  // namespace

@@ -1,11 +1,14 @@
 #include "middleware/upstream/http_client.h"
 
 #include <curl/curl.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <future>
 #include <map>
 #include <mutex>
@@ -13,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include "channels/base/unique_fd.h"
+#include "middleware/http/ack_now.h"
 #include "middleware/http/text.h"
 
 namespace zerocloud::upstream {
@@ -32,6 +37,7 @@ struct Transfer {
   std::unique_ptr<CURL, EasyDeleter> easy;
   std::unique_ptr<curl_slist, ListDeleter> fields;
   std::array<char, CURL_ERROR_SIZE> message{};
+  curl_socket_t socket = CURL_SOCKET_BAD;  // the last that curl waited for
   ClientReply reply;
   std::uint64_t uploaded = 0;
   std::optional<Error> objection;  // what on_body said
@@ -54,6 +60,7 @@ std::size_t OnHeader(char* bytes, std::size_t size, std::size_t count, void* use
 std::size_t OnBody(char* bytes, std::size_t size, std::size_t count, void* user) {
   auto& transfer = *static_cast<Transfer*>(user);
   const std::size_t length = size * count;
+  http::AckNow(transfer.socket);
   long status = 0;
   curl_easy_getinfo(transfer.easy.get(), CURLINFO_RESPONSE_CODE, &status);
   if (!transfer.request->on_body || status / 100 != 2) return length;
@@ -110,6 +117,8 @@ Error ErrorOf(const Transfer& transfer, CURLcode code) {
 }  // namespace
 
 struct HttpClient::State {
+  using Clock = std::chrono::steady_clock;
+
   explicit State(ClientOptions given)
       : options(std::move(given)),
         origins(std::make_shared<std::vector<std::string>>(options.origins)) {}
@@ -118,18 +127,28 @@ struct HttpClient::State {
   Result<ClientReply> SendTo(std::string url, const ClientRequest& request, bool& is_reached);
 
   Result<void> Prepare(Transfer& transfer) const;
+  // What curl asks for: to hear of a socket (then `what` is CURL_POLL_...), and to be called then.
+  static int OnSocket(CURL* easy, curl_socket_t socket, int what, void* user, void* unused);
+  static int OnTimer(CURLM* multi, long milliseconds, void* user);
+
+  Result<void> Open();
+  void Wake() const;
   void Loop();
   void TakeQueued();
+  void TakeEvents();
   void FinishDone();
 
   const ClientOptions options;
   std::shared_ptr<const std::vector<std::string>> origins;  // under mutex
   std::size_t preferred = 0;  // under mutex: the one that answered last
   CURLM* multi = nullptr;
+  UniqueFd epoll;
+  UniqueFd wakeup;  // an eventfd
   std::mutex mutex;
   std::vector<Transfer*> queued;      // under mutex
   bool is_closing = false;            // under mutex
-  std::map<CURL*, Transfer*> active;  // the thread's own
+  std::map<CURL*, Transfer*> active;  // the thread's own, as the next
+  std::optional<Clock::time_point> timer;
   std::thread thread;
 };
 
@@ -229,6 +248,83 @@ void HttpClient::State::FinishDone() {
   }
 }
 
+int HttpClient::State::OnSocket(CURL* easy, curl_socket_t socket, int what, void* user,
+                                void* /*unused*/) {
+  auto& state = *static_cast<State*>(user);
+  if (what == CURL_POLL_REMOVE) {
+    ::epoll_ctl(state.epoll.get(), EPOLL_CTL_DEL, socket, nullptr);
+    return 0;
+  }
+  const auto found = state.active.find(easy);
+  if (found != state.active.end()) found->second->socket = socket;
+  epoll_event event{};
+  if (what != CURL_POLL_OUT) event.events |= EPOLLIN;
+  if (what != CURL_POLL_IN) event.events |= EPOLLOUT;
+  event.data.fd = socket;
+  if (::epoll_ctl(state.epoll.get(), EPOLL_CTL_MOD, socket, &event) == 0) return 0;
+  return ::epoll_ctl(state.epoll.get(), EPOLL_CTL_ADD, socket, &event);
+}
+
+int HttpClient::State::OnTimer(CURLM* /*multi*/, long milliseconds, void* user) {
+  auto& timer = static_cast<State*>(user)->timer;
+  timer.reset();
+  if (milliseconds >= 0) timer = Clock::now() + std::chrono::milliseconds(milliseconds);
+  return 0;
+}
+
+Result<void> HttpClient::State::Open() {
+  static const CURLcode kGlobal = curl_global_init(CURL_GLOBAL_DEFAULT);
+  if (kGlobal == CURLE_OK) multi = curl_multi_init();
+  if (multi == nullptr) return Fail(ErrorCode::kInternal, "libcurl cannot be started");
+  epoll.Reset(::epoll_create1(EPOLL_CLOEXEC));
+  wakeup.Reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.fd = wakeup.get();
+  if (!epoll.is_open() || !wakeup.is_open() ||
+      ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wakeup.get(), &event) != 0) {
+    return FailErrno("no descriptors for an HTTP client", errno);
+  }
+  const auto at_once = static_cast<long>(options.requests_at_once);
+  curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, at_once);
+  curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, at_once);
+  curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, OnSocket);
+  curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, this);
+  curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, OnTimer);
+  curl_multi_setopt(multi, CURLMOPT_TIMERDATA, this);
+  return {};
+}
+
+void HttpClient::State::Wake() const { ::eventfd_write(wakeup.get(), 1); }
+
+void HttpClient::State::TakeEvents() {
+  int patience = -1;
+  if (timer.has_value()) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(*timer - Clock::now()).count();
+    patience = static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000));
+  }
+  std::array<epoll_event, 64> events{};
+  const int count = ::epoll_wait(epoll.get(), events.data(), events.size(), patience);
+  int running = 0;
+  for (int i = 0; i < count; ++i) {
+    const epoll_event& event = events[static_cast<std::size_t>(i)];
+    if (event.data.fd == wakeup.get()) {
+      eventfd_t ignored = 0;
+      ::eventfd_read(wakeup.get(), &ignored);
+      continue;
+    }
+    int what = 0;
+    if ((event.events & EPOLLIN) != 0) what |= CURL_CSELECT_IN;
+    if ((event.events & EPOLLOUT) != 0) what |= CURL_CSELECT_OUT;
+    if ((event.events & (EPOLLERR | EPOLLHUP)) != 0) what |= CURL_CSELECT_ERR;
+    curl_multi_socket_action(multi, event.data.fd, what, &running);
+  }
+  if (timer.has_value() && *timer <= Clock::now()) {
+    timer.reset();
+    curl_multi_socket_action(multi, CURL_SOCKET_TIMEOUT, 0, &running);
+  }
+}
+
 void HttpClient::State::Loop() {
   for (;;) {
     {
@@ -236,23 +332,20 @@ void HttpClient::State::Loop() {
       if (is_closing) return;
     }
     TakeQueued();
-    int running = 0;
-    curl_multi_perform(multi, &running);
+    TakeEvents();
     FinishDone();
-    curl_multi_poll(multi, nullptr, 0, 1000, nullptr);
   }
 }
 
 HttpClient::HttpClient(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 Result<std::unique_ptr<HttpClient>> HttpClient::Start(ClientOptions options) {
-  static const CURLcode kGlobal = curl_global_init(CURL_GLOBAL_DEFAULT);
   auto state = std::make_unique<State>(std::move(options));
-  if (kGlobal == CURLE_OK) state->multi = curl_multi_init();
-  if (state->multi == nullptr) return Fail(ErrorCode::kInternal, "libcurl cannot be started");
-  const auto at_once = static_cast<long>(state->options.requests_at_once);
-  curl_multi_setopt(state->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, at_once);
-  curl_multi_setopt(state->multi, CURLMOPT_MAXCONNECTS, at_once);
+  Result<void> opened = state->Open();
+  if (!opened) {
+    curl_multi_cleanup(state->multi);
+    return Fail(opened);
+  }
   state->thread = std::thread([raw = state.get()] { raw->Loop(); });
   return std::unique_ptr<HttpClient>(new HttpClient(std::move(state)));
 }
@@ -262,7 +355,7 @@ HttpClient::~HttpClient() {
     const std::lock_guard lock(state_->mutex);
     state_->is_closing = true;
   }
-  curl_multi_wakeup(state_->multi);
+  state_->Wake();
   state_->thread.join();
   curl_multi_cleanup(state_->multi);
 }
@@ -305,7 +398,7 @@ Result<ClientReply> HttpClient::State::SendTo(std::string url, const ClientReque
     const std::lock_guard lock(mutex);
     queued.push_back(&transfer);
   }
-  curl_multi_wakeup(multi);
+  Wake();
   const CURLcode code = transfer.ended.get_future().get();
   is_reached = code != CURLE_COULDNT_CONNECT && code != CURLE_COULDNT_RESOLVE_HOST;
   if (code != CURLE_OK) return std::unexpected(ErrorOf(transfer, code));

@@ -3,17 +3,21 @@
 // it.
 #pragma once
 
+#include <linux/sockios.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "channels/base/unique_fd.h"
@@ -61,6 +65,15 @@ class RawClient {
       bytes.remove_prefix(static_cast<std::size_t>(count));
     }
     return true;
+  }
+
+  // Until the peer's system has said that it has all that was sent, but at most for 20 seconds.
+  void AwaitAcknowledgement() const {
+    int unacknowledged = 1;
+    for (int i = 0; i < 20'000 && unacknowledged > 0; ++i) {
+      if (::ioctl(fd_.get(), SIOCOUTQ, &unacknowledged) != 0) return;
+      if (unacknowledged > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
   }
 
   // At least one more byte into the buffer; false at the end or past the deadline.
