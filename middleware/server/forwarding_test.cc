@@ -421,9 +421,10 @@ TEST_F(ForwardingTest, StopCancelsWhatIsUnderWay) {
   EXPECT_EQ(front_->connection_count(), 0U);
 }
 
-// Both ways of passing a body on: copied and spliced.
+// Both ways of passing a body on, copied and spliced, and one that comes after its head.
 TEST_F(ForwardingTest, AcknowledgesABodyBeforeItIsWhole) {
-  for (const std::size_t size : {std::size_t{100'000}, std::size_t{1'000'000}}) {
+  for (const std::size_t size :
+       {std::size_t{5'000}, std::size_t{100'000}, std::size_t{1'000'000}}) {
     ScriptedUpstream upstream(1, AnswersHeldBack(size));
     StartFront(upstream.port());
     RawClient client = Connect();

@@ -45,7 +45,8 @@ struct Transfer {
 };
 
 std::size_t OnHeader(char* bytes, std::size_t size, std::size_t count, void* user) {
-  auto& reply = static_cast<Transfer*>(user)->reply;
+  auto& transfer = *static_cast<Transfer*>(user);
+  ClientReply& reply = transfer.reply;
   const std::string_view line(bytes, size * count);
   if (line.starts_with("HTTP/")) {
     reply.headers = {};  // an interim answer went before
@@ -53,6 +54,8 @@ std::size_t OnHeader(char* bytes, std::size_t size, std::size_t count, void* use
     std::string_view value = line.substr(colon + 1);
     while (!value.empty() && (value.back() == '\r' || value.back() == '\n')) value.remove_suffix(1);
     reply.headers.Add(line.substr(0, colon), http::Trim(value));
+  } else {
+    http::AckNow(transfer.socket);  // the empty line: the body may come alone
   }
   return size * count;
 }

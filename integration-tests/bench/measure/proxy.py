@@ -21,8 +21,8 @@ from framework.swift_cluster import SwiftCluster  # noqa: E402
 NGINX = "/usr/sbin/nginx"
 TOOLS = {NGINX: "nginx"}
 # Method, bytes of the body, connections.
-CASES = [(method, size, connections) for size in (1_000, 100_000_000) for method in ("GET", "PUT")
-         for connections in (1, 64)]
+CASES = [*((method, 1_000, connections) for method in ("GET", "PUT") for connections in (1, 64)), ("GET", 1_000_000, 1),
+         *((method, 100_000_000, connections) for method in ("GET", "PUT") for connections in (1, 64))]
 TITLES = {"direct": "without a proxy", "again": "the same again (control)", "nginx": "nginx", "zerocloud": "zerocloud"}
 
 

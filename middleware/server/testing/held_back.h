@@ -1,5 +1,5 @@
 // An upstream whose answers end with bytes that its system holds back until those before them are
-// acknowledged (Nagle's algorithm), as Swift's do.
+// acknowledged (Nagle's algorithm), as Swift's do; short bodies are held back until their head is.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -23,8 +23,8 @@ inline ScriptedUpstream::Script AnswersHeldBack(std::size_t size) {
     const std::string before(1000, 'x');
     for (int i = 0; i < kHeldBackAnswers; ++i) {
       ASSERT_FALSE(ReadHead(peer).empty());
-      peer.Send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(size) + "\r\n\r\n" +
-                std::string(size - before.size() - last.size(), 'x'));
+      peer.Send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(size) + "\r\n\r\n");
+      peer.Send(std::string(size - before.size() - last.size(), 'x'));
       peer.AwaitAcknowledgement();
       peer.Send(before);
       peer.Send(last);
