@@ -165,12 +165,16 @@ class SwiftCluster(Endpoint):
             raise
         return self
 
-    def stop(self):
+    def stop_servers(self):
+        """All of Swift's, and nothing else."""
         if self.servers is not None:
             self.servers.stdin.close()
             self.servers.wait(timeout=60)
             self.servers.stdout.close()
             self.servers = None
+
+    def stop(self):
+        self.stop_servers()
         if self.memcached is not None:
             self.memcached.terminate()
             self.memcached.wait(timeout=60)

@@ -155,6 +155,32 @@ class HostsTest(nodes_test.NodesTest):
         return [why for session in report["sessions"] for why in session.get("failed_nodes", ())
                 if why.startswith(node.address)]
 
+    def lose_a_holder(self, job, lost):
+        """Takes a node away whose sessions are over while another one's is not; `lost` is a context."""
+        thread, reports, node, session = self.start_and_hold(job)
+        holders = []
+        self.wait_until(lambda: holders.extend(other for other in self.nodes if other is not node and not other.sessions()
+                                               and other.spooled_bytes()) or holders)
+        with lost(holders[0]):
+            os.kill(session, signal.SIGCONT)
+            thread.join()
+        self.assert_moved_from(holders[0], reports[0])
+        self.assert_all_copied()
+
+    @contextlib.contextmanager
+    def cut_off(self, node):
+        self.host_of(node).cut()
+        yield
+        self.host_of(node).heal()
+
+    @staticmethod
+    @contextlib.contextmanager
+    def hanging(node):
+        """It alone, and not Swift beside it."""
+        os.kill(node.process.pid, signal.SIGSTOP)
+        yield
+        os.kill(node.process.pid, signal.SIGCONT)
+
     def host_of(self, node):
         return next(host for host in self.hosts if host.address == node.host)
 
@@ -198,23 +224,10 @@ class Cables(HostsTest):
     def test_a_host_that_is_not_heard(self):
         self.lose(network.Host.mute)
 
-    def lose_a_holder(self, job):
-        """Cuts off a host whose sessions are over while another one's is not."""
-        thread, reports, node, session = self.start_and_hold(job)
-        holders = []
-        self.wait_until(lambda: holders.extend(other for other in self.nodes if other is not node and not other.sessions()
-                                               and other.spooled_bytes()) or holders)
-        self.host_of(holders[0]).cut()
-        os.kill(session, signal.SIGCONT)
-        thread.join()
-        self.host_of(holders[0]).heal()
-        self.assert_moved_from(holders[0], reports[0])
-        self.assert_all_copied()
-
     @WHOLE
     def test_a_host_that_is_cut_off_with_outputs_that_are_not_stored(self):
         self.fill_in(6)
-        self.lose_a_holder(self.copy_job("--wait - -"))
+        self.lose_a_holder(self.copy_job("--wait - -"), self.cut_off)
 
     @WHOLE
     def test_a_host_that_is_cut_off_with_what_others_shall_read(self):
@@ -224,7 +237,7 @@ class Cables(HostsTest):
         self.lose_a_holder([
             group("each", "copy", f"--wait - {to}", [device("stdin", f"in/{self.stem}-*")], connect=readers),
             *(group(reader, "copy", f"/dev/in/each-{i} -", [device("stdout", f"out/{self.stem}-{i - 1}.copy")])
-              for i, reader in enumerate(readers, 1))])
+              for i, reader in enumerate(readers, 1))], self.cut_off)
 
     @WHOLE
     def test_all_hosts_cut_off_is_an_honest_answer(self):
@@ -296,6 +309,10 @@ class Hosts(HostsTest):
         self.wait_until(lambda: f"node {node.address}: it answers again" in self.proxy_log())
         self.succeed(self.copy_job())
 
+    def test_a_node_that_hangs_with_outputs_that_are_not_stored(self):
+        self.fill_in(6)
+        self.lose_a_holder(self.copy_job("--wait - -"), self.hanging)
+
     def test_a_host_that_stands_still(self):
         self.fill_in(6)
         # Storing would wait for Swift's own patience, which is a minute.
@@ -353,11 +370,7 @@ class SmallDevices(SwiftCluster):
                 self.disks.enter_context(network.small_disk(self.devices(number) / name, 64))
 
     def stop(self):
-        if self.servers is not None:
-            self.servers.stdin.close()
-            self.servers.wait(timeout=60)
-            self.servers.stdout.close()
-            self.servers = None
+        self.stop_servers()
         if hasattr(self, "disks"):
             self.disks.close()
         super().stop()
@@ -409,6 +422,21 @@ class Clocks(HostsTest):
             raise unittest.SkipTest("libfaketime does not work with the sanitizers")
         if done.returncode != 0 or done.stderr:
             raise RuntimeError(f"no other clock for this program: {done.stderr}")
+
+    def setUp(self):
+        self.killed = []  # processes
+        self.addCleanup(self.remove_clocks)  # the last thing that is done
+        super().setUp()
+
+    def tearDown(self):
+        super().tearDown()
+        self.killed += [each.process.pid for each in (self.service, *self.nodes) if each.process is not None]
+
+    def remove_clocks(self):
+        """What libfaketime leaves in the shared memory of a process that is killed."""
+        for pid in self.killed:
+            for path in pathlib.Path("/dev/shm").glob(f"*faketime_s*_{pid}"):
+                path.unlink()
 
     def make_service(self):
         service = super().make_service()

@@ -45,6 +45,15 @@ class NodesTest(OnNodes, JobTest):
         thread.start()
         return thread, reports
 
+    def start_another_proxy(self):
+        """With the same nodes."""
+        directory = self.directory / "other"
+        (directory / "spool").mkdir(parents=True)
+        other = Service(directory, self.service.arguments, (f"engine.spool_directory={directory / 'spool'}",))
+        self.addCleanup(other.stop, signal.SIGKILL)
+        other.start()
+        return other
+
     def wait_for_sessions(self):
         """Nodes that run sessions, as soon as one does."""
         busy = []
@@ -226,11 +235,7 @@ class FullCluster(NodesTest):
         self.wait_until(lambda: self.run_job(gang).status == 200)
 
     def test_nodes_whose_queues_are_full_are_503(self):
-        directory = self.directory / "other"
-        (directory / "spool").mkdir(parents=True)
-        other = Service(directory, self.service.arguments, (f"engine.spool_directory={directory / 'spool'}",))
-        self.addCleanup(other.stop, signal.SIGKILL)
-        other.start()
+        other = self.start_another_proxy()
         with self.every_slot_taken():
             answer = other.job([group("p", "pour", "8", ["stdout"])])
             self.assertEqual(answer.status, 503, answer.body)
@@ -238,6 +243,42 @@ class FullCluster(NodesTest):
             self.assertEqual(answer.body.count(b"all 1 slots are taken and enough sessions wait"), 3, answer.body)
             self.assertTrue(answer.headers["Retry-After"].isdigit())
         self.wait_until(lambda: other.job([group("p", "pour", "8", ["stdout"])]).status == 200)
+
+
+class Gangs(NodesTest):
+    """Sessions that run all at once and talk to each other, on nodes of two slots each."""
+
+    def mesh(self, *arguments):
+        return [group("m", "mesh", " ".join(arguments), devices=["stdout"], count=5, connect=["m"])]
+
+    def assert_all_heard(self, body):
+        self.assertEqual(sorted(body.splitlines()),
+                         sorted(f"m-{i} heard m-{j}" for i in range(1, 6) for j in range(1, 6) if i != j))
+
+    def test_a_node_that_is_killed_within_a_gang(self):
+        thread, reports = self.start(self.mesh("--wait"))
+        self.wait_until(lambda: sum(len(node.sessions()) for node in self.nodes) == 5)
+        node = self.wait_for_sessions()[0]
+        for pid in node.sessions():  # they have written, perhaps, and have not read
+            os.kill(pid, signal.SIGSTOP)
+        node.stop(signal.SIGKILL)
+        thread.join()
+        self.assert_all_heard(reports[0]["body"])
+        self.assertNotIn(node.address, {session["node"] for session in reports[0]["sessions"]})
+        self.assertTrue(any(why.startswith(node.address) for session in reports[0]["sessions"]
+                            for why in session.get("failed_nodes", ())), reports[0]["sessions"])
+
+    def test_gangs_of_two_proxies_do_not_block_each_other(self):
+        proxies = [self.service, self.start_another_proxy()]  # which do not know of each other's
+        answers = []
+        threads = [threading.Thread(target=lambda i=i: answers.append(proxies[i % 2].job(self.mesh()))) for i in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual([answer.status for answer in answers], [200] * 6, [answer.body for answer in answers])
+        for answer in answers:
+            self.assert_all_heard(answer.body.decode())
 
 
 class OnSilentNodes(NodesTest):

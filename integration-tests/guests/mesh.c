@@ -1,9 +1,11 @@
 /* Tells every connected session its name, then hears theirs: "OWN heard OTHER". Messages have one
- * length: a read waits for all of what it asks for, and none of the others ends before this one. */
+ * length: a read waits for all of what it asks for, and none of the others ends before this one.
+ * mesh --wait: computes for some seconds between the two. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { kMessage = 64 };
@@ -30,7 +32,11 @@ static int each(const char* directory, int mode, const char* self) {
   return 0;
 }
 
-int main(void) {
+int main(int argc, char** argv) {
   const char* self = getenv("SESSION_NAME");
-  return each("/dev/out", O_WRONLY, self) || each("/dev/in", O_RDONLY, self);
+  if (each("/dev/out", O_WRONLY, self) != 0) return 1;
+  if (argc > 1 && strcmp(argv[1], "--wait") == 0) {
+    for (volatile unsigned long i = 0; i < 1000000000UL; ++i) continue;
+  }
+  return each("/dev/in", O_RDONLY, self);
 }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <vector>
 
 #include "middleware/http/base64.h"
@@ -55,6 +56,14 @@ std::string AccountingItem(const SessionOutcome& session) {
                      usage.network_read_bytes, usage.network_writes, usage.network_written_bytes);
 }
 
+// As a shell has it: 128 and the signal of one that did not exit by itself.
+int Retcode(const SessionOutcome& session) {
+  const runtime::SessionReport& report = session.report;
+  if (session.end == SessionEnd::kNotStarted || report.cause == runtime::Cause::kForked) return 0;
+  if (report.cause == runtime::Cause::kExited) return report.exit_code;
+  return 128 + (report.signal != 0 ? report.signal : SIGKILL);
+}
+
 // One item per session in all lists; as many sessions as every list has room for.
 void AddSessionHeaders(const JobResult& result, http::Headers& headers) {
   enum List : std::uint8_t { kSystem, kStatus, kRetcode, kEtag, kValidation, kCdr, kLists };
@@ -69,9 +78,7 @@ void AddSessionHeaders(const JobResult& result, http::Headers& headers) {
     const std::array<std::string, kLists> items = {
         HeaderItem(session.name),
         HeaderItem(session.status),
-        fmt::format("{}", session.report.cause == runtime::Cause::kExited && has_run
-                              ? session.report.exit_code
-                              : 0),
+        fmt::format("{}", Retcode(session)),
         EtagItem(session),
         has_run ? "0" : "2",
         fmt::format("{:.3f}, {}", Seconds(session.report.wall_time), AccountingItem(session))};

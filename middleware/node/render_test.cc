@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
 
 namespace zerocloud::node {
@@ -152,6 +153,21 @@ TEST(RenderResponse, FailureSaysWhyInText) {
   EXPECT_THAT(response.text, StartsWith("session b failed: exit code 3\n\nstderr of b:\noops"));
   EXPECT_EQ(Header(response, "X-Nexe-Retcode"), "0,3,0");
   EXPECT_EQ(Header(response, "X-Nexe-Validation"), "0,0,2");
+}
+
+TEST(RenderResponse, SessionsThatDidNotExitByThemselvesHaveRetcodesAsInAShell) {
+  JobResult result = BadJob();
+  runtime::SessionReport& report = result.sessions[1].report;
+  report.exit_code = 0;
+  report.cause = runtime::Cause::kFaulted;
+  report.signal = SIGSEGV;
+  EXPECT_EQ(Header(RenderResponse(std::move(result), AnswerForm::kPlain), "X-Nexe-Retcode"),
+            "0,139,0");
+  result = BadJob();
+  result.sessions[1].report.exit_code = 0;
+  result.sessions[1].report.cause = runtime::Cause::kTimedOut;
+  EXPECT_EQ(Header(RenderResponse(std::move(result), AnswerForm::kPlain), "X-Nexe-Retcode"),
+            "0,137,0");
 }
 
 TEST(RenderResponse, ReportTellsPeakMemoryAndTheLimitThatWasHit) {

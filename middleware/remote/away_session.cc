@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <expected>
 #include <future>
 #include <system_error>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "middleware/digest/digest.h"
 #include "middleware/remote/away_gang.h"
 #include "middleware/remote/node_session.h"
+#include "middleware/remote/send_bytes.h"
 #include "middleware/remote/wire_holds.h"
 
 namespace zerocloud::remote {
@@ -21,8 +23,6 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
-
-constexpr std::size_t kPieceBytes = 64 << 10;
 
 // Whether another node might do better.
 bool IsNodesFault(const Failure& failure) {
@@ -390,7 +390,7 @@ AwaySession::Attempt AwaySession::Converse(std::size_t node, peer::SecureConnect
         if (!accepted) return broken(accepted.error());
         if (attempt.was_used) return broken({ErrorCode::kInvalid, "it accepted twice"});
         attempt.was_used = true;
-        taken = SendBytes(connection, offer, accepted->needs_program);
+        taken = SendInputs(connection, offer, accepted->needs_program);
         last_heard = steady_clock::now();
         break;
       }
@@ -460,38 +460,26 @@ AwaySession::Attempt AwaySession::TakeFailure(const Offer& offer, std::string_vi
   return attempt;
 }
 
-Result<void> AwaySession::SendBytes(peer::SecureConnection& connection, const Offer& offer,
-                                    bool needs_program) {
+Result<void> AwaySession::SendInputs(peer::SecureConnection& connection, const Offer& offer,
+                                     bool needs_program) {
+  const auto send = [&connection](std::uint32_t channel, int file,
+                                  std::uint64_t size) -> Result<void> {
+    std::expected<void, Unsent> sent = SendBytes(
+        connection, channel, size, ReadFileAt(file, "cannot read what is to be sent to it"));
+    if (!sent) return std::unexpected(std::move(sent.error().error));
+    return {};
+  };
   if (needs_program) {
-    Result<void> sent = SendStream(connection, kProgramChannel, session_.program->file.get(),
-                                   session_.program->size);
+    Result<void> sent = send(kProgramChannel, session_.program->file.get(), session_.program->size);
     if (!sent) return sent;
   }
   for (std::size_t i = 0; i < offer.channels.size(); ++i) {
     if (offer.channels[i].source != Source::kBytes) continue;
-    Result<void> sent = SendStream(connection, static_cast<std::uint32_t>(i),
-                                   session_.request.channels[i].file.get(), offer.channels[i].size);
+    Result<void> sent = send(static_cast<std::uint32_t>(i), session_.request.channels[i].file.get(),
+                             offer.channels[i].size);
     if (!sent) return sent;
   }
   return {};
-}
-
-Result<void> AwaySession::SendStream(peer::SecureConnection& connection, std::uint32_t channel,
-                                     int file, std::uint64_t size) {
-  digest::Sha256 sha256;
-  std::string piece(kPieceBytes, '\0');
-  for (std::uint64_t sent = 0; sent < size;) {
-    const std::size_t want = std::min<std::uint64_t>(piece.size(), size - sent);
-    const ssize_t got = ::pread(file, piece.data(), want, static_cast<off_t>(sent));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return FailErrno("cannot read what is to be sent to it", got < 0 ? errno : EIO);
-    const std::string_view bytes(piece.data(), static_cast<std::size_t>(got));
-    sha256.Add(bytes);
-    Result<void> told = connection.Send(peer::FrameKind::kData, peer::DataPayload(channel, bytes));
-    if (!told) return told;
-    sent += bytes.size();
-  }
-  return connection.Send(peer::FrameKind::kDigest, Encode(StreamEnd{channel, size, sha256.Hex()}));
 }
 
 Result<void> AwaySession::TakeData(const Offer& offer, std::string_view payload) {

@@ -104,10 +104,8 @@ class AwaySession : public node::RunningSession {
   Attempt TryOn(std::size_t node);
   Attempt Converse(std::size_t node, peer::SecureConnection& connection);
   [[nodiscard]] Attempt TakeFailure(const Offer& offer, std::string_view payload) const;
-  Result<void> SendBytes(peer::SecureConnection& connection, const Offer& offer,
-                         bool needs_program);
-  Result<void> SendStream(peer::SecureConnection& connection, std::uint32_t channel, int file,
-                          std::uint64_t size);
+  Result<void> SendInputs(peer::SecureConnection& connection, const Offer& offer,
+                          bool needs_program);
   Result<void> TakeData(const Offer& offer, std::string_view payload);
   Result<void> TakeDigest(std::string_view payload);
   Result<void> TakeReport(const Offer& offer, std::string_view payload);

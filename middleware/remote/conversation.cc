@@ -5,17 +5,18 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <expected>
 #include <string>
+#include <utility>
 
 #include "middleware/digest/digest.h"
+#include "middleware/remote/send_bytes.h"
 
 namespace zerocloud::remote {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
-
-constexpr std::size_t kPieceBytes = 64 << 10;
 
 std::unexpected<Error> Unexpected(const peer::Frame& frame) {
   return Fail(ErrorCode::kInvalid,
@@ -110,25 +111,14 @@ Result<void> Conversation::TakeStream(std::uint32_t channel, std::uint64_t size,
 
 Result<void> Conversation::SendFile(std::uint32_t channel, int file, std::uint64_t size,
                                     std::optional<Error>& disk) {
-  digest::Sha256 sha256;
-  std::string piece(kPieceBytes, '\0');
-  for (std::uint64_t sent = 0; sent < size;) {
-    const std::size_t want = std::min<std::uint64_t>(piece.size(), size - sent);
-    const ssize_t got = ::pread(file, piece.data(), want, static_cast<off_t>(sent));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) {
-      disk = ErrnoError("cannot read what the session wrote", errno);
-      return {};
-    }
-    // What was never written of a file that ends later reads as zeros.
-    std::fill(piece.begin() + got, piece.begin() + static_cast<ssize_t>(want), '\0');
-    const std::string_view bytes(piece.data(), got > 0 ? static_cast<std::size_t>(got) : want);
-    sha256.Add(bytes);
-    Result<void> told = connection_.Send(peer::FrameKind::kData, peer::DataPayload(channel, bytes));
-    if (!told) return told;
-    sent += bytes.size();
+  std::expected<void, Unsent> sent =
+      SendBytes(connection_, channel, size, ReadFileAt(file, "cannot read what the session wrote"));
+  if (sent) return {};
+  if (sent.error().cause == Unsent::Cause::kConnection) {
+    return std::unexpected(std::move(sent.error().error));
   }
-  return connection_.Send(peer::FrameKind::kDigest, Encode(StreamEnd{channel, size, sha256.Hex()}));
+  disk = std::move(sent.error().error);
+  return {};
 }
 
 }  // namespace zerocloud::remote

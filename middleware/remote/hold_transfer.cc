@@ -5,18 +5,21 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <expected>
+#include <span>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "middleware/digest/digest.h"
 #include "middleware/remote/greeting.h"
+#include "middleware/remote/send_bytes.h"
 #include "middleware/remote/wire.h"
 #include "middleware/remote/wire_holds.h"
 
 namespace zerocloud::remote {
 namespace {
 
-constexpr std::size_t kPieceBytes = 64 << 10;
 using Kind = FetchEnd::Kind;
 
 FetchEnd Broken(std::string why) {
@@ -85,38 +88,33 @@ FetchEnd FetchHold(peer::SecureConnection& connection, const HeldFacts& held, in
 
 Result<std::string> DigestOf(int file, std::uint64_t size,
                              const std::function<Result<void>()>& between) {
+  const ReadAt read = ReadFileAt(file, "cannot read what the session wrote");
   digest::Sha256 sha256;
   std::string piece(kPieceBytes, '\0');
   for (std::uint64_t done = 0; done < size;) {
-    const std::size_t want = std::min<std::uint64_t>(piece.size(), size - done);
-    const ssize_t got = ::pread(file, piece.data(), want, static_cast<off_t>(done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return FailErrno("cannot read what the session wrote", got < 0 ? errno : EIO);
-    sha256.Add(std::string_view(piece).substr(0, static_cast<std::size_t>(got)));
-    done += static_cast<std::uint64_t>(got);
+    const auto wanted =
+        static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), size - done));
+    const Result<std::size_t> got =
+        read(done, std::as_writable_bytes(std::span(piece).first(wanted)));
+    if (!got) return Fail(got);
+    sha256.Add(std::string_view(piece).substr(0, *got));
+    done += *got;
     if (Result<void> here = between(); !here) return Fail(here);
   }
   return sha256.Hex();
 }
 
 Result<void> SendHold(peer::SecureConnection& connection, const Hold& hold) {
-  digest::Sha256 sha256;
-  std::string payload = peer::DataPayload(0, std::string(kPieceBytes, '\0'));
-  for (std::uint64_t sent = 0; sent < hold.size();) {
-    const std::span<char> bytes = std::span(payload).subspan(payload.size() - kPieceBytes);
-    const Result<std::size_t> got = hold.Read(sent, std::as_writable_bytes(bytes));
-    if (!got) {
-      return connection.Send(peer::FrameKind::kFailed, Encode(Failure{got.error(), {}, {}}));
-    }
-    const std::string_view taken(bytes.data(), *got);
-    sha256.Add(taken);
-    Result<void> told = connection.Send(
-        peer::FrameKind::kData,
-        std::string_view(payload).substr(0, payload.size() - kPieceBytes + taken.size()));
-    if (!told) return told;
-    sent += taken.size();
+  const auto read = [&hold](std::uint64_t offset, std::span<std::byte> buffer) {
+    return hold.Read(offset, buffer);
+  };
+  std::expected<void, Unsent> sent = SendBytes(connection, 0, hold.size(), read);
+  if (sent) return {};
+  if (sent.error().cause == Unsent::Cause::kConnection) {
+    return std::unexpected(std::move(sent.error().error));
   }
-  return connection.Send(peer::FrameKind::kDigest, Encode(StreamEnd{0, hold.size(), sha256.Hex()}));
+  return connection.Send(peer::FrameKind::kFailed,
+                         Encode(Failure{std::move(sent.error().error), {}, {}}));
 }
 
 FetchEnd HoldFetcher::Fetch(const std::string& holder, const HeldFacts& held, int file) {

@@ -487,7 +487,7 @@ class NodeSession {
         stderr_tail_ = node::ReadTail(output.file.get(), size, offer_.stderr_tail_bytes);
       }
       if (!has_succeeded) continue;
-      Result<void> given = output.hold.empty() ? Send(output, size) : Keep(output, size);
+      Result<void> given = Give(output, size);
       if (!given) return given;
       if (failure_) return talk_.Tell(*failure_);
     }
@@ -509,13 +509,17 @@ class NodeSession {
     std::string hold;  // the id under which it is held; empty: it is sent
   };
 
-  // Reads what the session wrote to say what it is, and leaves it to the holds.
-  Result<void> Keep(Output& output, std::uint64_t size) {
+  Result<void> Give(Output& output, std::uint64_t size) {
     // Of a file with a hole at its end all is there.
     if (::ftruncate(output.file.get(), static_cast<off_t>(size)) != 0) {
       FailWith(ErrnoError("cannot keep what the session wrote", errno));
       return {};
     }
+    return output.hold.empty() ? Send(output, size) : Keep(output, size);
+  }
+
+  // Reads what the session wrote to say what it is, and leaves it to the holds.
+  Result<void> Keep(Output& output, std::uint64_t size) {
     const auto stay = [this] { return talk_.StayInTouch(); };
     Result<std::string> digest = DigestOf(output.file.get(), size, stay);
     if (!digest) {

@@ -13,6 +13,7 @@
 
 #include "middleware/digest/digest.h"
 #include "middleware/remote/node_session.h"
+#include "middleware/remote/send_bytes.h"
 #include "middleware/remote/wire.h"
 #include "middleware/remote/wire_streams.h"
 
@@ -22,7 +23,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr std::size_t kPieceBytes = 64 << 10;
 constexpr std::uint64_t kWindow = 256 << 10;  // granted at once
 
 Result<void> SetNonblocking(int pipe) {
