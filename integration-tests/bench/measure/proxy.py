@@ -175,8 +175,7 @@ def section(rounds, smoke):
     directory = pathlib.Path(tempfile.mkdtemp(prefix="proxy-", dir=places.work))
     try:
         to_nothing = trivial(rounds, seconds, cases, directory)
-        # A hundred large uploads at once are more than Swift's test cluster holds.
-        to_swift = before_swift(rounds, seconds, [case for case in cases if case[1] == 1000 or case[2] == 1], directory)
+        to_swift = before_swift(rounds, seconds, [case for case in cases if case != ("PUT", 100_000_000, 64)], directory)
     finally:
         shutil.rmtree(directory)
     return f"""## As a proxy, beside nginx
@@ -192,6 +191,6 @@ client took.
 A back end that answers from memory and throws uploads away (`integration-tests/bench/proxy/http_origin.cc`):
 
 {report(to_nothing)}
-OpenStack Swift, one node, one replica:
+OpenStack Swift, one node, one replica (64 uploads of 100 MB at once are left out: its devices lie in memory, which they fill):
 
 {report(to_swift)}"""
