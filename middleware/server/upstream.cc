@@ -193,7 +193,7 @@ net::awaitable<Upstream::Connected> Upstream::Connect(Executor executor, std::si
                                                       bool may_reuse) {
   Connected result;
   std::vector<bool> tried(endpoints_.size());
-  const auto deadline = Clock::now() + options_.connect_timeout;
+  auto deadline = Clock::now() + options_.connect_timeout;
   for (;;) {
     const auto taken = Take(tried);
     if (!taken.has_value()) {
@@ -219,9 +219,9 @@ net::awaitable<Upstream::Connected> Upstream::Connect(Executor executor, std::si
     }
     endpoints_[*taken].left_out_until = Clock::now() + options_.left_out_for;
     DropIdle(endpoints_[*taken]);
-    if (Clock::now() >= deadline) break;
+    // Each has its time: a host that is down takes all of its own.
+    deadline = Clock::now() + options_.connect_timeout;
   }
-  co_return result;
 }
 
 void Upstream::MakeRoom(std::size_t endpoint) {

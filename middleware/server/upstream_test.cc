@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "middleware/server/testing/deaf_listener.h"
 #include "middleware/server/testing/front.h"
 
 namespace zerocloud::server {
@@ -106,6 +107,43 @@ TEST_F(UpstreamTest, UsesUpstreamsInTurnAndLeavesDeadOnesOut) {
   EXPECT_EQ(answers["a"] + answers["b"], 20);
   EXPECT_GT(answers["a"], 4);
   EXPECT_GT(answers["b"], 4);
+}
+
+TEST_F(UpstreamTest, GoesOnToTheNextWhenOneIsDown) {
+  const DeafListener down;
+  ScriptedUpstream up(1, NamedServer("a"));
+  Settings settings;
+  settings.upstream.emplace();
+  settings.upstream->connect_timeout = std::chrono::milliseconds(100);
+  for (const std::uint16_t port : {down.port(), up.port()}) {
+    settings.upstream->endpoints.push_back({.host = "127.0.0.1", .port = port});
+  }
+  StartWith(std::move(settings));
+  {
+    RawClient client = Connect();
+    for (int i = 0; i < 4; ++i) {
+      client.Send("GET / HTTP/1.1\r\n\r\n");
+      EXPECT_EQ(client.ReadOrEmpty().body, "a");
+    }
+  }
+  front_.reset();
+}
+
+TEST_F(UpstreamTest, SaysThatNoneCanBeReachedInTime) {
+  const DeafListener down;
+  const DeafListener too;
+  Settings settings;
+  settings.upstream.emplace();
+  settings.upstream->connect_timeout = std::chrono::milliseconds(50);
+  for (const std::uint16_t port : {down.port(), too.port()}) {
+    settings.upstream->endpoints.push_back({.host = "127.0.0.1", .port = port});
+  }
+  StartWith(std::move(settings));
+  RawClient client = Connect();
+  client.Send("GET / HTTP/1.1\r\n\r\n");
+  const RawResponse answer = client.ReadOrEmpty();
+  EXPECT_EQ(answer.status, 504);
+  EXPECT_TRUE(answer.headers.Has("X-Trans-Id"));
 }
 
 TEST_F(UpstreamTest, WaitsForAConnectionWhenAllAreTaken) {

@@ -440,9 +440,9 @@ Result<void> Service::Reload(const config::Config& config) {
   const Result<void> changed = parts_->server->Change(std::move(*settings));
   if (!changed.has_value()) return Fail(changed);
   if (parts_->client != nullptr) {
-    auto origins = UpstreamOrigins(config);
-    if (!origins.has_value()) return Fail(origins);
-    parts_->client->SetOrigins(std::move(*origins));
+    Result<upstream::ClientOptions> options = ClientOptionsOf(config);
+    if (!options.has_value()) return Fail(options);
+    parts_->client->Change(std::move(*options));
   }
   parts_->health->SetDisablePath(config.healthcheck.disable_path);
   if (parts_->nodes != nullptr) {

@@ -15,24 +15,23 @@ namespace zerocloud::tools {
 
 void Complain(const std::string& sentence) { fmt::print(stderr, "zerocloud: {}\n", sentence); }
 
-Result<std::vector<std::string>> UpstreamOrigins(const config::Config& config) {
+Result<upstream::ClientOptions> ClientOptionsOf(const config::Config& config) {
+  using std::chrono::seconds;
+  const config::ProxySection& section = config.proxy;
   const auto urls = upstream::ParseUpstreamUrls(config.upstream);
   if (!urls.has_value()) return Fail(urls);
-  std::vector<std::string> origins;
-  for (const upstream::UpstreamUrl& url : *urls) origins.push_back(url.origin);
-  return origins;
+  upstream::ClientOptions options{.connect_timeout = seconds(section.connect_timeout_seconds),
+                                  .stall_timeout = seconds(section.response_timeout_seconds),
+                                  .requests_at_once = section.requests_at_once,
+                                  .tls_authorities = section.tls_authorities};
+  for (const upstream::UpstreamUrl& url : *urls) options.origins.push_back(url.origin);
+  return options;
 }
 
 Result<std::unique_ptr<upstream::HttpClient>> StartClient(const config::Config& config) {
-  using std::chrono::seconds;
-  const config::ProxySection& section = config.proxy;
-  Result<std::vector<std::string>> origins = UpstreamOrigins(config);
-  if (!origins.has_value()) return Fail(origins);
-  return upstream::HttpClient::Start({.connect_timeout = seconds(section.connect_timeout_seconds),
-                                      .stall_timeout = seconds(section.response_timeout_seconds),
-                                      .requests_at_once = section.requests_at_once,
-                                      .origins = std::move(*origins),
-                                      .tls_authorities = section.tls_authorities});
+  Result<upstream::ClientOptions> options = ClientOptionsOf(config);
+  if (!options.has_value()) return Fail(options);
+  return upstream::HttpClient::Start(std::move(*options));
 }
 
 Result<UpstreamStore> OpenUpstream(const config::Config& config, upstream::HttpClient& client,

@@ -15,8 +15,7 @@
 
 namespace zerocloud::tools {
 
-// "https://host:port" of each upstream.
-Result<std::vector<std::string>> UpstreamOrigins(const config::Config& config);
+Result<upstream::ClientOptions> ClientOptionsOf(const config::Config& config);
 
 Result<std::unique_ptr<upstream::HttpClient>> StartClient(const config::Config& config);
 

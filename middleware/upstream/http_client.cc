@@ -117,45 +117,7 @@ Error ErrorOf(const Transfer& transfer, CURLcode code) {
   }
 }
 
-}  // namespace
-
-struct HttpClient::State {
-  using Clock = std::chrono::steady_clock;
-
-  explicit State(ClientOptions given)
-      : options(std::move(given)),
-        origins(std::make_shared<std::vector<std::string>>(options.origins)) {}
-
-  // One attempt. `is_reached`: a connection was made, so the request may have had an effect.
-  Result<ClientReply> SendTo(std::string url, const ClientRequest& request, bool& is_reached);
-
-  Result<void> Prepare(Transfer& transfer) const;
-  // What curl asks for: to hear of a socket (then `what` is CURL_POLL_...), and to be called then.
-  static int OnSocket(CURL* easy, curl_socket_t socket, int what, void* user, void* unused);
-  static int OnTimer(CURLM* multi, long milliseconds, void* user);
-
-  Result<void> Open();
-  void Wake() const;
-  void Loop();
-  void TakeQueued();
-  void TakeEvents();
-  void FinishDone();
-
-  const ClientOptions options;
-  std::shared_ptr<const std::vector<std::string>> origins;  // under mutex
-  std::size_t preferred = 0;  // under mutex: the one that answered last
-  CURLM* multi = nullptr;
-  UniqueFd epoll;
-  UniqueFd wakeup;  // an eventfd
-  std::mutex mutex;
-  std::vector<Transfer*> queued;      // under mutex
-  bool is_closing = false;            // under mutex
-  std::map<CURL*, Transfer*> active;  // the thread's own, as the next
-  std::optional<Clock::time_point> timer;
-  std::thread thread;
-};
-
-Result<void> HttpClient::State::Prepare(Transfer& transfer) const {
+Result<void> Prepare(Transfer& transfer, const ClientOptions& options) {
   const ClientRequest& request = *transfer.request;
   transfer.easy.reset(curl_easy_init());
   CURL* easy = transfer.easy.get();
@@ -218,6 +180,41 @@ Result<void> HttpClient::State::Prepare(Transfer& transfer) const {
   curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request.method.c_str());
   return {};
 }
+
+}  // namespace
+
+struct HttpClient::State {
+  using Clock = std::chrono::steady_clock;
+
+  explicit State(ClientOptions given)
+      : options(std::make_shared<const ClientOptions>(std::move(given))) {}
+
+  // One attempt. `is_reached`: a connection was made, so the request may have had an effect.
+  Result<ClientReply> SendTo(std::string url, const ClientRequest& request,
+                             const ClientOptions& with, bool& is_reached);
+  // What curl asks for: to hear of a socket (then `what` is CURL_POLL_...), and to be called then.
+  static int OnSocket(CURL* easy, curl_socket_t socket, int what, void* user, void* unused);
+  static int OnTimer(CURLM* multi, long milliseconds, void* user);
+
+  Result<void> Open();
+  void Wake() const;
+  void Loop();
+  void TakeQueued();
+  void TakeEvents();
+  void FinishDone();
+
+  std::shared_ptr<const ClientOptions> options;  // under mutex
+  std::size_t preferred = 0;                     // under mutex: the origin that answered last
+  CURLM* multi = nullptr;
+  UniqueFd epoll;
+  UniqueFd wakeup;  // an eventfd
+  std::mutex mutex;
+  std::vector<Transfer*> queued;      // under mutex
+  bool is_closing = false;            // under mutex
+  std::map<CURL*, Transfer*> active;  // the thread's own, as the next
+  std::optional<Clock::time_point> timer;
+  std::thread thread;
+};
 
 void HttpClient::State::TakeQueued() {
   std::vector<Transfer*> taken;
@@ -288,7 +285,7 @@ Result<void> HttpClient::State::Open() {
       ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wakeup.get(), &event) != 0) {
     return FailErrno("no descriptors for an HTTP client", errno);
   }
-  const auto at_once = static_cast<long>(options.requests_at_once);
+  const auto at_once = static_cast<long>(options->requests_at_once);
   curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, at_once);
   curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, at_once);
   curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, OnSocket);
@@ -363,25 +360,28 @@ HttpClient::~HttpClient() {
   curl_multi_cleanup(state_->multi);
 }
 
-void HttpClient::SetOrigins(std::vector<std::string> origins) {
+void HttpClient::Change(ClientOptions options) {
   const std::lock_guard lock(state_->mutex);
-  state_->origins = std::make_shared<std::vector<std::string>>(std::move(origins));
+  state_->options = std::make_shared<const ClientOptions>(std::move(options));
 }
 
 Result<ClientReply> HttpClient::Send(const ClientRequest& request) {
   bool is_reached = false;
-  if (!request.url.starts_with('/')) return state_->SendTo(request.url, request, is_reached);
-  std::shared_ptr<const std::vector<std::string>> origins;
+  std::shared_ptr<const ClientOptions> options;
   std::size_t first = 0;
   {
     const std::lock_guard lock(state_->mutex);
-    origins = state_->origins;
+    options = state_->options;
     first = state_->preferred;
   }
+  if (!request.url.starts_with('/')) {
+    return state_->SendTo(request.url, request, *options, is_reached);
+  }
+  const std::vector<std::string>& origins = options->origins;
   Result<ClientReply> reply = Fail(ErrorCode::kInternal, "the HTTP client has no origins");
-  for (std::size_t i = 0; i < origins->size() && !is_reached; ++i) {
-    const std::size_t chosen = (first + i) % origins->size();
-    reply = state_->SendTo((*origins)[chosen] + request.url, request, is_reached);
+  for (std::size_t i = 0; i < origins.size() && !is_reached; ++i) {
+    const std::size_t chosen = (first + i) % origins.size();
+    reply = state_->SendTo(origins[chosen] + request.url, request, *options, is_reached);
     if (!is_reached) continue;
     const std::lock_guard lock(state_->mutex);
     state_->preferred = chosen;
@@ -390,12 +390,12 @@ Result<ClientReply> HttpClient::Send(const ClientRequest& request) {
 }
 
 Result<ClientReply> HttpClient::State::SendTo(std::string url, const ClientRequest& request,
-                                              bool& is_reached) {
+                                              const ClientOptions& with, bool& is_reached) {
   Transfer transfer;
   transfer.request = &request;
   transfer.url = std::move(url);
   is_reached = true;
-  const Result<void> prepared = Prepare(transfer);
+  const Result<void> prepared = Prepare(transfer, with);
   if (!prepared.has_value()) return Fail(prepared);
   {
     const std::lock_guard lock(mutex);
@@ -403,10 +403,14 @@ Result<ClientReply> HttpClient::State::SendTo(std::string url, const ClientReque
   }
   Wake();
   const CURLcode code = transfer.ended.get_future().get();
-  is_reached = code != CURLE_COULDNT_CONNECT && code != CURLE_COULDNT_RESOLVE_HOST;
+  CURL* easy = transfer.easy.get();
+  // 0 until there is a connection, a new or a kept one, and the request is about to be sent.
+  curl_off_t connected_after = 0;
+  curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &connected_after);
+  is_reached = connected_after > 0;
   if (code != CURLE_OK) return std::unexpected(ErrorOf(transfer, code));
   long status = 0;
-  curl_easy_getinfo(transfer.easy.get(), CURLINFO_RESPONSE_CODE, &status);
+  curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
   transfer.reply.status = static_cast<int>(status);
   return std::move(transfer.reply);
 }

@@ -22,7 +22,7 @@ struct ClientOptions {
   std::chrono::seconds stall_timeout{60};  // without a byte in either direction
   std::size_t requests_at_once = 16;
   // "http://host:port" of endpoints that are equivalent, for requests whose url is only a path. One
-  // that cannot be reached is followed by the next.
+  // that cannot be reached, or not in time, is followed by the next.
   std::vector<std::string> origins = {};
   std::string tls_authorities = {};  // PEM file; empty: those of the system
 };
@@ -56,8 +56,8 @@ class HttpClient {
   HttpClient& operator=(const HttpClient&) = delete;
   ~HttpClient();  // REQUIRES: no Send() is under way
 
-  // Replaces the origins, for requests from now on. Not empty.
-  void SetOrigins(std::vector<std::string> origins);
+  // Other options for requests from now on, but for requests_at_once, which stays.
+  void Change(ClientOptions options);
 
   // Any status is a reply. kUnavailable: no connection, or it broke; kTimeout; kInternal.
   Result<ClientReply> Send(const ClientRequest& request);

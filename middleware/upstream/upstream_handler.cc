@@ -121,10 +121,18 @@ http::Response UpstreamHandler::Info(const http::Headers& headers) {
     return http::TextResponse(status, reply.error().message);
   }
   http::Response response;
-  response.headers.Add("Content-Type", "application/json; charset=UTF-8");
   const std::string_view trimmed = TrimLines(text);
-  if (reply->status != 200 || !trimmed.ends_with('}')) {
-    // An endpoint without /info is still one that jobs can use.
+  // An endpoint without /info, or which keeps it to itself, is still one that jobs can use.
+  const bool has_none = reply->status == 403 || reply->status == 404 || reply->status == 405;
+  if (reply->status != 200 && !has_none) {
+    response = http::TextResponse(reply->status, "The upstream does not tell its /info now.");
+    for (const char* name : {"Retry-After", "WWW-Authenticate"}) {
+      if (const auto value = reply->headers.Get(name)) response.headers.Set(name, *value);
+    }
+    return response;
+  }
+  response.headers.Add("Content-Type", "application/json; charset=UTF-8");
+  if (has_none || !trimmed.ends_with('}')) {
     response.text = "{\"" + name_ + "\": " + section_ + "}";
     return response;
   }

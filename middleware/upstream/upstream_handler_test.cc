@@ -65,11 +65,21 @@ TEST_F(UpstreamHandlerTest, AddsItsSectionToInfo) {
 }
 
 TEST_F(UpstreamHandlerTest, HasItsSectionWithoutTheUpstreams) {
-  endpoint_.status = 404;
   endpoint_.text = "no";
-  EXPECT_EQ(Info().text, R"({"zerocloud": {"a": 1}})");
+  for (const int status : {200, 403, 404, 405}) {
+    endpoint_.status = status;
+    EXPECT_EQ(Info().text, R"({"zerocloud": {"a": 1}})");
+  }
   server_.reset();
   EXPECT_EQ(Info().status, 502);
+}
+
+TEST_F(UpstreamHandlerTest, DoesNotAnswerForAnUpstreamThatCannotTell) {
+  endpoint_.text = "not now";
+  for (const int status : {401, 498, 500, 503}) {
+    endpoint_.status = status;
+    EXPECT_EQ(Info().status, status);
+  }
 }
 
 TEST(UpstreamUrls, AreHttpHostAndPort) {
