@@ -231,8 +231,8 @@ class Expansion {
     return {};
   }
 
-  static Result<ObjectUrl> FillOutput(const ObjectUrl& pattern, const Match* match,
-                                      const std::string& session_name, const std::string& pointer) {
+  Result<ObjectUrl> FillOutput(const ObjectUrl& pattern, const Match* match,
+                               const std::string& session_name, const std::string& pointer) {
     ObjectUrl object = pattern;
     if (match != nullptr) {
       std::size_t next = 0;
@@ -259,6 +259,11 @@ class Expansion {
       };
       object.container = fill(pattern.container);
       object.object = fill(pattern.object);
+    }
+    const std::size_t bytes = object.container.size() + object.object.size();
+    if (bytes > limits_.url_bytes) {
+      return job::OverLimit(fmt::format("{}: bytes of the path with its * filled:", pointer),
+                            "url_bytes", limits_.url_bytes, bytes);
     }
     if (object.container.empty() || object.object.empty() || object.container.contains('/')) {
       return FailAt(pointer,

@@ -167,7 +167,10 @@ bool AwayGang::Judge(const std::vector<std::size_t>& nodes, End& end) {
   }
   if (failure.is_connection) nodes_.MarkDown(nodes[first], failure.error->message);
   failed_.push_back(fmt::format("{}: {}", node, failure.error->message));
-  if (++failures_ < nodes_.attempts()) return false;
+  if (++failures_ < nodes_.attempts()) {
+    until_ = steady_clock::now() + nodes_.options().gang_wait;  // it waits anew
+    return false;
+  }
   EndAll({ErrorCode::kUnavailable, fmt::format("{}", fmt::join(failed_, "; "))});
   return true;
 }

@@ -32,7 +32,10 @@ bool IsNodesFault(const Failure& failure) {
     case ErrorCode::kTimeout:
       return true;
     case ErrorCode::kInvalid:
-      return failure.alias.empty();
+    case ErrorCode::kNotFound:
+    case ErrorCode::kForbidden:
+    case ErrorCode::kConflict:
+      return failure.alias.empty();  // no input is to blame
     default:
       return false;
   }
@@ -353,6 +356,7 @@ AwaySession::Attempt AwaySession::Converse(std::size_t node, peer::SecureConnect
   steady_clock::time_point last_heard = steady_clock::now();
   steady_clock::time_point until = last_heard + options.opening;
   std::string waits_for = "has not started the session";
+  bool is_started = false;
   enum class Gang : std::uint8_t { kStarting, kReady, kGone } gang = Gang::kStarting;
   while (true) {
     if (gang == Gang::kReady && attempt_->goes()) {
@@ -404,6 +408,9 @@ AwaySession::Attempt AwaySession::Converse(std::size_t node, peer::SecureConnect
       case peer::FrameKind::kStarted:
         if (attempt_ != nullptr && gang != Gang::kGone) {
           return broken({ErrorCode::kInvalid, "it started one of a gang before the others"});
+        }
+        if (!attempt.was_used || std::exchange(is_started, true)) {
+          return broken({ErrorCode::kInvalid, "it started what it had not accepted, or twice"});
         }
         until = now + offer.timeout + options.ending;
         waits_for = "has not ended the session";

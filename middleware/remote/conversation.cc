@@ -113,6 +113,7 @@ Result<void> Conversation::SendFile(std::uint32_t channel, int file, std::uint64
                                     std::optional<Error>& disk) {
   std::expected<void, Unsent> sent =
       SendBytes(connection_, channel, size, ReadFileAt(file, "cannot read what the session wrote"));
+  last_heard_ = last_said_ = steady_clock::now();  // it has taken bytes all the time
   if (sent) return {};
   if (sent.error().cause == Unsent::Cause::kConnection) {
     return std::unexpected(std::move(sent.error().error));

@@ -19,6 +19,9 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr std::string_view kNvram = "/dev/nvram";
+// What a holder has for storing an object, besides the time for its bytes at the slowest rate.
+constexpr std::chrono::minutes kMostForAPut{10};
+constexpr std::uint64_t kSlowestPut = 64 << 10;  // bytes a second
 
 // The answer to an order about a hold.
 struct Answer {
@@ -57,10 +60,14 @@ Answer AskToPut(peer::SecureConnection& connection, const PutOrder& order, std::
   Result<void> sent = connection.Send(peer::FrameKind::kPut, Encode(order));
   if (!sent) return Lost(sent.error().message);
   steady_clock::time_point last_heard = steady_clock::now();
+  // Heartbeats are no answer for ever.
+  const steady_clock::time_point until =
+      last_heard + patience.silence + kMostForAPut + std::chrono::seconds(size / kSlowestPut);
   while (true) {
     const Result<std::optional<peer::Frame>> received =
         connection.Receive(HeartbeatInterval(patience));
     if (!received) return Lost(received.error().message);
+    if (steady_clock::now() > until) return Lost("it has not stored it in time");
     const std::optional<peer::Frame>& frame = *received;
     if (!frame) {
       if (steady_clock::now() - last_heard > patience.silence) {
@@ -172,12 +179,11 @@ Result<void> HeldSession::RunAgain(std::uint64_t lost_run, const std::string& wh
   if (final_) return std::unexpected(*final_);
   const std::string lost = fmt::format("{}: what it held was lost: {}", nodes_.NameOf(node_), why);
   later_->Lost(lost);
-  if (lost_on_.size() + 1 >= nodes_.options().attempts) {
-    final_ =
-        Error{ErrorCode::kUnavailable,
-              fmt::format("what session {} wrote was lost on {} nodes, and nodes.attempts is "
-                          "{}; the last was {}",
-                          session_.name, lost_on_.size() + 1, nodes_.options().attempts, lost)};
+  if (lost_on_.size() + 1 >= nodes_.attempts()) {
+    final_ = Error{ErrorCode::kUnavailable,
+                   fmt::format("what session {} wrote was lost on {} nodes, and nodes.attempts is "
+                               "{}; the last was {}",
+                               session_.name, lost_on_.size() + 1, nodes_.attempts(), lost)};
     return std::unexpected(*final_);
   }
   lost_on_.push_back(node_);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <future>
+#include <system_error>
 
 #include "middleware/remote/hold_transfer.h"
 #include "middleware/remote/wire_holds.h"
@@ -34,7 +35,14 @@ Result<void> ServePut(NodeParts& parts, peer::SecureConnection& connection,
   // meanwhile is not stored, or it would replace what is there by now.
   const Result<std::optional<peer::Frame>> next = connection.TryReceive();
   if (!next) return Fail(next);
-  auto storing = std::async(std::launch::async, [&] { return PutHold(parts.store, order, *hold); });
+  std::future<Result<store::ObjectInfo>> storing;
+  try {
+    storing = std::async(std::launch::async, [&] { return PutHold(parts.store, order, *hold); });
+  } catch (const std::system_error& error) {
+    const Error why{ErrorCode::kUnavailable,
+                    fmt::format("there is no thread to store what it holds: {}", error.what())};
+    return connection.Send(FrameKind::kFailed, Encode(Failure{why, {}, {}}));
+  }
   const std::chrono::milliseconds heartbeat = HeartbeatInterval(parts.options.patience);
   steady_clock::time_point last_said = steady_clock::now();
   Result<void> here;

@@ -118,6 +118,10 @@ Result<void> SendHold(peer::SecureConnection& connection, const Hold& hold) {
 }
 
 FetchEnd HoldFetcher::Fetch(const std::string& holder, const HeldFacts& held, int file) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_aborted_) return Broken("given up");
+  }
   auto known = holders_.find(holder);
   if (known == holders_.end()) {
     known = holders_.emplace(holder, Holder{}).first;

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <future>
 #include <optional>
+#include <system_error>
 #include <vector>
 
 #include "middleware/node/nvram.h"
@@ -143,7 +144,14 @@ class NodeSession {
   // What blocks is done by somebody else, so that the proxy hears of us meanwhile.
   template <typename Task>
   Result<void> DoMeanwhile(Task task) {
-    std::future<void> doing = std::async(std::launch::async, task);
+    std::future<void> doing;
+    try {
+      doing = std::async(std::launch::async, task);
+    } catch (const std::system_error& error) {
+      FailWith({ErrorCode::kUnavailable,
+                fmt::format("there is no thread for a session: {}", error.what())});
+      return {};
+    }
     Result<void> here;
     while (doing.wait_for(talk_.heartbeat() / 8) != std::future_status::ready) {
       if (!here) continue;

@@ -283,10 +283,11 @@ Result<std::unique_ptr<Outlet>> Outlet::Start(std::unique_ptr<peer::SecureConnec
   Result<void> asked =
       outlet->connection_->Send(peer::FrameKind::kStream, Encode(StreamOrder{stream}));
   if (!asked) return Fail(asked);
+  const steady_clock::time_point until = steady_clock::now() + patience.silence;
   while (outlet->credit_ == 0) {
     const Result<bool> taken = outlet->TakeFrames();
     if (!taken) return Fail(taken);
-    if (steady_clock::now() - outlet->last_heard_ > patience.silence) return Silent(patience);
+    if (steady_clock::now() > until) return Silent(patience);  // heartbeats are no answer
     std::array<pollfd, 2> waiting = {pollfd{outlet->connection_->fd(), POLLIN, 0},
                                      pollfd{-1, 0, 0}};
     if (outlet->credit_ == 0) Wait(waiting, patience);

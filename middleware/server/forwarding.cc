@@ -34,6 +34,15 @@ bool IsHopByHop(std::string_view name, std::string_view connection) {
   return false;
 }
 
+// What all Connection fields name.
+std::string ConnectionOf(const http::Headers& headers) {
+  std::string named;
+  for (const auto& [name, value] : headers) {
+    if (http::EqualsIgnoringCase(name, "Connection")) named.append(value).append(",");
+  }
+  return named;
+}
+
 void AppendField(std::string& out, std::string_view name, std::string_view value) {
   out.append(name).append(": ").append(value).append("\r\n");
 }
@@ -90,7 +99,7 @@ Forwarding::~Forwarding() { KeepBuffer(std::move(peer_buffer_)); }
 
 std::string Forwarding::RequestText() const {
   const http::RequestHead& head = request_.head;
-  const std::string_view connection = head.headers.Get("Connection").value_or("");
+  const std::string connection = ConnectionOf(head.headers);
   std::string text;
   text.reserve(1024 + head.target.size());
   text.append(head.method).append(" ").append(head.target).append(" HTTP/1.1\r\n");
@@ -117,7 +126,7 @@ std::string Forwarding::RequestText() const {
 }
 
 std::string Forwarding::ResponseText(bool keep_alive, bool is_chunked) const {
-  const std::string_view connection = answer_.headers.Get("Connection").value_or("");
+  const std::string connection = ConnectionOf(answer_.headers);
   std::string text;
   text.reserve(1024);
   text.append("HTTP/1.1 ").append(std::to_string(answer_.status)).append(" ");
@@ -172,7 +181,7 @@ bool Forwarding::CanTryAgain() const {
   const bool is_idempotent =
       std::ranges::find(kIdempotent, request_.head.method) != kIdempotent.end();
   return is_reused_ && !is_cancelled_ && given_up_for_ == HeadWait::kHead && is_idempotent &&
-         request_.record.bytes_in == start_body_;
+         request_.record.bytes_in == start_body_ && is_uploaded_ == is_start_whole_;
 }
 
 net::awaitable<Forwarding::Outcome> Forwarding::Run() {
@@ -290,6 +299,7 @@ void Forwarding::PrepareStart() {
     is_nonsense_ = got == BodyReader::Got::kRefused;
     is_uploaded_ = got == BodyReader::Got::kEnd;
     if (is_uploaded_ && is_chunked) start_ += kLastChunk;
+    is_start_whole_ = is_uploaded_;
     // What is too long is left for Upload().
     const std::string_view piece = body.data();
     if (got != BodyReader::Got::kData || start_body_ + piece.size() > kShortBody) break;

@@ -113,6 +113,7 @@ class Forwarding {
   std::optional<Timer> upload_over_;  // while somebody waits for that
   bool is_uploading_ = false;
   bool is_uploaded_ = false;
+  bool is_start_whole_ = false;  // what is sent first ends the body
   bool is_reused_ = false;
   bool must_try_again_ = false;
   bool is_over_ = false;                     // the answer's side has ended

@@ -113,10 +113,21 @@ std::string ReadLength(const http::Headers& headers, std::optional<std::uint64_t
 
 HeadObjection Objection(std::string sentence) { return {400, std::move(sentence)}; }
 
+// Fields that Connection names go no further; of these the next hop would know neither where the
+// body ends nor whom it is for.
+std::optional<HeadObjection> ObjectToConnection(const http::Headers& headers) {
+  for (const std::string_view name : {"Content-Length", "Host"}) {
+    if (!ConnectionSays(headers, name)) continue;
+    return Objection("Connection names " + std::string(name) + ", which is for every hop.");
+  }
+  return std::nullopt;
+}
+
 // The rest of the checks on a request, when its lines were read. None: it is well framed.
 std::optional<HeadObjection> FrameRequest(RequestHeadParts& parts) {
   const http::Headers& headers = parts.headers;
   if (Count(headers, "Host") > 1) return Objection("More than one Host.");
+  if (auto objection = ObjectToConnection(headers)) return objection;
   const std::string wrong = ReadLength(headers, parts.content_length);
   if (!wrong.empty()) return Objection(wrong);
   const auto coding = headers.Get("Transfer-Encoding");
@@ -162,6 +173,7 @@ std::variant<RequestHeadParts, HeadObjection> ParseRequestHead(std::string_view 
   parts.is_http_10 = version == "HTTP/1.0";
   std::string wrong = ParseFields(head, parts.headers);
   if (!wrong.empty()) return Objection(std::move(wrong));
+  if (auto objection = ObjectToConnection(parts.headers)) return *std::move(objection);
   if (auto objection = FrameRequest(parts)) return *std::move(objection);
   parts.wants_keep_alive = IsKeptAlive(parts.headers, parts.is_http_10);
   return parts;

@@ -109,6 +109,10 @@ INSTANTIATE_TEST_SUITE_P(
                  "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n"},
         Nonsense{"UnderscoredChunk",
                  "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1_0\r\nabc\r\n0\r\n\r\n"},
+        Nonsense{
+            "ConnectionNamesLength",
+            "PUT / HTTP/1.1\r\nConnection: close, content-length\r\nContent-Length: 3\r\n\r\nabc"},
+        Nonsense{"ConnectionNamesHost", "GET / HTTP/1.1\r\nHost: a\r\nConnection: Host\r\n\r\n"},
         Nonsense{"HugeChunk",
                  "PUT / HTTP/1.1\r\nTransfer-Encoding: "
                  "chunked\r\n\r\nfffffffffffffffff\r\nabc\r\n0\r\n\r\n"},

@@ -153,7 +153,7 @@ net::awaitable<error_code> Wire::Fill(beast::flat_buffer* buffer, std::size_t at
 
 void Wire::Watch(beast::flat_buffer& buffer, std::size_t at_most, std::function<void()> gone) {
   ahead_ = &buffer;
-  ahead_bytes_ = at_most;
+  ahead_bytes_ = std::min(at_most, buffer.max_size());  // made with the limits of its time
   gone_ = std::move(gone);
   if (ahead_error_) {
     net::post(executor(), [self = shared_from_this()] { self->EndAhead(self->ahead_error_); });

@@ -23,6 +23,10 @@
 namespace zerocloud::upstream {
 namespace {
 
+// Far more than Swift sends; of bodies those of errors.
+constexpr std::size_t kMaxHeadBytes = std::size_t{256} * 1024;
+constexpr std::uint64_t kMaxIgnoredBytes = std::uint64_t{1} << 20;
+
 struct EasyDeleter {
   void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
 };
@@ -39,6 +43,8 @@ struct Transfer {
   std::array<char, CURL_ERROR_SIZE> message{};
   curl_socket_t socket = CURL_SOCKET_BAD;  // the last that curl waited for
   ClientReply reply;
+  std::size_t head_bytes = 0;  // with interim answers and trailers
+  std::uint64_t ignored = 0;   // bytes of a body that nobody wants
   std::uint64_t uploaded = 0;
   std::optional<Error> objection;  // what on_body said
   std::promise<CURLcode> ended;
@@ -47,6 +53,13 @@ struct Transfer {
 std::size_t OnHeader(char* bytes, std::size_t size, std::size_t count, void* user) {
   auto& transfer = *static_cast<Transfer*>(user);
   ClientReply& reply = transfer.reply;
+  transfer.head_bytes += size * count;
+  if (transfer.head_bytes > kMaxHeadBytes) {
+    transfer.objection =
+        Error{ErrorCode::kUnavailable,
+              "the head of the answer has more than " + std::to_string(kMaxHeadBytes) + " bytes"};
+    return 0;
+  }
   const std::string_view line(bytes, size * count);
   if (line.starts_with("HTTP/")) {
     reply.headers = {};  // an interim answer went before
@@ -66,7 +79,14 @@ std::size_t OnBody(char* bytes, std::size_t size, std::size_t count, void* user)
   http::AckNow(transfer.socket);
   long status = 0;
   curl_easy_getinfo(transfer.easy.get(), CURLINFO_RESPONSE_CODE, &status);
-  if (!transfer.request->on_body || status / 100 != 2) return length;
+  if (!transfer.request->on_body || status / 100 != 2) {
+    transfer.ignored += length;
+    if (transfer.ignored <= kMaxIgnoredBytes) return length;
+    transfer.objection =
+        Error{ErrorCode::kUnavailable, "an answer that is not wanted has more than " +
+                                           std::to_string(kMaxIgnoredBytes) + " bytes"};
+    return CURL_WRITEFUNC_ERROR;
+  }
   const void* start = bytes;
   const Result<void> taken =
       transfer.request->on_body({static_cast<const std::byte*>(start), length});
@@ -204,7 +224,7 @@ struct HttpClient::State {
   void FinishDone();
 
   std::shared_ptr<const ClientOptions> options;  // under mutex
-  std::size_t preferred = 0;                     // under mutex: the origin that answered last
+  std::size_t preferred = 0;  // under mutex: after the origin that answered last, or the next
   CURLM* multi = nullptr;
   UniqueFd epoll;
   UniqueFd wakeup;  // an eventfd
@@ -262,7 +282,9 @@ int HttpClient::State::OnSocket(CURL* easy, curl_socket_t socket, int what, void
   if (what != CURL_POLL_IN) event.events |= EPOLLOUT;
   event.data.fd = socket;
   if (::epoll_ctl(state.epoll.get(), EPOLL_CTL_MOD, socket, &event) == 0) return 0;
-  return ::epoll_ctl(state.epoll.get(), EPOLL_CTL_ADD, socket, &event);
+  // Without events the transfer ends by its timeouts; an error told here would end all of them.
+  ::epoll_ctl(state.epoll.get(), EPOLL_CTL_ADD, socket, &event);
+  return 0;
 }
 
 int HttpClient::State::OnTimer(CURLM* /*multi*/, long milliseconds, void* user) {
@@ -384,7 +406,7 @@ Result<ClientReply> HttpClient::Send(const ClientRequest& request) {
     reply = state_->SendTo(origins[chosen] + request.url, request, *options, is_reached);
     if (!is_reached) continue;
     const std::lock_guard lock(state_->mutex);
-    state_->preferred = chosen;
+    state_->preferred = reply.has_value() ? chosen : chosen + 1;
   }
   return reply;
 }

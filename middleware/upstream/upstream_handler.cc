@@ -83,8 +83,10 @@ Result<std::vector<UpstreamUrl>> ParseUpstreamUrls(std::string_view urls) {
 
 class UpstreamHandler::InfoExchange : public http::Exchange {
  public:
-  InfoExchange(UpstreamHandler& handler, http::Headers headers)
-      : handler_(handler), headers_(std::move(headers)) {}
+  // What decides about CORS; nothing else about /info depends on the request.
+  InfoExchange(UpstreamHandler& handler, const http::Headers& headers) : handler_(handler) {
+    if (const auto origin = headers.Get("Origin")) headers_.Add("Origin", *origin);
+  }
   InfoExchange(const InfoExchange&) = delete;
   InfoExchange& operator=(const InfoExchange&) = delete;
   ~InfoExchange() override {
@@ -96,6 +98,10 @@ class UpstreamHandler::InfoExchange : public http::Exchange {
   void Finish(std::function<void(http::Response)> done) override {
     pending_->done = std::move(done);
     handler_.workers_.Run([handler = &handler_, pending = pending_, headers = std::move(headers_)] {
+      {
+        const std::lock_guard lock(pending->mutex);
+        if (!pending->done) return;  // its client has left
+      }
       http::Response response = handler->Info(headers);
       const std::lock_guard lock(pending->mutex);
       if (pending->done) std::exchange(pending->done, nullptr)(std::move(response));
@@ -110,9 +116,8 @@ class UpstreamHandler::InfoExchange : public http::Exchange {
 
 http::Response UpstreamHandler::Info(const http::Headers& headers) {
   std::string text;
-  ClientRequest request{.method = "GET", .url = origin_ + "/info", .headers = {}, .on_body = {}};
-  // What decides about CORS; nothing else about /info depends on the request.
-  if (const auto origin = headers.Get("Origin")) request.headers.Add("Origin", *origin);
+  ClientRequest request{
+      .method = "GET", .url = origin_ + "/info", .headers = headers, .on_body = {}};
   request.on_body =
       KeepBody(text, kMaxInfoBytes, {ErrorCode::kUnavailable, "The upstream's /info is too long."});
   const Result<ClientReply> reply = client_.Send(request);
