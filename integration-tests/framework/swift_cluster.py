@@ -16,6 +16,7 @@ import http.client
 import json
 import os
 import pathlib
+import pickle
 import shutil
 import signal
 import subprocess
@@ -89,6 +90,12 @@ def holds_metadata(directory):
     except OSError:
         return False
     return True
+
+
+def stored_metadata(file):
+    """What Swift itself keeps about an object, in the attributes of its file; only for files that our Swift wrote."""
+    pickled = pickle.loads(os.getxattr(file, "user.swift.metadata"), encoding="bytes")
+    return {key.decode(): value.decode() for key, value in pickled.items()}
 
 
 def choose_data_directory(own):

@@ -80,3 +80,13 @@ class BesideSwift(BeforeSwift):
         service.arguments += ["--devices", str(self.swift.devices(self.node)),
                               "--swift-dir", str(self.swift.swift_dir)]
         return service
+
+
+class OwnCluster:
+    """Put before those two: for tests that need another cluster, or leave one in disorder."""
+
+    cluster_options = {"nodes": 1}
+
+    def make_service(self):
+        self.addCleanup(use_cluster(SwiftCluster(**self.cluster_options).start()))
+        return super().make_service()

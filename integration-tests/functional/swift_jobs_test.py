@@ -6,7 +6,6 @@ import os
 import pathlib
 import re
 import signal
-import subprocess
 import sys
 import unittest
 
@@ -15,10 +14,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import jobs_test  # noqa: E402
 from framework import swift_front  # noqa: E402
 from framework.jobs import JobTest, device, group, poured  # noqa: E402
-from framework.service import ACCOUNT, PATH, PROGRAM  # noqa: E402
-
-EXAMPLES = pathlib.Path(__file__).resolve().parent.parent.parent / "docs/examples/wordcount"
-LICENSES = pathlib.Path("/usr/share/common-licenses")
+from framework.service import ACCOUNT  # noqa: E402
+from framework.word_count import COUNT, TOP, CountsWords, words_in  # noqa: E402
 
 
 def setUpModule():
@@ -192,28 +189,16 @@ class LittleOfAnObjectOfOneGibibyte(LittleOfALargeObject):
     test_an_object_that_is_replaced_meanwhile_fails_the_job = None
 
 
-class WordCount(swift_front.BeforeSwift, JobTest):
+class WordCount(CountsWords, swift_front.BeforeSwift, JobTest):
     """The main job."""
 
     def test_counts_as_coreutils_do(self):
-        for name in ("map", "reduce", "top"):
-            subprocess.run([pathlib.Path(PROGRAM).parent / "zvm-cc", "-O2", "-o",
-                            self.directory / name, EXAMPLES / f"{name}.c", EXAMPLES / "combine.c"],
-                           check=True, env={"PATH": PATH})
-            self.put(f"programs/{name}", (self.directory / name).read_bytes())
-        texts = [path.read_bytes() for path in sorted(LICENSES.iterdir()) if path.is_file()]
-        for container in ("text", "counts"):
-            self.put(container, b"")
-        for i, text in enumerate(texts):
-            self.put(f"text/text-{i:03}.txt", text)
-        self.succeed((EXAMPLES / "count.json").read_bytes())
-        counted = b"".join(self.get(f"counts/reduce-{i}.tsv").body for i in (1, 2, 3, 4))
-        expected = {}
-        for word in re.findall(rb"[A-Za-z]+", b"\n".join(texts)):
-            expected[word.lower()] = expected.get(word.lower(), 0) + 1
-        self.assertEqual(dict(line.split(b"\t") for line in counted.splitlines()),
-                         {word: str(count).encode() for word, count in expected.items()})
-        ranked = self.succeed((EXAMPLES / "top.json").read_bytes())
+        self.store_programs()
+        texts = self.store_texts()
+        self.succeed(COUNT)
+        self.check_counts(texts)
+        ranked = self.succeed(TOP)
+        expected = words_in(texts)
         self.assertEqual(ranked.splitlines()[0].split(b"\t")[0],
                          min(expected, key=lambda word: (-expected[word], word)))
 

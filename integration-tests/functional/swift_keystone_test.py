@@ -1,14 +1,16 @@
-"""A Swift whose users are Keystone's: clients that find the service in the catalogue, and jobs with a
-Keystone token. Takes half a minute, so only with ZEROCLOUD_SWIFT_FULL."""
+"""A Swift whose users are Keystone's: clients that find the service in the catalogue, jobs with a Keystone
+token, and who is read for in place. Takes half a minute, so only with ZEROCLOUD_SWIFT_FULL."""
 
+import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from framework.jobs import GUESTS, device, group  # noqa: E402
+from framework.jobs import GUESTS, REPORT, device, group  # noqa: E402
 from framework.keystone_service import Keystone  # noqa: E402
 from framework.service import PATH, Service, ServiceTest  # noqa: E402
 from framework.swift_cluster import SwiftCluster  # noqa: E402
@@ -29,7 +31,8 @@ def setUpModule():
 
 class WithKeystone(ServiceTest):
     def make_service(self):
-        return Service(self.directory, arguments=["--upstream", _cluster.url])
+        return Service(self.directory, arguments=["--upstream", _cluster.url, "--devices", str(_cluster.devices()),
+                                                  "--swift-dir", str(_cluster.swift_dir)])
 
     def setUp(self):
         super().setUp()
@@ -72,6 +75,50 @@ class WithKeystone(ServiceTest):
         self.assertEqual(self.ask("owner", "GET", "/out/o").body, b"the input")
         refused = self.service.job(job, target=self.account, headers=self.tokens["member"])
         self.assertEqual(refused.status, 403, refused.body)
+
+    def test_one_listing_vouches_for_what_it_names(self):
+        """The owner, a reader by the container's access list, those whom it lets read only or list, too, and a
+        stranger. All run jobs in accounts of their own, with programs of their own."""
+        copy = (GUESTS / "jobs-copy").read_bytes()
+        for path, body in (("/in", b""), ("/in/vouched-a", b"1"), ("/in/vouched-b", b"2")):
+            self.assertEqual(self.ask("owner", "PUT", path, body).status // 100, 2)
+        projects = {"owner": self.project}
+        for user in ("reader", "stranger"):
+            projects[user] = _keystone.add_user(user, f"{user}-password", f"{user}s-project", "swiftoperator")
+            self.tokens[user] = {"X-Auth-Token": _keystone.token(user, f"{user}-password", f"{user}s-project")}
+        for user, project in projects.items():
+            for path, body in (("programs", b""), ("programs/copy", copy)):
+                answer = self.service.request("PUT", f"/v1/AUTH_{project}/{path}", body, self.tokens[user])
+                self.assertEqual(answer.status // 100, 2, answer.body)
+
+        def run(user, path):
+            source = {"name": "stdin", "path": f"swift://AUTH_{self.project}/in/{path}"}
+            return self.service.job([group("g", "copy", "- -", [source, "stdout"])],
+                                    target=f"/v1/AUTH_{projects[user]}", headers={**self.tokens[user], **REPORT})
+
+        reader = f"{projects['reader']}:{_keystone.ids['user', 'reader']}"
+        for rights, who_may in ((reader, {"owner", "reader"}), (".r:*,.rlistings", {"owner", "reader", "stranger"}),
+                                (".r:*", {"owner"}), (reader, {"owner", "reader"})):
+            self.assertEqual(self.ask("owner", "POST", "/in", **{"X-Container-Read": rights}).status, 204)
+            for user in projects:
+                with self.subTest(rights=rights, user=user):
+                    answer = run(user, "vouched-*")
+                    if user in who_may:
+                        self.assertEqual(answer.status, 200, answer.body)
+                        report = json.loads(answer.body)
+                        self.assertEqual(report["body"], "12")
+                        self.assertEqual([session["local"] for session in report["sessions"]], [True, True])
+                    else:
+                        self.assertEqual(answer.status, 403, answer.body)
+        self.assertEqual(run("stranger", "vouched-a").status, 403)
+
+        # No object was asked for but the one that no listing had named, and of the log that is seen to be true.
+        def asked():
+            return re.findall(rf" (GET|HEAD) /v1/AUTH_{self.project}/in/vouched-([ab]) ", _cluster.log("proxy"))
+
+        self.ask("owner", "GET", "/in/vouched-b")
+        self.wait_until(lambda: ("GET", "b") in asked(), describe=asked)
+        self.assertEqual(set(asked()), {("HEAD", "a"), ("GET", "b")})
 
 
 if __name__ == "__main__":

@@ -1,8 +1,6 @@
 """Jobs on the host that holds the objects: what lies there is opened in place, after Swift has allowed
 it, and everything else is read by HTTP, with the same bytes."""
 
-import hashlib
-import http.client
 import json
 import os
 import pathlib
@@ -11,8 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-import time
 import unittest
 import urllib.parse
 
@@ -20,10 +16,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import jobs_test  # noqa: E402
 from framework import swift_front  # noqa: E402
-from framework.jobs import GUESTS, REPORT, JobTest, device, group, poured  # noqa: E402
-from framework.service import ACCOUNT, Service  # noqa: E402
-from framework.swift_cluster import SwiftCluster  # noqa: E402
+from framework.jobs import REPORT, JobTest, device, group, poured  # noqa: E402
+from framework.service import ACCOUNT  # noqa: E402
 from framework.tracing import Tracer  # noqa: E402
+from framework.word_count import COUNT, CountsWords  # noqa: E402
 
 
 def setUpModule():
@@ -66,7 +62,7 @@ class LocalTest(swift_front.BesideSwift, JobTest):
         return {path for path in self.swift.devices().glob("*/objects*/*/*/*/*.data")}
 
 
-class SeenFromOutside(LocalTest):
+class SeenFromOutside(CountsWords, LocalTest):
     """The report says so; here the kernel and Swift say so too."""
 
     def gets(self, container):
@@ -94,6 +90,25 @@ class SeenFromOutside(LocalTest):
         # The log would show them.
         self.get("seen/o1")
         self.assertEqual(len(self.gets("seen")), 2)
+
+    def test_the_main_job_opens_every_text_and_asks_for_none(self):
+        why_not = Tracer.why_not()
+        if why_not:
+            self.skipTest(why_not)
+        self.store_programs()
+        before = self.data_files()
+        texts = self.store_texts()
+        stored = self.data_files() - before
+        self.assertEqual(len(stored), len(texts))
+        with Tracer(self.service.process.pid, self.directory / "strace") as tracer:
+            self.succeed(COUNT)
+        self.check_counts(texts)
+        opened = [path for path in tracer.opened() if path in stored]
+        self.assertEqual(sorted(opened), sorted(stored))
+        self.assertEqual(self.gets("text"), [])
+        # The logs would show them.
+        self.get("text/text-000.txt")
+        self.wait_until(lambda: len(self.gets("text")) == 2, describe=lambda: self.gets("text"))
 
     def test_a_session_holds_the_file_itself(self):
         self.put("in/o", poured(100_000))
@@ -165,163 +180,8 @@ class AskedForEachObject(LocalTest):
                               if re.search(rf"HEAD /v1/{ACCOUNT}/in/vouched-[ab] ", line)]), 2)
 
 
-class Kinds(LocalTest):
-    """Whatever kind an object is of, a job reads what a client downloads."""
-
-    def setUp(self):
-        super().setUp()
-        # The same program on the downloaded object, with no Swift at all.
-        self.plain = Service(pathlib.Path(tempfile.mkdtemp(dir=self.directory)))
-        self.plain.start()
-        self.addCleanup(self.plain.stop, signal.SIGKILL)
-        for container in ("programs", "in"):
-            self.plain.request("PUT", f"/v1/{ACCOUNT}/{container}")
-        self.plain.request("PUT", f"/v1/{ACCOUNT}/programs/copy", (GUESTS / "jobs-copy").read_bytes())
-
-    def check(self, path, expected):
-        """`expected` is "local" or a pattern of the reason why not."""
-        downloaded = self.get(path)
-        self.assertEqual(downloaded.status, 200)
-        self.plain.request("PUT", f"/v1/{ACCOUNT}/in/o", downloaded.body)
-        alone = self.plain.job(copies("in/o"))
-        self.assertEqual(alone.status, 200, alone.body)
-        pattern = path[:-1] + "*"
-        for name in ("stdin", "input"):
-            for each in (path, pattern):
-                with self.subTest(path=each, device=name):
-                    answer = self.run_job(copies(each, name))
-                    self.assertEqual(answer.status, 200, answer.body[:1000])
-                    self.assertTrue(answer.body == alone.body == downloaded.body)
-                    place, = self.places(self.report(copies(each, name)))
-                    self.assertRegex(place, expected)
-                    self.assertEqual(place == "local", expected == "local")
-
-    def test_plain_objects_of_all_sizes(self):
-        for size in (0, 1, 4096, 1_000_000, 20_000_000):
-            self.put("in/plain", os.urandom(size))
-            self.check("in/plain", "local")
-
-    def test_objects_with_all_that_a_client_may_say_of_them(self):
-        self.put("in/said", b"said", {"X-Object-Meta-Colour": "grün", "Content-Encoding": "x-test",
-                                      "Content-Disposition": "attachment", "X-Delete-After": "3600",
-                                      "Content-Type": "text/x; charset=utf-8"})
-        self.check("in/said", "local")
-
-    def test_an_object_that_was_sent_in_chunks(self):
-        self.put("in/chunked", iter([b"one", b"two"]), chunked=True)
-        self.check("in/chunked", "local")
-
-    def test_an_object_after_a_post(self):
-        self.put("in/posted", b"posted")
-        self.service.request("POST", f"/v1/{ACCOUNT}/in/posted", headers={"X-Object-Meta-A": "b"})
-        self.check("in/posted", "local")
-
-    def test_an_object_that_a_post_made_large(self):
-        self.put("in/part", b"the segment")
-        self.put("in/turned", b"small")
-        self.service.request("POST", f"/v1/{ACCOUNT}/in/turned", headers={"X-Object-Manifest": "in/part"})
-        self.check("in/turned", "segments|another version")
-
-    def test_an_overwritten_object(self):
-        for body in (b"first", b"second, longer", b"3"):
-            self.put("in/again", body)
-        self.check("in/again", "local")
-
-    def test_a_copied_object(self):
-        self.put("in/source", b"copied")
-        self.put("in/copied", b"", {"X-Copy-From": "in/source"})
-        self.check("in/copied", "local")
-
-    def test_a_static_large_object(self):
-        parts = [os.urandom(1_000_000), os.urandom(1_000_001)]
-        manifest = []
-        for i, part in enumerate(parts):
-            self.put(f"out/{i}-part", part)
-            manifest.append({"path": f"/out/{i}-part"})
-        self.put("in/slo?multipart-manifest=put", json.dumps(manifest).encode())
-        self.check("in/slo", "segments")
-        self.check("out/1-part", "local")
-
-    def test_a_dynamic_large_object(self):
-        self.fill("out", **{"seg-1": b"one", "seg-2": b"two"})
-        self.put("in/dlo", b"", {"X-Object-Manifest": "out/seg-"})
-        self.check("in/dlo", "segments")
-
-    def test_links(self):
-        self.put("out/target", b"behind the link")
-        self.put("in/link", b"", {"X-Symlink-Target": "out/target"})
-        self.check("in/link", "link")
-        self.put("in/fixed", b"", {"X-Symlink-Target": "out/target",
-                                   "X-Symlink-Target-Etag": hashlib.md5(b"behind the link").hexdigest()})
-        self.check("in/fixed", "link")
-
-    def test_an_object_with_versions(self):
-        self.put("in/null", b"older than versioning")
-        self.service.request("POST", f"/v1/{ACCOUNT}/in", headers={"X-Versions-Enabled": "true"})
-        for body in (b"old", b"new"):
-            self.put("in/versioned", body)
-        self.check("in/versioned", "version|link|of its own")
-        self.check("in/null", "local")
-        self.remove_versions("in")
-
-    def remove_versions(self, container):
-        token = {"X-Auth-Token": self.service.token()}
-        versions = self.service.request("GET", f"/v1/{ACCOUNT}/{container}?versions&format=json")
-        for entry in json.loads(versions.body):
-            self.service.request("DELETE", f"/v1/{ACCOUNT}/{container}/{entry['name']}"
-                                 f"?version-id={entry['version_id']}", headers=token)
-
-    def test_an_object_whose_old_versions_are_kept_elsewhere(self):
-        self.put("old", b"")
-        self.service.request("POST", f"/v1/{ACCOUNT}/in", headers={"X-Versions-Location": "old"})
-        for body in (b"old", b"new"):
-            self.put("in/kept", body)
-        self.check("in/kept", "local")
-        self.service.request("POST", f"/v1/{ACCOUNT}/in", headers={"X-Remove-Versions-Location": "x"})
-
-    def test_an_erasure_coded_object(self):
-        self.put("ec", b"", {"X-Storage-Policy": "ec"})
-        for size in (10, 3_000_000):
-            self.put("ec/coded", os.urandom(size))
-            self.check("ec/coded", "no replica")
-
-    def test_an_expired_object_is_gone(self):
-        self.put("in/expired", b"x", {"X-Delete-At": str(int(time.time()) + 3)})
-        self.wait_until(lambda: self.get("in/expired").status == 404)
-        self.assertIn("expired", self.names("in"))  # still listed
-        self.refuse(copies("in/expired"), 404)
-        self.refuse(copies("in/e*"), 404)
-
-    def test_names_of_every_kind(self):
-        for name in ("söme name", "a/b//c", "50%", "..", "x\ny", "?q=1", "#", "'\"\\", "+ +"):
-            self.put("in/" + urllib.parse.quote(name, safe=""), name.encode())
-        _, places = self.read("in/*")
-        self.assertEqual(places, ["local"] * 9)
-
-
-class OwnCluster(LocalTest):
-    """For tests that need another cluster, or leave one in disorder."""
-
-    cluster_options = {"nodes": 1}
-
-    def make_service(self):
-        self.addCleanup(swift_front.use_cluster(SwiftCluster(**self.cluster_options).start()))
-        return super().make_service()
-
-
-class Encrypted(OwnCluster):
-    """What Swift encrypts is not read on disk, and never shown as it lies there."""
-
-    cluster_options = {"nodes": 1, "encryption": True}
-
-    def test_is_read_by_http(self):
-        self.put("in/o", b"clear text")
-        for path in ("in/o", "in/*"):
-            read, places = self.read(path)
-            self.assertEqual(read, "clear text")
-            self.assertRegex(places[0], "encrypted|another version")
-        self.put("in/o", b"")  # nothing of which is encrypted
-        self.assertEqual(self.read("in/*")[0], "")
+class OwnCluster(swift_front.OwnCluster, LocalTest):
+    pass
 
 
 class AskedWhere(LocalTest):
@@ -541,7 +401,7 @@ class BadInput(OwnCluster):
         os.truncate(self.only_file(), 5)
         answer = self.run_job(copies("in/*"))
         self.assertNotEqual(answer.status, 200)
-        self.assertNotIn(b"a lon\n", answer.body)
+        self.assertNotIn(b"a lon", answer.body)
 
     def test_a_file_of_another_object_is_not_read(self):
         self.put("out/other", b"secret")
@@ -555,26 +415,6 @@ class BadInput(OwnCluster):
         answer = self.run_job(copies("in/*"))
         self.assertNotIn(b"secret", answer.body)
         self.assertNotEqual(answer.status, 200)
-
-
-@unittest.skipUnless(os.environ.get("ZEROCLOUD_SWIFT_FULL"), "four nodes: ./test.sh --swift-full")
-class SomeAreElsewhere(OwnCluster):
-    """Three replicas on four hosts: the fourth part of the objects is not on this one."""
-
-    settings = ("local.addresses=127.0.0.2",)
-    node = 2
-    cluster_options = {"nodes": 4}
-
-    def test_and_are_read_by_http(self):
-        for i in range(60):
-            self.put(f"in/o{i:02}", f"{i} ".encode())
-        body, places = self.read("in/*")
-        self.assertEqual(body.split(), [str(i) for i in range(60)])
-        here = {path for path in self.swift.devices(2).glob("*/objects/*/*/*/*.data")
-                if f"/{ACCOUNT}/in/".encode() in os.getxattr(path, "user.swift.metadata")}
-        self.assertEqual(places.count("local"), len(here))
-        self.assertGreater(places.count("local"), 30)
-        self.assertGreater(len(places) - places.count("local"), 3)
 
 
 if __name__ == "__main__":

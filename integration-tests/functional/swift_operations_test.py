@@ -1,11 +1,14 @@
 """What an operator sees beside a real Swift: the guide of docs/operations.md typed as it stands, jobs found
-again in Swift's own logs, one reader for both access logs, and metrics that are true."""
+again in Swift's own logs, one reader for both access logs, metrics that are true, and no trace of it afterwards."""
 
+import contextlib
+import json
 import os
 import pathlib
 import re
 import signal
 import socket
+import sqlite3
 import sys
 import tempfile
 import unittest
@@ -15,8 +18,9 @@ import urllib.request
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import docs_test  # noqa: E402
 from framework import swift_front  # noqa: E402
-from framework.jobs import JobTest, device, group  # noqa: E402
+from framework.jobs import GUESTS, JobTest, device, group  # noqa: E402
 from framework.service import ACCOUNT, Service, ServiceTest  # noqa: E402
+from framework.swift_cluster import stored_metadata  # noqa: E402
 
 FIELDS = ("client_ip remote_addr datetime method path protocol status_int referer user_agent auth_token "
           "bytes_recvd bytes_sent client_etag transaction_id headers request_time source log_info start_time "
@@ -219,6 +223,139 @@ class Metrics(swift_front.BesideSwift, JobTest):
             name, value = self.statsd.recv(1500).decode().split(":")
             if value.endswith("|g"):
                 missing.discard(name)
+
+
+# What Swift has on a device, by its path from there.
+OBJECT_FILE = re.compile(r"objects/\d+/[0-9a-f]{3}/[0-9a-f]{32}/\d{10}\.\d{5}\.(data|meta|ts)")
+DATABASE = re.compile(r"(account|container)s/\d+/[0-9a-f]{3}/[0-9a-f]{32}/[0-9a-f]{32}\.db")
+SWIFTS_NOTES = re.compile(r"objects/\d+/(hashes\.(pkl|invalid)|\.lock[\w-]*)|"
+                          r"(accounts|containers)/\d+/[0-9a-f]{3}/[0-9a-f]{32}/([0-9a-f]{32}\.db\.pending|\.lock)")
+SWIFTS_DIRECTORY = re.compile(r"\.|tmp|async_pending|(objects|accounts|containers)(/\d+(/[0-9a-f]{3}(/[0-9a-f]{32})?)?)?")
+METADATA_NAMES = ["user.swift.metadata", "user.swift.metadata_checksum"]
+TIMES = ("Date", "Last-Modified", "X-Timestamp", "X-Put-Timestamp", "X-Trans-Id", "X-Openstack-Request-Id")
+
+
+class TakenOut(swift_front.OwnCluster, swift_front.BesideSwift, JobTest):
+    """Nothing of the service stays in Swift: one account is filled through it, by requests and by jobs, another of
+    the same Swift with no service, and then nobody can tell which is which."""
+
+    other = "AUTH_test2"
+
+    def make_service(self):
+        service = super().make_service()
+        self.assertEqual(self.paths(), {})
+        return service
+
+    def paths(self):
+        """All files on the devices, by their path from there. Directories are Swift's, and without attributes."""
+        found = {}
+        for device_name in os.listdir(self.swift.devices()):
+            root = self.swift.devices() / device_name
+            for directory, _, files in os.walk(root):
+                self.assertEqual(os.listxattr(directory), [])
+                here = os.path.relpath(directory, root)
+                self.assertRegex(here, rf"^({SWIFTS_DIRECTORY.pattern})$")
+                found |= {os.path.join(here, name): pathlib.Path(directory, name) for name in files}
+        return found
+
+    def stored(self):
+        """What the devices hold of the two accounts: {account: {name: what Swift keeps about it}}. Fails if there
+        is a file that is none of Swift's, or an extended attribute."""
+        found = {ACCOUNT: {}, self.other: {}}
+        for name, path in self.paths().items():
+            if OBJECT_FILE.fullmatch(name):
+                self.assertEqual(sorted(os.listxattr(path)), METADATA_NAMES)
+                about = stored_metadata(path)
+                del about["X-Timestamp"]
+                account, _, rest = about.pop("name")[1:].partition("/")
+                found[account][rest, path.suffix] = about
+                continue
+            self.assertEqual(os.listxattr(path), [])
+            database = DATABASE.fullmatch(name)
+            if database:
+                with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+                    connection.row_factory = sqlite3.Row
+                    row = dict(connection.execute(f"SELECT * FROM {database[1]}_stat").fetchone())
+                about = {key: value for key, (value, _) in json.loads(row["metadata"] or "{}").items()}
+                found[row["account"]][row.get("container", ""), ".db"] = about
+            else:
+                self.assertRegex(name, rf"^({SWIFTS_NOTES.pattern})$")
+        return found
+
+    def served(self, account, token):
+        """Everything that Swift alone answers about an account: heads, listings and bytes, without times."""
+        answers = {}
+
+        def ask(method, path):
+            answer = self.swift.request(method, f"/v1/{account}{path}", headers={"X-Auth-Token": token})
+            self.assertEqual(answer.status // 100, 2, (method, path))
+            answers[method, path] = (answer.status, answer.body, sorted(
+                (name, value) for name, value in answer.headers.items() if name not in TIMES))
+            return answer.body
+
+        def listing(path):
+            entries = json.loads(ask("GET", f"{path}?format=json"))
+            for entry in entries:
+                del entry["last_modified"]
+            status, _, headers = answers["GET", f"{path}?format=json"]
+            answers["GET", f"{path}?format=json"] = (status, entries, headers)
+            return [entry["name"] for entry in entries]
+
+        for container in listing(""):
+            for name in listing(f"/{container}"):
+                ask("GET", f"/{container}/{name}")
+                ask("HEAD", f"/{container}/{name}")
+            ask("HEAD", f"/{container}")
+        ask("HEAD", "")
+        return answers
+
+    def test_leaves_what_its_clients_made_and_nothing_else(self):
+        def fill(endpoint, account, token):
+            for method, path, body, headers in (
+                    ("PUT", "in/a", b"one ", {"X-Object-Meta-Colour": "red"}), ("PUT", "in/b", b"two ", {}),
+                    ("POST", "in/b", None, {"X-Object-Meta-Colour": "blue"}),
+                    ("POST", "in", None, {"X-Container-Meta-Of": "a client"}),
+                    ("POST", "", None, {"X-Account-Meta-Of": "a client"}),
+                    ("PUT", "in/gone", b"gone", {}), ("DELETE", "in/gone", None, {}), ("PUT", "out/kept", b"kept", {})):
+                answer = endpoint.request(method, f"/v1/{account}/{path}".rstrip("/"), body,
+                                          {"X-Auth-Token": token, **headers})
+                self.assertEqual(answer.status // 100, 2, (method, path, answer.body))
+
+        fill(self.service, ACCOUNT, self.service.token())
+        self.succeed([group("g", "copy", "- -", [device("stdin", "in/*"), device(
+            "stdout", "out/copy-*", content_type="text/x-copy", meta={"Made-By": "a job"})])])
+        self.refuse([group("p", "pour", "100000 /dev/output", [device("output", "out/never")]),
+                     group("q", "pour", "100000 /dev/output", [device("output", "out/kept")]),
+                     group("f", "fail", "exit 3")], 500)
+        self.assertEqual(self.service.stop(), 0)
+
+        token = self.swift.token("test2:tester2", "testing2")
+        for path in ("programs", "in", "out", *(f"programs/{name}" for name in self.programs), "in/warm", "out/warm"):
+            body = (GUESTS / f"jobs-{path.partition('/')[2]}").read_bytes() if path.startswith("programs/") else b""
+            self.swift.request("PUT", f"/v1/{self.other}/{path}", body, {"X-Auth-Token": token})
+        for path in ("in/warm", "out/warm"):
+            self.swift.request("DELETE", f"/v1/{self.other}/{path}", headers={"X-Auth-Token": token})
+        fill(self.swift, self.other, token)
+        for name, body in (("a", b"one "), ("b", b"two ")):
+            self.swift.request("PUT", f"/v1/{self.other}/out/copy-{name}", body,
+                               {"X-Auth-Token": token, "Content-Type": "text/x-copy",
+                                "X-Object-Meta-Made-By": "a job"})
+
+        served = self.served(ACCOUNT, self.swift.token())
+        self.assertEqual(served["GET", "/out/copy-a"][1], b"one ")
+        self.assertEqual(served["GET", "/out/kept"][1], b"kept")
+        self.assertEqual(served, self.served(self.other, token))
+        stored = self.stored()
+        self.assertIn(("out/copy-b", ".data"), stored[ACCOUNT])
+        self.assertIn(("in/gone", ".ts"), stored[ACCOUNT])
+        self.assertEqual(stored[ACCOUNT], stored[self.other])
+        self.start_again()
+
+    def start_again(self):
+        """For the proof that ends each test."""
+        self.service.start()
+        self.warm_up()
+        self.quiet = self.files()
 
 
 if __name__ == "__main__":
