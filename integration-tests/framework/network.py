@@ -77,6 +77,7 @@ class Host:
         self.number = number
         self.address = f"10.90.0.{number}"
         self.link = f"host{number}"  # as the outer namespace has it
+        self.misdirected = set()
         # It does nothing, and ends when this process has.
         self.holder = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo && exec cat"], stdin=subprocess.PIPE,
                                        stdout=subprocess.PIPE, env={"PATH": PATH})
@@ -106,17 +107,27 @@ class Host:
 
     def deafen(self):
         """What the outer one sends does not arrive; what it says itself does. Nobody is told."""
-        run("ip", "neigh", "replace", self.address, "lladdr", NOBODY, "dev", "bridge0", "nud", "permanent")
+        self.misdirect(run, self.address, "bridge0")
 
     def mute(self):
         """What it says to the outer one does not arrive."""
-        self.run("ip", "neigh", "replace", OUTER, "lladdr", NOBODY, "dev", "eth0", "nud", "permanent")
+        self.misdirect(self.run, OUTER, "eth0")
+
+    def sever(self, other):
+        """It and that host do not hear each other; everybody else hears both."""
+        self.misdirect(self.run, other.address, "eth0")
+        self.misdirect(other.run, self.address, "eth0")
+
+    def misdirect(self, there, address, device):
+        """What is sent from there to that address goes to nobody."""
+        there("ip", "neigh", "replace", address, "lladdr", NOBODY, "dev", device, "nud", "permanent")
+        self.misdirected.add((there, address, device))
 
     def heal(self):
         run("ip", "link", "set", self.link, "up")
-        for there, address, device in ((run, self.address, "bridge0"), (self.run, OUTER, "eth0")):
-            if "PERMANENT" in there("ip", "neigh", "show", address, "dev", device):
-                there("ip", "neigh", "del", address, "dev", device)
+        while self.misdirected:
+            there, address, device = self.misdirected.pop()
+            there("ip", "neigh", "del", address, "dev", device)
 
     def processes(self):
         """The process ids of all that runs there, and of their children, wherever those are."""

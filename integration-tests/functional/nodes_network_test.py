@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -254,12 +253,6 @@ class Cables(HostsTest):
         self.assertEqual(self.assert_whole_or_absent(), 0)
         self.wait_until(lambda: self.run_job(self.copy_job()).status == 200, seconds=120)
         self.assert_all_copied()
-
-    def start_unasked(self, document):
-        answers = []
-        thread = threading.Thread(target=lambda: answers.append(self.run_job(document)))
-        thread.start()
-        return thread, answers
 
 
 @WHOLE
@@ -582,7 +575,7 @@ class HalfClosed(HostsTest):
 
     silence_seconds = 60
 
-    def half_close(self, towards_node):
+    def half_close(self, towards_node, noticed):
         relays = [Relay(node.address, listen=network.OUTER) for node in self.nodes]
         for relay in relays:
             self.addCleanup(relay.close)
@@ -599,15 +592,20 @@ class HalfClosed(HostsTest):
         self.wait_until(lambda: session not in node.sessions())
         thread.join()
         self.assertEqual({session["end"] for session in reports[0]["sessions"]}, {"succeeded"})
-        self.assertTrue(any(why.startswith(relay.address) for session in reports[0]["sessions"]
-                            for why in session.get("failed_nodes", ())), reports[0]["sessions"])
+        # What the proxy has noticed, for who reads the report and for who reads its log.
+        moved = [why for session in reports[0]["sessions"] for why in session.get("failed_nodes", ())]
+        self.assertTrue(moved)
+        for why in moved:
+            self.assertRegex(why, f"^{relay.address}: {noticed}$")
+        self.wait_until(lambda: re.search(f"node {relay.address}: {noticed}\n", self.proxy_log()), describe=self.proxy_log)
+        self.wait_until(lambda: f"node {relay.address}: it answers again\n" in self.proxy_log(), describe=self.proxy_log)
         self.assert_all_copied()
 
     def test_towards_the_node(self):
-        self.half_close(towards_node=True)
+        self.half_close(towards_node=True, noticed="(it closed the connection|the connection to it broke: .+)")
 
     def test_towards_the_proxy(self):
-        self.half_close(towards_node=False)
+        self.half_close(towards_node=False, noticed="the connection to it broke: unexpected eof while reading")
 
 
 if __name__ == "__main__":

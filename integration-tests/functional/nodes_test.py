@@ -4,6 +4,8 @@ are, move when their node dies, and leave nothing behind."""
 import collections
 import contextlib
 import errno
+import itertools
+import json
 import os
 import pathlib
 import pickle
@@ -19,7 +21,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import jobs_test  # noqa: E402
 from framework import swift_front  # noqa: E402
-from framework.jobs import JobTest, device, group, is_alive, poured  # noqa: E402
+from framework.access_log import access_lines  # noqa: E402
+from framework.jobs import REPORT, JobTest, device, group, is_alive, poured  # noqa: E402
 from framework.node import OnNodes, make_key_file  # noqa: E402
 from framework.relay import Relay  # noqa: E402
 from framework.service import ACCOUNT, Service  # noqa: E402
@@ -44,6 +47,17 @@ class NodesTest(OnNodes, JobTest):
         thread = threading.Thread(target=lambda: reports.append(self.report(document)))
         thread.start()
         return thread, reports
+
+    def start_unasked(self, document):
+        """The same for any answer."""
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(self.run_job(document)))
+        thread.start()
+        return thread, answers
+
+    def make_container(self, name, policy):
+        answer = self.service.request("PUT", f"/v1/{ACCOUNT}/{name}", headers={"X-Storage-Policy": policy})
+        self.assertEqual(answer.status, 201)
 
     def start_another_proxy(self):
         """With the same nodes."""
@@ -99,10 +113,6 @@ class Placed(NodesTest):
                     self.assertIn(session["node"].split(":")[0], hosts[name])
         self.refuse([group("g", "copy", "- -", devices, attach="output")], 400,
                     "/0/attach: the group has no device", "default, stdin, input, stdout")
-
-    def make_container(self, name, policy):
-        answer = self.service.request("PUT", f"/v1/{ACCOUNT}/{name}", headers={"X-Storage-Policy": policy})
-        self.assertEqual(answer.status, 201)
 
     def test_the_policy_of_the_container_counts(self):
         self.make_container("narrow", "last")
@@ -245,16 +255,18 @@ class FullCluster(NodesTest):
         self.wait_until(lambda: other.job([group("p", "pour", "8", ["stdout"])]).status == 200)
 
 
-class Gangs(NodesTest):
-    """Sessions that run all at once and talk to each other, on nodes of two slots each."""
+class Mesh:
+    """Put before NodesTest: sessions that run all at once and talk to each other, on nodes of two slots each."""
 
-    def mesh(self, *arguments):
-        return [group("m", "mesh", " ".join(arguments), devices=["stdout"], count=5, connect=["m"])]
+    def mesh(self, *arguments, count=5):
+        return [group("m", "mesh", " ".join(arguments), devices=["stdout"], count=count, connect=["m"])]
 
-    def assert_all_heard(self, body):
+    def assert_all_heard(self, body, count=5):
         self.assertEqual(sorted(body.splitlines()),
-                         sorted(f"m-{i} heard m-{j}" for i in range(1, 6) for j in range(1, 6) if i != j))
+                         sorted(f"m-{i} heard m-{j}" for i, j in itertools.permutations(range(1, count + 1), 2)))
 
+
+class Gangs(Mesh, NodesTest):
     def test_a_node_that_is_killed_within_a_gang(self):
         thread, reports = self.start(self.mesh("--wait"))
         self.wait_until(lambda: sum(len(node.sessions()) for node in self.nodes) == 5)
@@ -400,6 +412,29 @@ class Held(NodesTest):
                      group("b", "fail", "exit 3")], 500)
         self.wait_until(lambda: not any(node.spooled_bytes() for node in self.nodes))
         self.assertEqual(self.names("out"), [])
+
+    def test_swifts_own_log_names_job_and_session_of_what_nodes_ask_for(self):
+        self.make_container("coded", "ec")  # of which no node has a whole file
+        self.fill("coded", a=b"1", b=b"2")
+        response = self.run_job([group("copier", "copy", "- -", [device("stdin", "coded/*"),
+                                                                 device("stdout", "out/copy-*")])], headers=REPORT)
+        self.assertEqual(response.status, 200, response.body)
+        job = re.fullmatch(r"tx([0-9a-f]{12})[0-9a-f]{9}-[0-9a-f]{10}", response.headers["X-Trans-Id"])[1]
+
+        def of(trace):
+            return {(line["remote_addr"], line["method"], line["path"].split("?")[0])
+                    for line in access_lines(self.swift.log("proxy")) if line["transaction_id"].endswith(trace)}
+
+        for session, name in zip(json.loads(response.body)["sessions"], "ab", strict=True):
+            trace, node = f"-zc-{job}-{session['name']}", self.address_of(session)
+            wanted = {(node, "GET", f"/v1/{ACCOUNT}/coded/{name}"), (node, "PUT", f"/v1/{ACCOUNT}/out/copy-{name}")}
+            # Swift writes its line after the answer.
+            self.wait_until(lambda: wanted <= of(trace), describe=lambda: of(trace))
+            self.assertEqual(of(trace), wanted)
+            # And in the logs of the servers behind the proxy.
+            self.wait_until(lambda: any(trace in self.swift.log(f"object-{number}") for number in range(1, 5)))
+        # What the job asks for as a whole, the nodes do not.
+        self.assertEqual({address for address, _, _ in of(f"-zc-{job}")}, {"127.0.0.1"})
 
 
 class BadKeys(NodesTest):

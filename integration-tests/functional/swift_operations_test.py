@@ -18,13 +18,10 @@ import urllib.request
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import docs_test  # noqa: E402
 from framework import swift_front  # noqa: E402
+from framework.access_log import access_lines  # noqa: E402
 from framework.jobs import GUESTS, JobTest, device, group  # noqa: E402
 from framework.service import ACCOUNT, Service, ServiceTest  # noqa: E402
 from framework.swift_cluster import stored_metadata  # noqa: E402
-
-FIELDS = ("client_ip remote_addr datetime method path protocol status_int referer user_agent auth_token "
-          "bytes_recvd bytes_sent client_etag transaction_id headers request_time source log_info start_time "
-          "end_time policy_index").split()
 
 
 def setUpModule():
@@ -33,23 +30,6 @@ def setUpModule():
 
 def tearDownModule():
     swift_front.stop_cluster()
-
-
-def access_lines(text):
-    """The access lines of a log of Swift's proxy or of ours, as dictionaries: what stands before the fields
-    (a logger's time and name) is left out."""
-    found = []
-    for line in text.splitlines():
-        words = line.split(" ")
-        # Swift's logger appends "(txn: ...)" where it knows a transaction.
-        words = [word for word in words if not word.startswith("(txn:") and not word.endswith(")")] \
-            if "(txn:" in line else words
-        if len(words) < len(FIELDS):
-            continue
-        fields = dict(zip(FIELDS, words[-len(FIELDS):]))
-        if re.fullmatch(r"\d\d/[A-Z][a-z]{2}/\d{4}/\d\d/\d\d/\d\d", fields["datetime"]):
-            found.append({name: urllib.parse.unquote(value) for name, value in fields.items()})
-    return found
 
 
 class Guide(swift_front.BesideSwift, ServiceTest):
