@@ -100,6 +100,7 @@ TEST(HttpClient, CarriesManyRequestsAtOnce) {
     options.requests_at_once = 1;  // the others wait for its connection
     const auto client = HttpClient::Start(std::move(options)).value();
     std::vector<std::future<std::string>> bodies;
+    bodies.reserve(kRequests);
     for (int i = 0; i < kRequests; ++i) {
       bodies.push_back(std::async(std::launch::async, [&client] { return Get(*client); }));
     }

@@ -27,7 +27,7 @@ class DeafListener {
     port_ = ntohs(address.sin_port);
     for (UniqueFd& one : queue_) {
       one.Reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-      ::connect(one.get(), static_cast<sockaddr*>(where), size);
+      EXPECT_NE(::connect(one.get(), static_cast<sockaddr*>(where), size), 0);  // not yet, or never
     }
   }
 
