@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "middleware/server/server.h"
+#include "middleware/server/testing/listening.h"
 #include "middleware/server/testing/raw_client.h"
 
 namespace zerocloud::server {
@@ -27,36 +28,25 @@ class ScriptedUpstream {
  public:
   using Script = std::function<void(RawClient&, int connection)>;
 
-  ScriptedUpstream(int connections, Script script)
-      : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof(address);
-    void* where = &address;
-    EXPECT_EQ(::bind(listener_.get(), static_cast<sockaddr*>(where), size), 0);
-    EXPECT_EQ(::listen(listener_.get(), 8), 0);
-    EXPECT_EQ(::getsockname(listener_.get(), static_cast<sockaddr*>(where), &size), 0);
-    port_ = ntohs(address.sin_port);
+  ScriptedUpstream(int connections, Script script) : listener_(ListenOnLoopback(8)) {
     thread_ = std::thread([this, connections, script = std::move(script)] {
       for (int i = 0; i < connections; ++i) {
-        RawClient peer(UniqueFd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)));
+        RawClient peer(UniqueFd(::accept4(listener_.socket.get(), nullptr, nullptr, SOCK_CLOEXEC)));
         script(peer, i);
       }
     });
   }
   ~ScriptedUpstream() {
-    ::shutdown(listener_.get(), SHUT_RDWR);
+    ::shutdown(listener_.socket.get(), SHUT_RDWR);
     thread_.join();
   }
   ScriptedUpstream(const ScriptedUpstream&) = delete;
   ScriptedUpstream& operator=(const ScriptedUpstream&) = delete;
 
-  [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] std::uint16_t port() const { return listener_.port; }
 
  private:
-  UniqueFd listener_;
-  std::uint16_t port_ = 0;
+  Listening listener_;
   std::thread thread_;
 };
 
