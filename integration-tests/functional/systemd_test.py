@@ -19,6 +19,7 @@ from framework.swift_cluster import SwiftCluster  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("ZEROCLOUD_BUILD", pathlib.Path(PROGRAM).parent.parent))
+SANITIZER = re.search(r"(?m)^ZEROCLOUD_SANITIZE:\w+=(.*)$", (BUILD / "CMakeCache.txt").read_text())[1]
 UNITS = ("zerocloud-node", "zerocloud")
 INSIDE = "ZEROCLOUD_BOOTED"
 SERVICE, NODE = "127.0.0.1:8081", "127.0.0.1:8090"
@@ -75,6 +76,8 @@ def install(swift):
         pathlib.Path(path).mkdir(parents=True, exist_ok=True)
         run("mount", "--bind", what, path)
     run("systemctl", "daemon-reload")
+    # The leak check of a build with AddressSanitizer stops its own threads by ptrace, which the units forbid.
+    run("systemctl", "set-environment", "ASAN_OPTIONS=detect_leaks=0")
 
 
 @unittest.skipUnless(INSIDE in os.environ, "for the machine that Booted boots")
@@ -135,7 +138,8 @@ class Units(unittest.TestCase):
         def layers(text):
             return next(finding["found"] for finding in json.loads(text)["findings"] if finding["check"] == "sandbox")
         inside = layers(pathlib.Path("/run/found").read_text())
-        self.assertIn("a session ran, with", inside)
+        if SANITIZER != "thread":  # whose own thread keeps a process out of another user namespace
+            self.assertIn("a session ran, with", inside)
         self.assertEqual(inside, layers(run("runuser", "-u", "zerocloud", "--", *doctor.split())))
 
     def test_they_come_back_when_they_are_killed_and_reload(self):
