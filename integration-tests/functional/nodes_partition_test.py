@@ -27,10 +27,10 @@ class PartitionTest(hosts.HostsTest):
 
 
 class GangsTest(nodes_test.Mesh, PartitionTest):
-    def wait_for_mesh(self):
+    def wait_for_mesh(self, count=5):
         """Until all of it run; then those on one node stand still, so that none of it ends. Returns the nodes
         that it is on, that one first, and the processes."""
-        self.wait_until(lambda: sum(len(node.sessions()) for node in self.nodes) == 5)
+        self.wait_until(lambda: sum(len(node.sessions()) for node in self.nodes) == count)
         busy = [node for node in self.nodes if node.sessions()]
         for pid in busy[0].sessions():
             os.kill(pid, signal.SIGSTOP)
@@ -54,12 +54,12 @@ class Gangs(GangsTest):
             self.assertLessEqual({each.split(": ")[0] for each in why}, {each.address for each in busy})
             self.assertEqual([session["failed_nodes"] for session in reports[0]["sessions"]], [why] * 5)
             self.wait_until(lambda: f"node {node.address}: it" in self.proxy_log(), describe=self.proxy_log)
+        self.wait_until(lambda: f"node {node.address}: it answers again" in self.proxy_log(), describe=self.proxy_log)
         self.wait_until(lambda: node.sessions() == [], describe=node.sessions)
         self.assert_all_heard(self.succeed(self.mesh()).decode())
 
     def test_a_host_that_is_cut_off(self):
         self.lose(self.cut_off)
-        self.wait_until(lambda: "it answers again" in self.proxy_log(), describe=self.proxy_log)
 
     def test_a_host_that_stands_still(self):
         self.lose(lambda node: self.host_of(node).paused())
@@ -85,9 +85,22 @@ class Gangs(GangsTest):
 class SeveredGangs(GangsTest):
     front_settings = ("nodes.attempts=3",)
 
-    def test_nodes_that_do_not_hear_each_other_are_an_honest_answer(self):
-        thread, answers = self.start_unasked(self.mesh("--wait"))
+    def test_are_placed_so_that_all_hear_each_other(self):
+        thread, reports = self.start(self.mesh("--wait"))
         busy, _ = self.wait_for_mesh()
+        one, other = busy[:2]
+        self.sever(one, other)
+        thread.join()
+        self.assert_all_heard(reports[0]["body"])
+        sessions = reports[0]["sessions"]
+        self.assertFalse({one.address, other.address} <= {session["node"] for session in sessions}, sessions)
+        self.assertRegex("\n".join(sessions[0]["failed_nodes"]), rf"(?m)^({one.address}|{other.address}): ")
+        self.assertNotIn("node 10.", self.proxy_log())
+
+    def test_that_need_nodes_which_do_not_hear_each_other_are_an_honest_answer(self):
+        count = 2 * len(self.nodes)
+        thread, answers = self.start_unasked(self.mesh("--wait", count=count))
+        busy, _ = self.wait_for_mesh(count)
         one, other = busy[:2]
         self.sever(one, other)
         # Each attempt may wait for the silence of a stream, or for one that cannot be opened.
@@ -106,7 +119,7 @@ class SeveredGangs(GangsTest):
                          ["m-1 heard m-2", "m-2 heard m-1"])
         self.assertNotIn("node 10.", self.proxy_log())
         self.host_of(one).heal()
-        self.assert_all_heard(self.succeed(self.mesh()).decode())
+        self.assert_all_heard(self.succeed(self.mesh(count=count)).decode(), count)
 
 
 @hosts.WHOLE

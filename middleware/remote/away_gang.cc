@@ -85,7 +85,7 @@ void AwayGang::Lead() {
     std::vector<const node::ElsewhereSession*> sessions;
     sessions.reserve(members_.size());
     for (const AwaySession* member : members_) sessions.push_back(&member->session());
-    const std::optional<std::vector<std::size_t>> nodes = nodes_.ChooseForGang(sessions);
+    const std::optional<std::vector<std::size_t>> nodes = nodes_.ChooseForGang(sessions, avoided_);
     if (!nodes) {
       if (Pause("there are not enough free slots on nodes that answer")) continue;
       return;
@@ -155,7 +155,7 @@ bool AwayGang::Judge(const std::vector<std::size_t>& nodes, End& end) {
     }
     return true;
   };
-  if (!failure.error || failure.is_final || !failure.alias.empty()) return end_all();
+  if (!failure.error || failure.is_final) return end_all();
   const std::string node = nodes_.NameOf(nodes[first]);
   if (failure.is_busy) return !Pause(fmt::format("{}: {}", node, failure.error->message));
   if (!failure.lost.empty() && ++losses_ <= nodes_.attempts()) {
@@ -169,8 +169,10 @@ bool AwayGang::Judge(const std::vector<std::size_t>& nodes, End& end) {
   failed_.push_back(fmt::format("{}: {}", node, failure.error->message));
   if (++failures_ < nodes_.attempts()) {
     until_ = steady_clock::now() + nodes_.options().gang_wait;  // it waits anew
+    avoided_.push_back(nodes[first]);
     return false;
   }
+  if (!failure.alias.empty()) return end_all();
   EndAll({ErrorCode::kUnavailable, fmt::format("{}", fmt::join(failed_, "; "))});
   return true;
 }

@@ -49,7 +49,7 @@ class GangAttempt {
   std::map<std::size_t, std::string> ids_;  // guarded by mutex_
 };
 
-class AwayGang : public std::enable_shared_from_this<AwayGang> {
+class AwayGang {
  public:
   static Result<std::vector<std::unique_ptr<node::RunningSession>>> Start(
       Nodes& nodes, std::vector<node::ElsewhereSession> sessions);
@@ -82,7 +82,8 @@ class AwayGang : public std::enable_shared_from_this<AwayGang> {
   Nodes& nodes_;
   std::vector<AwaySession*> members_;
   std::stop_source stop_;
-  std::vector<std::string> failed_;  // "node: why"
+  std::vector<std::string> failed_;   // "node: why"
+  std::vector<std::size_t> avoided_;  // nodes where one of the gang has failed
   std::size_t failures_ = 0;
   std::size_t losses_ = 0;
   std::chrono::milliseconds pause_{10};

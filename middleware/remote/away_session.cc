@@ -205,10 +205,15 @@ Result<void> AwaySession::RunLostAgain(const std::vector<std::size_t>& channels,
   const std::size_t threads =
       std::min({channels.size(), kMostThreads, std::max<std::size_t>(1, nodes_.slots())});
   std::vector<std::future<Result<void>>> others;
-  try {
-    while (others.size() + 1 < threads) others.push_back(std::async(std::launch::async, work));
-  } catch (const std::system_error&) {  // then fewer do it
-    others.shrink_to_fit();
+  const auto start_another = [&] {
+    try {
+      others.push_back(std::async(std::launch::async, work));
+      return true;
+    } catch (const std::system_error&) {
+      return false;
+    }
+  };
+  while (others.size() + 1 < threads && start_another()) {
   }
   Result<void> result = work();
   for (std::future<Result<void>>& other : others) {
@@ -255,7 +260,9 @@ AwaySession::Attempt AwaySession::TryOn(std::size_t node) {
       return attempt;
     }
     // An idle one may have been closed long ago.
-    if (is_fresh || attempt.was_used || stop_.stop_requested()) return attempt;
+    const bool is_over = attempt.was_used || attempt.is_final || stop_.stop_requested();
+    if (is_fresh || is_over) return attempt;
+    is_fresh = true;
   }
 }
 
@@ -335,10 +342,12 @@ AwaySession::Attempt AwaySession::Converse(std::size_t node, peer::SecureConnect
   Attempt attempt;
   const auto broken = [&](const Error& error) {
     attempt.is_connection = true;
+    attempt.is_final = is_own_fault_;
     attempt.error = error;
     return attempt;
   };
   // What an earlier attempt has left.
+  is_own_fault_ = false;
   incoming_.clear();
   incoming_.resize(offer.channels.size());
   for (std::size_t i = 0; i < offer.channels.size(); ++i) {
@@ -469,12 +478,12 @@ AwaySession::Attempt AwaySession::TakeFailure(const Offer& offer, std::string_vi
 
 Result<void> AwaySession::SendInputs(peer::SecureConnection& connection, const Offer& offer,
                                      bool needs_program) {
-  const auto send = [&connection](std::uint32_t channel, int file,
-                                  std::uint64_t size) -> Result<void> {
+  const auto send = [&](std::uint32_t channel, int file, std::uint64_t size) -> Result<void> {
     std::expected<void, Unsent> sent = SendBytes(
-        connection, channel, size, ReadFileAt(file, "cannot read what is to be sent to it"));
-    if (!sent) return std::unexpected(std::move(sent.error().error));
-    return {};
+        connection, channel, size, ReadFileAt(file, "cannot read what is to be sent to a node"));
+    if (sent) return {};
+    is_own_fault_ = sent.error().cause == Unsent::Cause::kRead;
+    return std::unexpected(std::move(sent.error().error));
   };
   if (needs_program) {
     Result<void> sent = send(kProgramChannel, session_.program->file.get(), session_.program->size);
@@ -507,7 +516,10 @@ Result<void> AwaySession::TakeData(const Offer& offer, std::string_view payload)
   while (!left.empty()) {
     const ssize_t put = ::pwrite(file, left.data(), left.size(), static_cast<off_t>(incoming.size));
     if (put < 0 && errno == EINTR) continue;
-    if (put <= 0) return FailErrno("cannot keep what it sends", put < 0 ? errno : ENOSPC);
+    if (put <= 0) {
+      is_own_fault_ = true;
+      return FailErrno("cannot keep what a node sends", put < 0 ? errno : ENOSPC);
+    }
     incoming.size += static_cast<std::uint64_t>(put);
     left.remove_prefix(static_cast<std::size_t>(put));
   }

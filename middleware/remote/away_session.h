@@ -59,10 +59,11 @@ class AwaySession : public node::RunningSession {
 
   // How one attempt ended.
   struct Attempt {
-    std::optional<Error> error;          // none: the end is here
-    std::string alias;                   // of the input that is to blame
-    bool is_final = false;               // no other node would do better
-    bool is_connection = false;          // the node is to be left alone for a while
+    std::optional<Error> error;  // none: the end is here
+    std::string alias;           // of the input that is to blame
+    bool is_final = false;       // no other node would do better
+    // It is of no more use; nor is the node for a while, unless this is final.
+    bool is_connection = false;
     bool was_used = false;               // it had answered the offer
     std::vector<std::size_t> lost = {};  // channels of which the bytes are not to be had any more
     bool is_busy = false;                // no slot is free for one of a gang
@@ -122,6 +123,7 @@ class AwaySession : public node::RunningSession {
   std::vector<Incoming> incoming_;        // of each channel
   std::vector<HeldInput> held_;           // the same, as was offered last
   std::vector<HeldFacts> outputs_;        // the same, of what is written
+  bool is_own_fault_ = false;             // this machine's disk failed, so no node does better
   std::vector<std::size_t> avoided_;      // nodes to be tried only if there is no other
   const std::shared_ptr<AwayGang> gang_;  // null: it is of none
   GangAttempt* attempt_ = nullptr;        // while it is tried as a part of one

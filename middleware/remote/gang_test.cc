@@ -15,8 +15,9 @@
 namespace zerocloud::remote {
 namespace {
 
+using testing::AllOf;
 using testing::Contains;
-
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
@@ -213,6 +214,44 @@ TEST_F(GangTest, StartsAnewWithoutANodeThatDies) {
   EXPECT_NE(result.sessions[1].node, NameOf(2));
   EXPECT_THAT(result.sessions[0].failed_nodes, Contains(HasSubstr(NameOf(2))));
   EXPECT_EQ(result.sessions[0].failed_nodes, result.sessions[1].failed_nodes);
+}
+
+// What a node does that cannot read an input of the session for it, and has refused it.
+void RefuseFor(const std::string& alias, peer::SecureConnection& connection) {
+  const Failure failure{.error = {ErrorCode::kUnavailable, "its disk"}, .alias = alias};
+  EXPECT_TRUE(connection.Send(FrameKind::kFailed, Encode(failure)).has_value());
+}
+
+TEST_F(GangTest, StartsAnewWhereTheInputCanBeRead) {
+  options.gang_wait = std::chrono::minutes(10);
+  AddNode();
+  AddNode();
+  AddScripted([](peer::SecureConnection& connection, const Offer&) {
+    RefuseFor("/dev/stdin", connection);
+  });
+  Pin("a", 0);
+  Pin("b", 2);
+  const JobResult result =
+      RunWell(A("out:x take:1 say:a", Near("a")) + "," + B("out:y take:1 say:b", Near("b")));
+  EXPECT_EQ(body, "yaxb");
+  EXPECT_EQ(scripted.front()->offers(), 1);
+  EXPECT_THAT(result.sessions[1].failed_nodes, ElementsAre(HasSubstr(NameOf(2))));
+}
+
+TEST_F(GangTest, TriesANodeAgainIfThereIsNoOtherAndBlamesTheInput) {
+  options.gang_wait = std::chrono::minutes(10);
+  options.attempts = 2;
+  node_options.slots = 1;
+  AddNode();
+  AddScripted([](peer::SecureConnection& connection, const Offer&) {
+    RefuseFor("/dev/stdin", connection);
+  });
+  Pin("a", 0);
+  Pin("b", 1);
+  const Error error = Run(A("out:x take:1", Near("a")) + "," + B("out:y take:1", Near("b")))
+                          .error.value_or(Error{});
+  EXPECT_EQ(scripted.front()->offers(), 2);
+  EXPECT_THAT(error.message, AllOf(HasSubstr("its disk"), HasSubstr("/1/devices/0")));
 }
 
 TEST_F(GangTest, AFailingSessionFailsTheJobAndEndsTheOthers) {

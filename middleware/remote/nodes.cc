@@ -47,7 +47,7 @@ Result<void> Nodes::Change(const std::vector<NodeAddress>& list, std::size_t att
   const auto is_listed = [&](const NodeAddress& address) {
     return std::ranges::find(list, address) != list.end();
   };
-  std::vector<Connection> closing;  // without the lock
+  std::vector<Idle> closing;  // without the lock
   const std::lock_guard lock(mutex_);
   for (const auto& node : nodes_) {
     if (!node->is_listed || is_listed(node->address)) continue;
@@ -132,8 +132,8 @@ void Nodes::Keep(Node& node) {
       node.idle.clear();
       if (node.complaint != asked.error().message) news = asked.error().message;
       node.complaint = asked.error().message;
-    } else {
-      if (!node.complaint.empty()) news = "it answers again";
+    } else if (!node.complaint.empty() && node.is_up) {  // no session found otherwise meanwhile
+      news = "it answers again";
       node.complaint.clear();
     }
     node.is_kept = asked || node.is_listed;
@@ -258,7 +258,8 @@ std::size_t Nodes::known_slots() const {
 }
 
 std::optional<std::vector<std::size_t>> Nodes::ChooseForGang(
-    const std::vector<const node::ElsewhereSession*>& gang) {
+    const std::vector<const node::ElsewhereSession*>& gang,
+    const std::vector<std::size_t>& avoided) {
   std::vector<std::vector<std::size_t>> holders;
   holders.reserve(gang.size());
   for (const node::ElsewhereSession* session : gang) holders.push_back(HoldersFor(*session));
@@ -270,7 +271,10 @@ std::optional<std::vector<std::size_t>> Nodes::ChooseForGang(
                       .slots = node->slots,
                       .sessions = node->sessions});
   }
-  std::optional<std::vector<std::size_t>> chosen = plan::PlaceGang(states, holders);
+  std::vector<plan::NodeState> others = states;
+  for (const std::size_t node : avoided) others[node].is_up = false;
+  std::optional<std::vector<std::size_t>> chosen = plan::PlaceGang(others, holders);
+  if (!chosen && !avoided.empty()) chosen = plan::PlaceGang(states, holders);
   if (!chosen) return chosen;
   for (const std::size_t node : *chosen) ++nodes_[node]->sessions;
   return chosen;
@@ -307,10 +311,15 @@ void Nodes::Release(std::size_t node) {
 }
 
 Nodes::Connection Nodes::TakeIdle(std::size_t node) {
+  std::vector<Idle> closing;  // without the lock
   const std::lock_guard lock(mutex_);
-  std::vector<Connection>& idle = nodes_[node]->idle;
+  std::vector<Idle>& idle = nodes_[node]->idle;
   if (idle.empty()) return nullptr;
-  Connection connection = std::move(idle.back());
+  if (std::chrono::steady_clock::now() - idle.back().since > options_.oldest_idle) {
+    closing.swap(idle);  // the last one is the youngest
+    return nullptr;
+  }
+  Connection connection = std::move(idle.back().connection);
   idle.pop_back();
   return connection;
 }
@@ -327,15 +336,19 @@ Result<Nodes::Connection> Nodes::Connect(std::size_t node) {
 void Nodes::GiveBack(std::size_t node, Connection connection) {
   const std::lock_guard lock(mutex_);
   Node& its = *nodes_[node];
-  if (its.is_listed && its.idle.size() < kMostIdle) its.idle.push_back(std::move(connection));
+  if (!its.is_listed || its.idle.size() >= kMostIdle) return;
+  its.idle.push_back({std::move(connection), std::chrono::steady_clock::now()});
 }
 
 void Nodes::MarkDown(std::size_t node, const std::string& why) {
-  std::vector<Connection> closing;
+  std::vector<Idle> closing;
   {
     const std::lock_guard lock(mutex_);
-    nodes_[node]->is_up = false;
-    closing.swap(nodes_[node]->idle);
+    Node& its = *nodes_[node];
+    its.is_up = false;
+    closing.swap(its.idle);
+    if (its.complaint == why) return;
+    its.complaint = why;  // so that its keeper says when it is over
   }
   options_.log(fmt::format("node {}: {}", NameOf(node), why));
 }

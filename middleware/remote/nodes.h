@@ -42,6 +42,10 @@ struct NodesOptions {
   std::function<std::vector<std::string>(const store::Caller&, const store::ObjectPath&)> holders;
   // How long a gang may wait until all of it can start.
   std::chrono::milliseconds gang_wait{60'000};
+  // How long a connection that no session has may wait for one: less than a node waits for the next
+  // session (kIdle in node_server.cc).
+  std::chrono::milliseconds oldest_idle = std::chrono::minutes(4);
+  // Called by any thread.
   std::function<void(const std::string&)> log = [](const std::string&) {};
 };
 
@@ -76,16 +80,18 @@ class Nodes : public node::Elsewhere {
   // A node to try next. Counts as a session there until Release().
   std::optional<std::size_t> Choose(const node::ElsewhereSession& session,
                                     const std::vector<std::size_t>& tried);
-  // Nodes for all of them with a slot of this proxy's free for each, or nothing. Count as sessions
-  // there until Release().
+  // Nodes for all of them with a slot of this proxy's free for each, or nothing; those to be
+  // avoided only if there is no other way. Count as sessions there until Release().
   std::optional<std::vector<std::size_t>> ChooseForGang(
-      const std::vector<const node::ElsewhereSession*>& gang);
+      const std::vector<const node::ElsewhereSession*>& gang,
+      const std::vector<std::size_t>& avoided);
   // Of all nodes, also of those that do not answer now.
   [[nodiscard]] std::size_t known_slots() const;
   void Release(std::size_t node);
   [[nodiscard]] std::string NameOf(std::size_t node) const;
   using Connection = std::unique_ptr<peer::SecureConnection>;
-  Connection TakeIdle(std::size_t node);  // or null
+  // One that was given back not long ago, or null. The node may have closed it all the same.
+  Connection TakeIdle(std::size_t node);
   Result<Connection> Connect(std::size_t node);
   void GiveBack(std::size_t node, Connection connection);
   // The id under which nodes hold something for this proxy.
@@ -98,18 +104,22 @@ class Nodes : public node::Elsewhere {
   void MarkDown(std::size_t node, const std::string& why);
 
  private:
+  struct Idle {
+    Connection connection;
+    std::chrono::steady_clock::time_point since;
+  };
   struct Node {
     NodeAddress address;  // these two never change
     std::string name;
     bool is_listed = true;  // else it gets no more sessions, and its keeper ends when it does
     bool is_kept = false;   // its keeper runs
     bool is_up = false;
-    bool is_asked = false;     // at least once
-    std::size_t slots = 0;     // as it said last
-    std::size_t told = 0;      // sessions of everybody, as it said last
-    std::size_t sessions = 0;  // of ours
-    std::string complaint;     // that was logged last
-    std::vector<Connection> idle;
+    bool is_asked = false;             // at least once
+    std::size_t slots = 0;             // as it said last
+    std::size_t told = 0;              // sessions of everybody, as it said last
+    std::size_t sessions = 0;          // of ours
+    std::string complaint;             // that was logged last, until it answers again
+    std::vector<Idle> idle;            // the oldest first
     std::vector<std::string> dropped;  // holds of which it is to be told
     std::vector<std::string> spared;
     peer::SecureConnection* kept = nullptr;  // the keeper's

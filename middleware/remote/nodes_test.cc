@@ -2,7 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <atomic>
+#include <csignal>
+#include <future>
 #include <latch>
 
 #include "middleware/remote/testing/cluster_test.h"
@@ -86,8 +90,8 @@ TEST_F(NodesTest, TellTheProgramOfTheObjectItIsAttachedTo) {
 }
 
 TEST_F(NodesTest, AreSharedByGroupsOfOneLocation) {
-  for (int i = 0; i < 3; ++i) AddNode();
   node_options.slots = 2;
+  for (int i = 0; i < 3; ++i) AddNode();
   holders = {{"a", {"127.0.0.4"}}, {"b", {"127.0.0.3"}}, {"c", {"127.0.0.2"}}};
   const std::string tag = R"(, "location": "x")";
   const JobResult result = RunWell(G("m", "cat", R"({"name": "stdin", "path": "swift://~/in/*"})",
@@ -437,6 +441,60 @@ TEST_F(NodesTest, ThatFallSilentAreReplaced) {
     }
   });
   EXPECT_THAT(result.sessions[0].failed_nodes[0], HasSubstr("silent"));
+}
+
+TEST_F(NodesTest, AreSaidToAnswerAgainAfterASessionFoundOtherwise) {
+  std::promise<void> answers;
+  std::atomic<bool> has_complained = false;
+  options.log = [&](const std::string& line) {
+    if (!line.starts_with("node " + NameOf(0))) return;
+    // Its keeper's own connection never broke.
+    if (line.ends_with(": it answers again") && has_complained) return answers.set_value();
+    has_complained = true;
+  };
+  RunAfter([](peer::SecureConnection& connection, const Offer&) { Begin(connection); });
+  EXPECT_TRUE(has_complained);
+  EXPECT_EQ(answers.get_future().wait_for(std::chrono::minutes(1)), std::future_status::ready);
+}
+
+TEST_F(NodesTest, AreNotBlamedForTheProxysDisk) {
+  constexpr std::size_t kPiece = 60'000;
+  constexpr rlim_t kMost = 50'000;
+  AddScripted([](peer::SecureConnection& connection, const Offer& offer) {
+    Begin(connection);
+    const std::string piece = peer::DataPayload(OutputOf(offer), std::string(kPiece, 'x'));
+    EXPECT_TRUE(connection.Send(FrameKind::kData, piece).has_value());
+    Linger(connection);
+  });
+  TestNode& other = AddNode();
+  Start();
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit little{.rlim_cur = kMost, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &little), 0);
+  const JobResult result = Run(G("g", "say:x", kStdout));
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  EXPECT_THAT(result.error.value_or(Error{}).message, HasSubstr("cannot keep what a node sends"));
+  EXPECT_EQ(other.runner.starts(), 0);
+  EXPECT_EQ(cluster->stats().up, 2U);
+}
+
+TEST_F(NodesTest, AreConnectedToAnewAfterAWhile) {
+  AddNode();
+  const auto is_kept = [this] {
+    Start();
+    Result<Nodes::Connection> made = cluster->Connect(0);
+    EXPECT_TRUE(made.has_value());
+    if (made) cluster->GiveBack(0, std::move(*made));
+    const bool kept = cluster->TakeIdle(0) != nullptr;
+    engine.reset();
+    cluster.reset();
+    return kept;
+  };
+  EXPECT_TRUE(is_kept());
+  options.oldest_idle = std::chrono::milliseconds(-1);  // whatever the clock's resolution
+  EXPECT_FALSE(is_kept());
 }
 
 TEST_F(NodesTest, AreTriedSoOftenAndNoMore) {

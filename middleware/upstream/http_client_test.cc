@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <future>
 #include <string>
 #include <vector>
@@ -70,7 +71,7 @@ TEST(HttpClient, SaysWhyNoOriginIsReached) {
 }
 
 TEST(HttpClient, DoesNotRepeatWhatAnOriginMayHaveDone) {
-  int requests = 0;
+  std::atomic<int> requests = 0;
   ScriptedUpstream breaks(1, [&](RawClient& peer, int) {
     EXPECT_FALSE(ReadHead(peer).empty());
     ++requests;

@@ -1,4 +1,5 @@
-/* Forks, and then uses up memory if its input begins with m, else processor time. */
+/* Forks, and then uses up memory, and keeps it, if its input begins with m; and then processor
+ * time. */
 #include <stdlib.h>
 #include <zvm.h>
 
@@ -9,7 +10,6 @@ int main(void) {
   if (order == 'm') {
     volatile char* memory = malloc(32 << 20);
     for (long at = 0; at < 32 << 20; at += 4096) memory[at] = 1;
-    return 0;
   }
   for (volatile int i = 0;; ++i) {
   }
