@@ -5,7 +5,7 @@
 #   ./test.sh --sanitizers    the tests again under ASan+UBSan, then under TSan
 #   ./test.sh --lint          formatting, and clang-tidy over every file
 #   ./test.sh --coverage      lines of trusted code that unit tests reach; fails below 95 % of any file
-#   ./test.sh --fuzz SECONDS  each fuzz target for that long, and the verifier's mutants; for every night
+#   ./test.sh --fuzz SECONDS  each fuzz target for that long, and the verifier's mutants; every night for longer
 #   ./test.sh --swift-full    the tests with Swift on four nodes, Swift's own tests through us, a copy of 4 GiB
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -62,9 +62,9 @@ case "${1:-}" in
     ;;
   --swift-full)
     build release
+    ZEROCLOUD_PROGRAM=$PWD/build/release/bin/zerocloud integration-tests/swift-functional
     ZEROCLOUD_SWIFT_FULL=1 run release -L swift
     ZEROCLOUD_SWIFT_FULL=1 run release -R ZerovmNetwork.LargeFileArrivesWhole
-    ZEROCLOUD_PROGRAM=$PWD/build/release/bin/zerocloud integration-tests/swift-functional
     ;;
   *)
     usage
