@@ -549,16 +549,18 @@ class Operated(NodesTest):
     def test_a_node_tells_what_it_would_take_a_restart_for(self):
         node = self.nodes[0]
         config = self.directory / "node.conf"
-        config.write_text("[node]\nwaiting = 5\n")
+        config.write_text("[node]\nwaiting = 5\n[log]\naccess = none\n[nodes]\nattempts = 3\n")
         node.stop()
         node.arguments += ["--config", str(config)]
         node.start()
-        config.write_text("[node]\nwaiting = 6\n")
+        self.assertEqual(node.log().count("warning: a node does not use log.access, nodes.attempts\n"), 1)
+        config.write_text("[node]\nwaiting = 6\n[log]\naccess = none\n")
         node.process.send_signal(signal.SIGHUP)
         self.wait_until(lambda: "node.waiting has changed, which takes effect with a restart" in node.log())
         config.write_text("[node]\nwaiting = many\n")
         node.process.send_signal(signal.SIGHUP)
         self.wait_until(lambda: "node.conf:2: [node] waiting" in node.log(), describe=node.log)
+        self.assertEqual(node.log().count("a node does not use"), 1)
 
     def test_a_node_counts_what_it_ran(self):
         def scrape():

@@ -156,4 +156,11 @@ void NodeService::Compare(const config::Config& config) const {
   }
 }
 
+void TellUnused(const config::Settings& settings) {
+  const std::vector<std::string> unused = config::UnusedByNode(settings);
+  if (!unused.empty()) {
+    Complain(fmt::format("warning: a node does not use {}", fmt::join(unused, ", ")));
+  }
+}
+
 }  // namespace zerocloud::tools

@@ -35,4 +35,8 @@ class NodeService {
   std::unique_ptr<Parts> parts_;
 };
 
+// Says which of the options that were set mean nothing to a node: in one line, for a file may well
+// be there for `zerocloud serve` on the same host, too.
+void TellUnused(const config::Settings& settings);
+
 }  // namespace zerocloud::tools

@@ -99,6 +99,7 @@ int RunNode(Arguments arguments) {
   }
   const Result<config::Settings> settings = Configure(arguments);
   if (!settings) return Complain(settings.error(), 2);
+  tools::TellUnused(*settings);
   if (arguments.is_check) return Print(config::Dump(*settings));
   if (!tools::CatchSignals()) return Complain(ErrnoError("cannot catch signals", errno), 1);
   auto service = tools::NodeService::Start(settings->config, ZEROCLOUD_VERSION);
