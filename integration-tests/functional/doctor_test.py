@@ -288,7 +288,12 @@ class Cluster(DoctorTest):
     def test_a_node_itself(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             address = f"127.0.0.1:{taken.getsockname()[1]}"
-            self.expect(self.look(settings=(f"node.listen={address}",)), "nodes", "warning", "already")
+            findings = self.look(settings=(f"node.listen={address}", f"metrics.listen={address}", f"zerocloud.listen={address}"))
+            for check in ("nodes", "metrics"):
+                self.expect(findings, check, "warning", "already")
+        # Of what only a service does it is not told but that it is set.
+        self.assertEqual([findings[check][0][0] for check in ("listen", "tls")], ["skipped"] * 2)
+        self.expect(findings, "configuration", "warning", "a node does not use zerocloud.listen")
         self.expect(self.look(settings=(f"node.listen=127.0.0.1:{free_port()}",)), "nodes", "ok", "can be")
 
 

@@ -383,6 +383,15 @@ class WhileAJobRuns(JobTest):
         thread.join()
         self.assertEqual(answer[0].status, 408)
 
+    def test_a_session_that_is_killed_as_the_kernel_does_for_memory_fails_its_job_alone(self):
+        thread, answer, sessions = self.start([group("g", "fail", "loop", ["stdout", device("output", "out/o")], timeout=3000)])
+        os.kill(sessions[0], signal.SIGKILL)
+        thread.join()
+        self.assertEqual(answer[0].status, 503, answer[0].body)
+        self.assertIn(b"session g failed: the session was killed from outside (out of memory, or an operator)", answer[0].body)
+        self.assertEqual(self.names("out"), [])
+        self.assertEqual(self.succeed([group("g", "pour", "8", ["stdout"])]), poured(8))
+
     def test_a_client_that_leaves_ends_its_sessions(self):
         body = json.dumps([group("g", "fail", "loop", ["stdout", device("output", "out/o*")], count=5,
                                  timeout=3000)]).encode()

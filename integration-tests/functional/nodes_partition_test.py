@@ -1,9 +1,10 @@
-"""Nodes that do not hear each other while the proxy hears both, and gangs on hosts that are lost. On hosts of which
-each has its own network, as in nodes_network_test."""
+"""Nodes that do not hear each other while the proxy hears both, gangs on hosts that are lost, and connections of which
+one direction has ended. On hosts of which each has its own network, as in nodes_network_test."""
 
 import itertools
 import os
 import pathlib
+import re
 import signal
 import sys
 import unittest
@@ -12,7 +13,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import nodes_network_test as hosts  # noqa: E402
 import nodes_test  # noqa: E402
+from framework import network  # noqa: E402
 from framework.jobs import device, group  # noqa: E402
+from framework.relay import Relay  # noqa: E402
 
 setUpModule = hosts.setUpModule
 tearDownModule = hosts.tearDownModule
@@ -178,6 +181,45 @@ class Held(PartitionTest):
         for host in self.hosts:
             host.heal()
         self.assertEqual(self.succeed(self.job()), b"a: one\nb: two\n")
+
+
+@hosts.WHOLE
+class HalfClosed(hosts.HostsTest):
+    """All connections to the nodes go through something that can end one direction of them."""
+
+    silence_seconds = 60
+
+    def half_close(self, towards_node, noticed):
+        relays = [Relay(node.address, listen=network.OUTER) for node in self.nodes]
+        for relay in relays:
+            self.addCleanup(relay.close)
+        through = f"nodes.list={','.join(relay.address for relay in relays)}"
+        self.service.stop()
+        self.service.arguments += ["--set", through]
+        self.service.start()
+        self.warm_up()
+        self.quiet = self.files()
+        self.fill_in(4)
+        thread, reports, node, session = self.start_and_hold()
+        relay = relays[self.nodes.index(node)]
+        relay.half_close(towards_node)
+        self.wait_until(lambda: session not in node.sessions())
+        thread.join()
+        self.assertEqual({session["end"] for session in reports[0]["sessions"]}, {"succeeded"})
+        # What the proxy has noticed, for who reads the report and for who reads its log.
+        moved = [why for session in reports[0]["sessions"] for why in session.get("failed_nodes", ())]
+        self.assertTrue(moved)
+        for why in moved:
+            self.assertRegex(why, f"^{relay.address}: {noticed}$")
+        self.wait_until(lambda: re.search(f"node {relay.address}: {noticed}\n", self.proxy_log()), describe=self.proxy_log)
+        self.wait_until(lambda: f"node {relay.address}: it answers again\n" in self.proxy_log(), describe=self.proxy_log)
+        self.assert_all_copied()
+
+    def test_towards_the_node(self):
+        self.half_close(towards_node=True, noticed="(it closed the connection|the connection to it broke: .+)")
+
+    def test_towards_the_proxy(self):
+        self.half_close(towards_node=False, noticed="the connection to it broke: unexpected eof while reading")
 
 
 if __name__ == "__main__":

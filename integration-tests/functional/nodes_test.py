@@ -15,12 +15,11 @@ import socket
 import sys
 import threading
 import unittest
-import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import jobs_test  # noqa: E402
-from framework import swift_front  # noqa: E402
+from framework import metrics, swift_front  # noqa: E402
 from framework.access_log import access_lines  # noqa: E402
 from framework.jobs import REPORT, JobTest, device, group, is_alive, poured  # noqa: E402
 from framework.node import OnNodes, make_key_file  # noqa: E402
@@ -321,9 +320,7 @@ class Held(NodesTest):
         return relay.url
 
     def gauge(self, name):
-        url = re.findall(r"metrics are at (\S+)", (self.directory / "log").read_text())[-1]
-        text = urllib.request.urlopen(url, timeout=60).read().decode()
-        return int(re.search(rf"^{name} (\d+)$", text, re.M)[1])
+        return metrics.scrape((self.directory / "log").read_text())[name]
 
     def puts(self, path):
         """Where PUTs of that object that Swift took came from, as its proxy logged them."""
@@ -508,7 +505,7 @@ class Operated(NodesTest):
         self.statsd.bind(("127.0.0.1", 0))
         self.statsd.settimeout(60)
         statsd = ("statsd.host=127.0.0.1", f"statsd.port={self.statsd.getsockname()[1]}", "statsd.gauge_seconds=1")
-        self.node_settings = (*self.node_settings, *statsd)
+        self.node_settings = (*self.node_settings, *statsd, "metrics.listen=127.0.0.1:0")
         self.front_settings = (*self.front_settings, *statsd)
         service = super().make_service()
         # What is to change cannot stand on the command line.
@@ -552,16 +549,36 @@ class Operated(NodesTest):
     def test_a_node_tells_what_it_would_take_a_restart_for(self):
         node = self.nodes[0]
         config = self.directory / "node.conf"
-        config.write_text("[node]\nwaiting = 5\n")
+        config.write_text("[node]\nwaiting = 5\n[log]\naccess = none\n[nodes]\nattempts = 3\n")
         node.stop()
         node.arguments += ["--config", str(config)]
         node.start()
-        config.write_text("[node]\nwaiting = 6\n")
+        self.assertEqual(node.log().count("warning: a node does not use log.access, nodes.attempts\n"), 1)
+        config.write_text("[node]\nwaiting = 6\n[log]\naccess = none\n")
         node.process.send_signal(signal.SIGHUP)
         self.wait_until(lambda: "node.waiting has changed, which takes effect with a restart" in node.log())
         config.write_text("[node]\nwaiting = many\n")
         node.process.send_signal(signal.SIGHUP)
         self.wait_until(lambda: "node.conf:2: [node] waiting" in node.log(), describe=node.log)
+        self.assertEqual(node.log().count("a node does not use"), 1)
+
+    def test_a_node_counts_what_it_ran(self):
+        def scrape():
+            return {node.address: metrics.scrape(node.log()) for node in self.nodes}
+
+        self.put("in/o", b"text")
+        before = scrape()
+        job = [group("g", "copy", "- -", [device("stdin", "in/o"), device("stdout", "out/o")])]
+        ran = self.report(job)["sessions"][0]["node"]
+        for address, now in scrape().items():
+            def grown(name, now=now, address=address):
+                return now.get(name, 0) - before[address].get(name, 0)
+            self.assertEqual(grown('zerocloud_node_sessions_total{cause="exited"}'), int(address == ran))
+            self.assertEqual(grown("zerocloud_node_written_bytes_total"), 4 * (address == ran))
+            # With its arguments and environment.
+            self.assertEqual(grown("zerocloud_node_read_bytes_total") > 4, address == ran)
+            self.assertEqual((now["zerocloud_node_sessions"], now["zerocloud_node_session_slots"]), (0, 2))
+        self.wait_until(lambda: scrape()[ran]["zerocloud_node_spool_bytes"] == 0, describe=scrape)
 
     def test_gauges_are_sent(self):
         wanted = {"zerocloud.jobs:0|g", "zerocloud.sessions:0|g", "zerocloud.sessions_waiting:0|g",

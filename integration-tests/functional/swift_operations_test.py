@@ -13,11 +13,10 @@ import sys
 import tempfile
 import unittest
 import urllib.parse
-import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 import docs_test  # noqa: E402
-from framework import swift_front  # noqa: E402
+from framework import metrics, swift_front  # noqa: E402
 from framework.access_log import access_lines  # noqa: E402
 from framework.jobs import GUESTS, JobTest, device, group  # noqa: E402
 from framework.service import ACCOUNT, Service, ServiceTest  # noqa: E402
@@ -139,13 +138,7 @@ class Metrics(swift_front.BesideSwift, JobTest):
         return self.service.open_files()
 
     def scrape(self):
-        log = (self.directory / "log").read_text()
-        url = re.search(r"metrics are at (\S+)", log)[1]
-        with urllib.request.urlopen(url, timeout=60) as response:
-            self.assertTrue(response.headers["Content-Type"].startswith("text/plain; version=0.0.4"))
-            text = response.read().decode()
-        return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1])
-                for line in text.splitlines() if not line.startswith("#")}
+        return metrics.scrape((self.directory / "log").read_text())
 
     def test_count_what_was_done(self):
         self.put("in/a", b"123")

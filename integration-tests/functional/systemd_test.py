@@ -42,7 +42,7 @@ class Booted(unittest.TestCase):
             ["/usr/bin/python3", "-B", __file__, "-v", "Units"], [ROOT, BUILD],
             {INSIDE: "1", "ZEROCLOUD_PROGRAM": PROGRAM, "ZEROCLOUD_GUESTS": GUESTS, "ZEROCLOUD_BUILD": BUILD})
         self.assertEqual(status, 0, output[-8000:])
-        self.assertRegex(output, r"Ran 4 tests in .*\n\nOK\n")
+        self.assertRegex(output, r"Ran 5 tests in .*\n\nOK\n")
 
 
 def configure(sample, **values):
@@ -123,6 +123,12 @@ class Units(unittest.TestCase):
             self.assertNotRegex(status, r"(?m)^Uid:.*\b0\b")
             self.assertRegex(status, r"(?m)^CapBnd:\s0+$")
             self.assertRegex(status, r"(?m)^Seccomp:\s2$")
+
+    def test_memory_is_bounded_and_no_reason_to_stop(self):
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        for unit in UNITS:
+            self.assertLessEqual(int(self.property(unit, "MemoryMax")), total * 3 // 4)
+            self.assertEqual(self.property(unit, "OOMPolicy"), "continue")
 
     def test_sessions_are_shut_in_as_without_systemd(self):
         doctor = "/usr/local/bin/zerocloud doctor --json --store /var/lib/zerocloud/store"

@@ -189,6 +189,13 @@ std::string Dump(const Settings& settings);
 // The option list of docs/configuration.md, as Markdown.
 std::string Manual();
 
+// The options that were set and mean nothing to `zerocloud node`, in the order of the table. Of
+// [jobs] none: it is to be the same on all machines, and a node uses some of it.
+std::vector<std::string> UnusedByNode(const Settings& settings);
+
+// What a node does use: the table of docs/nodes.md.
+std::string NodeManual();
+
 // swift-config/zerocloud.conf-sample: every option explained, with its default, as a comment.
 std::string Sample();
 

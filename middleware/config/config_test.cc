@@ -331,6 +331,30 @@ TEST(Config, TakesOverSomeOptionsAndNamesTheOthers) {
   EXPECT_THAT(NeedRestart(running.config, read.config), Contains("users"));
 }
 
+TEST(Config, NamesWhatWasSetAndMeansNothingToANode) {
+  Settings settings;
+  EXPECT_THAT(UnusedByNode(settings), IsEmpty());
+  ASSERT_TRUE(ApplyIni(settings, "node.conf",
+                       "[zerocloud]\nupstream = http://127.0.0.1:1\nlisten = 127.0.0.1:8080\n"
+                       "[log]\naccess = none\n[metrics]\nlisten = 127.0.0.1:9281\n"
+                       "[healthcheck]\ndisable_path = x\n[nodes]\nkey_file = k\nlist =\n"
+                       "[server]\nconnections = 7\n[local]\ndevices = /srv/node\n"
+                       "[node]\nwaiting = 1\n[jobs]\ngroups = 7\nmemory_bytes = 9\n")
+                  .has_value());
+  ASSERT_TRUE(ApplyOption(settings, "engine.workers", "4").has_value()) << "the default";
+  // All of [jobs] may be there, as it is everywhere else.
+  EXPECT_THAT(UnusedByNode(settings), ElementsAre("zerocloud.listen", "healthcheck.disable_path",
+                                                  "log.access", "engine.workers", "nodes.list"));
+}
+
+TEST(Config, OfANodeIsDocumented) {
+  const std::string manual = NodeManual();
+  EXPECT_THAT(ReadFile(ZEROCLOUD_NODES_PAGE), HasSubstr(manual)) << "put this there:\n" << manual;
+  EXPECT_THAT(manual, HasSubstr("| `[local]` | all |\n"));
+  EXPECT_THAT(manual, HasSubstr("| `[nodes]` | `key_file`, `silence_seconds` |\n"));
+  EXPECT_THAT(manual, Not(HasSubstr("healthcheck")));
+}
+
 TEST(Config, HasASectionForEachOption) {
   for (const Option& option : Options()) {
     EXPECT_TRUE(std::ranges::any_of(Sections(), [&](const SectionDescription& section) {

@@ -12,6 +12,9 @@ namespace zerocloud::doctor {
 
 using Findings = std::vector<Finding>;
 
+// `zerocloud node` is the one that has keys and no list of nodes.
+bool IsNode(const config::Config& config);
+
 void CheckConfiguration(const config::Settings& settings, Findings& findings);
 // Of this process and host (host_checks.cc).
 void CheckUser(const config::Config& config, Findings& findings);

@@ -29,12 +29,23 @@ std::vector<std::string_view> CheckNames() {
           "clock",         "devices", "keys",       "nodes"};
 }
 
+bool IsNode(const config::Config& config) {
+  return !config.nodes.key_file.empty() && config.nodes.list.empty();
+}
+
 void CheckConfiguration(const config::Settings& settings, Findings& findings) {
+  const std::size_t before = findings.size();
   for (const std::string& warning : settings.warnings) {
     findings.push_back({"configuration", State::kWarning, warning,
                         "correct it: it does not say what somebody meant"});
   }
-  if (!settings.warnings.empty()) return;
+  if (const auto unused = config::UnusedByNode(settings);
+      IsNode(settings.config) && !unused.empty()) {
+    findings.push_back({"configuration", State::kWarning,
+                        fmt::format("a node does not use {}", fmt::join(unused, ", ")),
+                        "nothing, if zerocloud serve reads this file, too; else take them out"});
+  }
+  if (findings.size() > before) return;
   findings.push_back({"configuration", State::kGood,
                       fmt::format("{} options are set", settings.origins.size()), ""});
 }

@@ -104,7 +104,7 @@ void CheckNodes(const config::Config& config, Findings& findings) {
     findings.push_back({"nodes", State::kSkipped, "nodes.list is not set", ""});
     return;
   }
-  if (config.nodes.list.empty()) {  // then it is a node itself
+  if (IsNode(config)) {
     CheckAddress("nodes", "node.listen", config.node.listen, findings);
     return;
   }

@@ -72,11 +72,19 @@ void CheckAddress(const std::string& check, const std::string& option, const std
 }
 
 void CheckListen(const config::Config& config, Findings& findings) {
+  if (IsNode(config)) {
+    findings.push_back({"listen", State::kSkipped, "a node listens on node.listen, below", ""});
+    return;
+  }
   CheckAddress("listen", "zerocloud.listen", config.listen, findings);
 }
 
 void CheckTls(const config::Config& config, Findings& findings) {
   const config::ServerSection& section = config.server;
+  if (IsNode(config)) {
+    findings.push_back({"tls", State::kSkipped, "nodes and proxies know each other by keys", ""});
+    return;
+  }
   if (section.tls_certificate.empty()) {
     findings.push_back({"tls", State::kSkipped, "server.tls_certificate is not set", ""});
     return;

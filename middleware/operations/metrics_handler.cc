@@ -7,8 +7,8 @@
 
 namespace zerocloud::operations {
 
-MetricsHandler::MetricsHandler(const Metrics& metrics, std::string path)
-    : metrics_(metrics), path_(std::move(path)) {}
+MetricsHandler::MetricsHandler(std::function<std::string()> text, std::string path)
+    : text_(std::move(text)), path_(std::move(path)) {}
 
 http::Handler::Begun MetricsHandler::Begin(const http::RequestHead& head) {
   const std::string_view target = head.target;
@@ -22,7 +22,7 @@ http::Handler::Begun MetricsHandler::Begin(const http::RequestHead& head) {
   }
   http::Response response;
   response.headers.Add("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
-  response.text = metrics_.Text();
+  response.text = text_();
   return response;
 }
 

@@ -2,21 +2,21 @@
 // its own.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "middleware/http/message.h"
-#include "middleware/operations/metrics.h"
 
 namespace zerocloud::operations {
 
 class MetricsHandler : public http::Handler {
  public:
-  // `metrics` outlives it.
-  MetricsHandler(const Metrics& metrics, std::string path);
+  // `text` tells the metrics; thread-safe.
+  MetricsHandler(std::function<std::string()> text, std::string path);
   Begun Begin(const http::RequestHead& head) override;
 
  private:
-  const Metrics& metrics_;
+  const std::function<std::string()> text_;
   const std::string path_;
 };
 

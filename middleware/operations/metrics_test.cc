@@ -179,7 +179,7 @@ TEST(Metrics, AsksItsSourcesAndIsServedAtItsPathOnly) {
     samples.emplace_back("zerocloud_jobs", "", 7);
     samples.emplace_back("zerocloud_upstream_left_out", R"(endpoint="b:1")", 0);
   });
-  MetricsHandler handler(metrics, "/metrics");
+  MetricsHandler handler([&metrics] { return metrics.Text(); }, "/metrics");
   auto begun = handler.Begin(Head("GET", "/metrics?x"));
   const auto& response = std::get<http::Response>(begun);
   EXPECT_EQ(response.status, 200);

@@ -18,8 +18,6 @@
 #include "middleware/operations/gauges.h"
 #include "middleware/operations/health_handler.h"
 #include "middleware/operations/metrics.h"
-#include "middleware/operations/metrics_handler.h"
-#include "middleware/operations/statsd.h"
 #include "middleware/remote/nodes.h"
 #include "middleware/server/server.h"
 #include "middleware/store/authenticator.h"
@@ -27,6 +25,7 @@
 #include "middleware/store/embedded_object_store.h"
 #include "middleware/store/swift_api.h"
 #include "middleware/swift/replicas.h"
+#include "middleware/tools/numbers.h"
 #include "middleware/tools/upstream_store.h"
 #include "middleware/upstream/curl_object_store.h"
 #include "middleware/upstream/upstream_handler.h"
@@ -60,13 +59,11 @@ struct Service::Parts {
   std::unique_ptr<execution::ExecutionHandler> handler;
   std::unique_ptr<operations::HealthHandler> health;  // in front of it
   std::unique_ptr<server::Server> server;
-  std::unique_ptr<operations::MetricsHandler> metrics_handler;
-  std::unique_ptr<server::Server> metrics_server;  // may be null
-  std::unique_ptr<operations::Gauges> gauges;      // may be null
+  std::unique_ptr<MetricsListener> metrics_listener;  // may be null
+  std::unique_ptr<operations::Gauges> gauges;         // may be null
 
   Result<void> StartCounting(const std::string& version);
   void WatchEngineAndServer();
-  Result<void> ListenForMetrics();
   Result<void> SendGauges();
   [[nodiscard]] std::size_t slots() const;
   Result<void> OpenStore(const std::string& version);
@@ -196,22 +193,15 @@ Service::Service(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Service::~Service() = default;
 
 Result<void> Service::Parts::StartCounting(const std::string& version) {
-  const config::StatsdSection& section = config.statsd;
-  if (!section.host.empty()) {
-    auto opened = operations::Statsd::Open(
-        {.host = section.host,
-         .port = static_cast<std::uint16_t>(section.port),
-         .prefix = section.prefix,
-         .sample_percent = static_cast<std::uint32_t>(section.sample_percent)});
-    if (!opened.has_value()) return Fail(opened);
-    statsd = std::move(*opened);
-  }
+  auto opened = OpenStatsd(config.statsd);
+  if (!opened.has_value()) return Fail(opened);
+  statsd = std::move(*opened);
   metrics = std::make_unique<operations::Metrics>(version, statsd.get());
   return {};
 }
 
 void Service::Parts::WatchEngineAndServer() {
-  using Sample = operations::Metrics::Sample;
+  using operations::Sample;
   metrics->AddSource([this](std::vector<Sample>& samples) {
     const auto add = [&samples](std::string_view name, auto value, std::string labels = {}) {
       samples.emplace_back(name, std::move(labels), static_cast<double>(value));
@@ -238,24 +228,6 @@ void Service::Parts::WatchEngineAndServer() {
       add("zerocloud_upstream_left_out", state.is_left_out ? 1 : 0, endpoint);
     }
   });
-}
-
-Result<void> Service::Parts::ListenForMetrics() {
-  if (config.metrics.listen.empty()) return {};
-  const Result<config::Endpoint> endpoint = config::ParseEndpoint(config.metrics.listen);
-  if (!endpoint.has_value()) return Fail(endpoint);
-  metrics_handler = std::make_unique<operations::MetricsHandler>(*metrics, config.metrics.path);
-  server::Options options;
-  options.address = endpoint->host;
-  options.port = endpoint->port;
-  options.threads = 1;
-  options.settings.limits.connections = 64;
-  auto started = server::Server::Start(std::move(options), *metrics_handler);
-  if (!started.has_value()) {
-    return Fail(started.error().code, "metrics.listen: " + started.error().message);
-  }
-  metrics_server = std::move(*started);
-  return {};
 }
 
 std::size_t Service::Parts::slots() const {
@@ -404,9 +376,10 @@ Result<std::unique_ptr<Service>> Service::Start(const config::Config& config,
   if (const auto started = parts->StartEngine(); !started.has_value()) return Fail(started);
   if (const auto listening = parts->Listen(); !listening.has_value()) return Fail(listening);
   parts->WatchEngineAndServer();
-  if (const auto listening = parts->ListenForMetrics(); !listening.has_value()) {
-    return Fail(listening);
-  }
+  auto listener = MetricsListener::Start(
+      config.metrics, [metrics = parts->metrics.get()] { return metrics->Text(); });
+  if (!listener.has_value()) return Fail(listener);
+  parts->metrics_listener = std::move(*listener);
   if (const auto sending = parts->SendGauges(); !sending.has_value()) return Fail(sending);
   return std::unique_ptr<Service>(new Service(std::move(parts)));
 }
@@ -416,10 +389,7 @@ std::string Service::address() const {
 }
 
 std::string Service::metrics_url() const {
-  if (parts_->metrics_server == nullptr) return {};
-  const std::string& listen = parts_->config.metrics.listen;
-  return fmt::format("http://{}:{}{}", listen.substr(0, listen.rfind(':')),
-                     parts_->metrics_server->port(), parts_->config.metrics.path);
+  return parts_->metrics_listener == nullptr ? "" : parts_->metrics_listener->url();
 }
 
 Result<void> Service::Reload(const config::Config& config) {

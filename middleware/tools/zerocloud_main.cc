@@ -37,6 +37,17 @@ Result<config::Settings> Configure(const Arguments& arguments) {
 
 int Print(const std::string& text) { return std::fputs(text.c_str(), stdout) < 0 ? 1 : 0; }
 
+// To who started it, that it serves, and where.
+template <typename Service>
+void Announce(const Service& service) {
+  std::printf("%s\n", service.address().c_str());
+  if (const std::string url = service.metrics_url(); !url.empty()) {
+    std::fprintf(stderr, "zerocloud: metrics are at %s\n", url.c_str());
+  }
+  std::fflush(stdout);
+  tools::Notify("READY=1");
+}
+
 int Serve(const Arguments& arguments) {
   if (arguments.is_manual) return Print(config::Manual());
   if (arguments.is_sample) return Print(config::Sample());
@@ -46,12 +57,7 @@ int Serve(const Arguments& arguments) {
   if (!tools::CatchSignals()) return Complain(ErrnoError("cannot catch signals", errno), 1);
   auto service = tools::Service::Start(settings->config, ZEROCLOUD_VERSION);
   if (!service) return Complain(service.error(), 1);
-  std::printf("%s\n", (*service)->address().c_str());
-  if (const std::string url = (*service)->metrics_url(); !url.empty()) {
-    std::fprintf(stderr, "zerocloud: metrics are at %s\n", url.c_str());
-  }
-  std::fflush(stdout);
-  tools::Notify("READY=1");
+  Announce(**service);
   while (tools::WaitForSignal() == tools::Signal::kReload) {
     const Result<config::Settings> again = Configure(arguments);
     const Result<void> reloaded = again ? (*service)->Reload(again->config) : Fail(again);
@@ -93,13 +99,12 @@ int RunNode(Arguments arguments) {
   }
   const Result<config::Settings> settings = Configure(arguments);
   if (!settings) return Complain(settings.error(), 2);
+  tools::TellUnused(*settings);
   if (arguments.is_check) return Print(config::Dump(*settings));
   if (!tools::CatchSignals()) return Complain(ErrnoError("cannot catch signals", errno), 1);
-  auto service = tools::NodeService::Start(settings->config);
+  auto service = tools::NodeService::Start(settings->config, ZEROCLOUD_VERSION);
   if (!service) return Complain(service.error(), 1);
-  std::printf("%s\n", (*service)->address().c_str());
-  std::fflush(stdout);
-  tools::Notify("READY=1");
+  Announce(**service);
   while (tools::WaitForSignal() == tools::Signal::kReload) {
     const Result<config::Settings> again = Configure(arguments);
     if (!again) {
