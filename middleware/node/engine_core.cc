@@ -445,12 +445,6 @@ void Engine::Core::Kept(JobId id, std::size_t session, Result<void> result) {
          {result.error().code,
           fmt::format("session {}: {}", run.outcomes[session].name, result.error().message)},
          session);
-  } else {
-    for (const KeptOutput& output : run.kept[session]) {
-      if (output.binding->kind != plan::BindingKind::kStored) continue;
-      run.outcomes[session].stored.push_back(
-          {output.binding->device, output.binding->object, output.piece.size, {}});
-    }
   }
   run.state->Finish(session, result.has_value());
   Schedule();

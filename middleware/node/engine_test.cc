@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <future>
 
+#include "middleware/node/render.h"
 #include "middleware/node/testing/fake_runner.h"
 #include "middleware/node/testing/fake_store.h"
 #include "middleware/node/testing/jobs.h"
@@ -426,6 +427,38 @@ TEST_F(EngineTest, FailedPutFailsTheJob) {
   RunBadly(G("a", "say:x", R"({"name": "stdout", "path": "swift://~/out/o"})"),
            ErrorCode::kUnavailable,
            "/0/devices/0/path: cannot store swift://AUTH_me/out/o of session a: disk full");
+}
+
+// Of each object that a job says it has stored, the name.
+std::vector<std::string> StoredOf(const JobResult& result) {
+  std::vector<std::string> stored;
+  for (const SessionOutcome& session : result.sessions) {
+    for (const StoredObject& object : session.stored) {
+      EXPECT_FALSE(object.etag.empty());
+      stored.push_back(object.object.ToString());
+    }
+  }
+  return stored;
+}
+
+TEST_F(EngineTest, FailedJobTellsWhatItHasStoredAndNothingElse) {
+  const std::string text = "say:x";
+  const std::string good = G("a", text, R"({"name": "stdout", "path": "swift://~/out/a"})") + "," +
+                           G("b", text, R"({"name": "stdout", "path": "swift://~/out/b"})");
+  EXPECT_THAT(StoredOf(Run(good)),
+              testing::ElementsAre("swift://AUTH_me/out/a", "swift://AUTH_me/out/b"));
+  const JobResult failed = RunBadly(good + "," + G("c", "exit:3"), ErrorCode::kGuestFault, "");
+  EXPECT_THAT(StoredOf(failed), testing::IsEmpty());
+  store.unstorable = {"out/b"};
+  store.objects.erase("out/a");
+  JobResult half = RunBadly(good, ErrorCode::kUnavailable, "cannot store swift://AUTH_me/out/b");
+  // Several are stored at once, so the other one may not have begun.
+  const bool is_there = store.objects.contains("out/a");
+  EXPECT_EQ(StoredOf(half), is_there ? std::vector<std::string>{"swift://AUTH_me/out/a"}
+                                     : std::vector<std::string>());
+  const http::Response plain = RenderResponse(std::move(half), AnswerForm::kPlain);
+  EXPECT_EQ(plain.text.contains("stored all the same:\nswift://AUTH_me/out/a "), is_there)
+      << plain.text;
 }
 
 TEST_F(EngineTest, SessionThatCannotStartFailsTheWholeGang) {

@@ -27,7 +27,7 @@ struct StoredObject {
   job::DeviceName device = job::DeviceName::kStdout;
   job::ObjectUrl object;
   std::uint64_t size = 0;
-  std::string etag;  // MD5; empty when the job failed before it was stored
+  std::string etag;  // MD5
 };
 
 enum class SessionEnd : std::uint8_t {
@@ -46,12 +46,12 @@ struct SessionOutcome {
   SessionUsage usage;
   std::string limit_hit;  // the name of a limit, or empty
   std::string stderr_tail;
-  std::vector<StoredObject> stored;
-  bool has_objects = false;   // it read stored objects
-  bool is_mapped = false;     // it found an input in its memory
-  bool is_local = false;      // it read stored objects, all of them from the stored files
-  std::string why_not_local;  // why it did not, where that was a choice: a phrase about "it"
-  std::string node;           // on which it ran, if not on this machine
+  std::vector<StoredObject> stored;  // also when the job failed while others were being stored
+  bool has_objects = false;          // it read stored objects
+  bool is_mapped = false;            // it found an input in its memory
+  bool is_local = false;             // it read stored objects, all of them from the stored files
+  std::string why_not_local;         // why it did not, where that was a choice: a phrase about "it"
+  std::string node;                  // on which it ran, if not on this machine
   std::vector<std::string> failed_nodes;  // "node: why", where it was tried before
   std::optional<std::size_t> company;     // those of the same number should run on one node
 };

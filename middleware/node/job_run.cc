@@ -199,9 +199,8 @@ Result<void> JobRun::StoreOutputs() {
       const Result<store::ObjectInfo> info =
           StorePiece(CallerOf(plan.sessions[session].name), object, output.piece);
       if (!info) return fail(info.error());
-      for (StoredObject& stored : outcomes[session].stored) {
-        if (stored.device == output.binding->device) stored.etag = info->etag;
-      }
+      outcomes[session].stored.push_back(
+          {output.binding->device, output.binding->object, output.piece.size, info->etag});
       spool->Drop(output.piece);
     }
   }

@@ -40,7 +40,6 @@ std::string HeaderItem(std::string_view text) {
 std::string EtagItem(const SessionOutcome& session) {
   std::string item;
   for (const StoredObject& stored : session.stored) {
-    if (stored.etag.empty()) continue;
     item += fmt::format("{}/dev/{} {}", item.empty() ? "" : " ", job::ToString(stored.device),
                         stored.etag);
   }
@@ -238,7 +237,7 @@ void WriteSession(Json& json, const SessionOutcome& session,
       json.Text("device", job::ToString(stored.device));
       json.Text("path", stored.object.ToString());
       json.Number("bytes", stored.size);
-      if (!stored.etag.empty()) json.Text("etag", stored.etag);
+      json.Text("etag", stored.etag);
       json.writer().EndObject();
     }
     json.writer().EndArray();
@@ -307,9 +306,24 @@ http::Response RenderReport(JobResult& result) {
   return JsonResponse(status, kReportType, json.Take());
 }
 
-// One line saying why, then the end of the failed session's stderr.
+// What a job that failed while its outputs were being stored leaves behind, or nothing.
+std::string StoredText(const JobResult& result) {
+  constexpr std::size_t kMost = 100;  // lines
+  std::string text;
+  std::size_t count = 0;
+  for (const SessionOutcome& session : result.sessions) {
+    for (const StoredObject& stored : session.stored) {
+      if (count++ < kMost) text += fmt::format("{} {}\n", stored.object.ToString(), stored.etag);
+    }
+  }
+  if (count == 0) return {};
+  if (count > kMost) text += fmt::format("and {} more\n", count - kMost);
+  return "\nobjects that were stored all the same:\n" + text;
+}
+
+// One line saying why, what was stored nevertheless, then the end of the failed session's stderr.
 std::string ErrorText(const Error& error, const JobResult& result) {
-  std::string text = error.message + "\n";
+  std::string text = error.message + "\n" + StoredText(result);
   if (!result.failed_session) return text;
   const SessionOutcome& session = result.sessions[*result.failed_session];
   if (session.stderr_tail.empty()) return text;
