@@ -4,11 +4,14 @@ before it, and new settings while it runs."""
 import http.client
 import json
 import pathlib
+import queue
+import random
 import signal
 import socket
 import ssl
 import subprocess
 import sys
+import threading
 import unittest
 import warnings
 
@@ -234,6 +237,84 @@ class LargeBodies(ServiceTest):
             self.wait_until(lambda counted=counted: counted in (self.directory / "log").read_text())
         peak = pathlib.Path(f"/proc/{self.service.process.pid}/status").read_text()
         self.assertLess(int(peak.split("VmHWM:")[1].split()[0]), 100_000)  # KiB
+
+
+class EveryByte(ServiceTest):
+    """Of bodies as large as Swift takes them: at its place, beyond 4 GiB too, of known length and in chunks."""
+
+    SIZE = 5 * 2**30
+    PERIOD = 1_000_003  # no multiple of any buffer
+    PIECE = 2**20
+
+    def make_service(self):
+        self.pattern = memoryview(random.Random(5).randbytes(self.PERIOD) * 3)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(self.listener.close)
+        self.taken = queue.SimpleQueue()
+        threading.Thread(target=self.serve, daemon=True).start()
+        return Service(self.directory, arguments=["--upstream", f"http://127.0.0.1:{self.listener.getsockname()[1]}"])
+
+    def expected(self, at, size):
+        return self.pattern[at % self.PERIOD:at % self.PERIOD + size]
+
+    def pieces(self):
+        for at in range(0, self.SIZE, self.PIECE):
+            yield self.expected(at, min(self.PIECE, self.SIZE - at))
+
+    def take(self, file, at, size):
+        """That many bytes of the body from `at`; the next place."""
+        buffer = memoryview(bytearray(min(size, self.PIECE)))
+        end = at + size
+        while at < end:
+            got = file.readinto(buffer[:end - at])
+            if got == 0 or buffer[:got] != self.expected(at, got):
+                raise ValueError(f"{got} bytes at {at} are others")
+            at += got
+        return at
+
+    def serve(self):
+        """One download, then one upload."""
+        connection, _ = self.listener.accept()
+        with connection, connection.makefile("rb", self.PIECE) as file:
+            while file.readline() != b"\r\n":
+                pass
+            connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {self.SIZE}\r\n\r\n".encode())
+            for piece in self.pieces():
+                connection.sendall(piece)
+            while file.readline() != b"\r\n":
+                pass
+            try:
+                self.taken.put(self.take_chunks(file))
+            except ValueError as error:
+                self.taken.put(error)
+            connection.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+
+    def take_chunks(self, file):
+        at = 0
+        while size := int(file.readline(), 16):
+            at = self.take(file, at, size)
+            file.readline()
+        file.readline()
+        return at
+
+    def test_arrives_at_its_place(self):
+        client = self.service.connect()
+        file = client.makefile("rb", self.PIECE)
+        client.sendall(b"GET /o HTTP/1.1\r\n\r\n")
+        self.assertIn(b" 200 ", file.readline())
+        while file.readline() != b"\r\n":
+            pass
+        self.assertEqual(self.take(file, 0, self.SIZE), self.SIZE)
+        client.sendall(b"PUT /o HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for piece in self.pieces():
+            client.sendall(f"{len(piece):x}\r\n".encode())
+            client.sendall(piece)
+            client.sendall(b"\r\n")
+        client.sendall(b"0\r\n\r\n")
+        self.assertEqual(self.taken.get(timeout=60), self.SIZE)
+        self.assertIn(b" 201 ", file.readline())
+        file.close()
+        client.close()
 
 
 class Drain(FrontTest):
