@@ -193,6 +193,8 @@ class OnFailingNodes(NodesTest):
         session = reports[0]["sessions"][0]
         self.assertEqual(reports[0]["body"], "text")
         self.assertIsNot(self.node_of(session), node)
+        self.assertIn(session["node"].split(":")[0], self.replica_hosts("in")["o"])
+        self.assertTrue(session["local"], session)
         self.assertEqual(len(session["failed_nodes"]), 1)
         self.assertTrue(session["failed_nodes"][0].startswith(node.address))
         self.wait_until(lambda: not any(map(is_alive, running)))
