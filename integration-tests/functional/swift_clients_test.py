@@ -64,8 +64,12 @@ class Curl(swift_front.BeforeSwift, store_test.Curl):
     def test_tells_health_and_limits_to_anybody(self):
         self.assertEqual(self.service.curl(f"{self.service.url}/healthcheck"), b"OK")
         info = json.loads(self.service.curl(f"{self.service.url}/info"))
-        self.assertIn("swift", info)
-        self.assertIn("gang_sessions", info["zerocloud"]["limits"])
+        own = info.pop("zerocloud")
+        self.assertEqual(info, json.loads(self.service.curl(f"{self.swift.url}/info")))
+        self.assertEqual((own["execute"], own["dialects"]), (["1.0"], ["zerocloud/1.0"]))
+        self.assertIn("gang_sessions", own["limits"])
+        # Other targets are not ours.
+        self.assertNotIn("zerocloud", json.loads(self.service.curl(f"{self.service.url}/info?x=1")))
 
 
 class Rclone(swift_front.BeforeSwift, ServiceTest):
