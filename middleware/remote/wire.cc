@@ -12,6 +12,12 @@
 namespace zerocloud::remote {
 namespace {
 
+// Values of a channel, those that bytes that are no text take besides among them.
+constexpr std::size_t kOfferedChannelValues = 24;
+constexpr std::size_t kReportedChannelValues = 10;
+constexpr std::size_t kOfferValues = kFewValues + channels::kMaxChannels * kOfferedChannelValues;
+constexpr std::size_t kReportValues = kFewValues + channels::kMaxChannels * kReportedChannelValues;
+
 std::uint64_t U(std::int64_t number) { return number < 0 ? 0 : static_cast<std::uint64_t>(number); }
 
 void WriteObject(JsonWriter& json, const OfferedChannel& channel) {
@@ -179,7 +185,7 @@ std::string Encode(const Offer& offer) {
 }
 
 Result<Offer> ParseOffer(std::string_view json) {
-  const Result<job::JsonValue> value = ParseFrameJson(json);
+  const Result<job::JsonValue> value = ParseFrameJson(json, kOfferValues);
   if (!value) return Fail(value);
   JsonReader reader(*value, "offer");
   Offer offer;
@@ -281,7 +287,7 @@ std::string Encode(const EndReport& end) {
 }
 
 Result<EndReport> ParseEndReport(std::string_view json) {
-  const Result<job::JsonValue> value = ParseFrameJson(json);
+  const Result<job::JsonValue> value = ParseFrameJson(json, kReportValues);
   if (!value) return Fail(value);
   JsonReader reader(*value, "report");
   EndReport end;
@@ -344,7 +350,7 @@ std::string Encode(const Failure& failure) {
 }
 
 Result<Failure> ParseFailure(std::string_view json) {
-  const Result<job::JsonValue> value = ParseFrameJson(json);
+  const Result<job::JsonValue> value = ParseFrameJson(json, kFewValues + channels::kMaxChannels);
   if (!value) return Fail(value);
   JsonReader reader(*value, "failure");
   Failure failure;
