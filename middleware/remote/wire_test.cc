@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "channels/channel_parse.h"
+#include "middleware/job/job_limits.h"
+#include "middleware/peer/frame.h"
 #include "middleware/remote/wire_holds.h"
 #include "middleware/remote/wire_streams.h"
 
@@ -302,6 +304,28 @@ TEST(Wire, TakesTheLargestOfEachKind) {
   EXPECT_TRUE(ParseFailure(Encode(failure)).has_value());
   EXPECT_TRUE(
       ParseHoldList(Encode(HoldList{std::vector(kMostIds, std::string(32, '1'))})).has_value());
+}
+
+TEST(Wire, CarriesTheLargestLimitsThatMayBeConfigured) {
+  Offer offer = Full();
+  EndReport end;
+  for (const job::LimitDescription& limit : job::DescribeLimits()) {
+    if (limit.name == "timeout_seconds") offer.timeout = std::chrono::seconds(limit.maximum);
+    if (limit.name == "cpu_seconds") offer.cpu_limit = std::chrono::seconds(limit.maximum);
+    if (limit.name == "nvram_bytes") offer.nvram_bytes = limit.maximum;
+    if (limit.name != "stderr_tail_bytes") continue;
+    offer.stderr_tail_bytes = limit.maximum;
+    end.stderr_tail = std::string(limit.maximum, '\x01');  // what JSON writes longest
+  }
+  // A session is seen to end a little later than it should have.
+  end.report.wall_time = offer.timeout + std::chrono::minutes(1);
+  end.report.user_time = offer.cpu_limit + std::chrono::minutes(1);
+  const Result<Offer> parsed = ParseOffer(Encode(offer));
+  ASSERT_TRUE(parsed.has_value()) << parsed.error().message;
+  EXPECT_EQ(parsed->timeout, offer.timeout);
+  const std::string report = Encode(end);
+  EXPECT_LE(report.size(), peer::MaxPayloadOf(peer::FrameKind::kReport) / 2);
+  EXPECT_EQ(ErrorOf(ParseEndReport(report)), Error{});
 }
 
 }  // namespace
