@@ -38,20 +38,22 @@ Answer Lost(std::string why) {
 }
 
 // Has `ask` talk to the node, on a connection of its own. One that was idle may have been closed
-// long ago: then it is asked once more, which does no harm for any order.
+// long ago: then it is asked once more, on a new one, which does no harm for any order.
 template <typename Ask>
 Answer AskNode(Nodes& nodes, std::size_t node, Ask ask) {
+  bool is_fresh = false;
   while (true) {
-    Nodes::Connection connection = nodes.TakeIdle(node);
-    const bool is_fresh = connection == nullptr;
-    if (is_fresh) {
+    Nodes::Connection connection = is_fresh ? nullptr : nodes.TakeIdle(node);
+    const bool was_idle = connection != nullptr;
+    is_fresh = true;
+    if (!was_idle) {
       Result<Nodes::Connection> made = nodes.Connect(node);
       if (!made) return Lost(made.error().message);
       connection = std::move(*made);
     }
     Answer answer = ask(*connection);
     if (!answer.is_broken) nodes.GiveBack(node, std::move(connection));
-    if (!answer.is_broken || is_fresh) return answer;
+    if (!answer.is_broken || !was_idle) return answer;
   }
 }
 
