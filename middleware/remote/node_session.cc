@@ -22,6 +22,7 @@
 #include "middleware/remote/held_inputs.h"
 #include "middleware/remote/hold_transfer.h"
 #include "middleware/remote/session_streams.h"
+#include "middleware/remote/spool_share.h"
 
 namespace zerocloud::remote {
 namespace {
@@ -51,13 +52,13 @@ class NodeSession {
         talk_(connection, parts.options.patience),
         proxy_(std::move(proxy)),
         offer_(std::move(offer)),
+        spool_(*parts.spool, parts.holds, parts.spooled),
         held_(parts, proxy_),
         streams_(parts.streams, parts.keys, parts.options.patience, proxy_) {}
   ~NodeSession() {
     parts_.holds.Drop(proxy_, unconfirmed_);
     if (is_queued_) parts_.slots.LeaveQueue();
     if (is_inside_) parts_.slots.Leave();
-    parts_.spooled -= counted_;
   }
   NodeSession(const NodeSession&) = delete;
   NodeSession& operator=(const NodeSession&) = delete;
@@ -208,8 +209,7 @@ class NodeSession {
   // A file in the spool for so many bytes. After a failure none: what comes is read past.
   Result<UniqueFd> NewFile(std::uint64_t size) {
     if (failure_) return Fail(failure_->error.code, failure_->error.message);
-    read_bytes_ += size;
-    if (IsSpoolFull()) {
+    if (!spool_.Reserve(size)) {
       const Error full = parts_.spool->Full();
       return Fail(full.code, full.message);
     }
@@ -444,21 +444,17 @@ class NodeSession {
     if (!is_open) stderr_.Reset();
   }
 
-  // Counts what this session takes of it by now.
+  // Counts what this session has written by now.
   bool IsSpoolFull() {
-    std::uint64_t bytes = read_bytes_;
+    std::uint64_t bytes = 0;
     for (const Output& output : outputs_) {
       struct stat facts{};
       if (::fstat(output.file.get(), &facts) != 0) continue;
       bytes +=
           static_cast<std::uint64_t>(std::min<std::int64_t>(facts.st_size, facts.st_blocks * 512));
     }
-    parts_.spooled += bytes - counted_;  // may wrap, and comes out right
-    counted_ = bytes;
-    const auto is_full = [this] {
-      return parts_.spooled + parts_.spool->used() > parts_.spool->limit();
-    };
-    return is_full() && !(parts_.holds.MakeRoom() && !is_full());
+    spool_.SetWritten(bytes);
+    return spool_.IsFull();
   }
 
   // Ends that are not the program's doing are failures: of this node, or of an input.
@@ -499,7 +495,6 @@ class NodeSession {
       if (!given) return given;
       if (failure_) return talk_.Tell(*failure_);
     }
-    IsSpoolFull();  // what is held now is counted with the holds
     parts_.slots.Leave();
     is_inside_ = false;
     end_.stderr_tail = std::move(stderr_tail_);
@@ -535,13 +530,16 @@ class NodeSession {
       FailWith(digest.error());
       return talk_.StayInTouch();
     }
-    Result<void> held = parts_.holds.Add(proxy_, output.hold, std::move(output.file), size);
+    // From now on it is counted with the holds, and not twice: others would be ended for it.
+    UniqueFd file = std::move(output.file);
+    IsSpoolFull();
+    Result<void> held = parts_.holds.Add(proxy_, output.hold, std::move(file), size);
     if (!held) {
       FailWith(held.error());
       return {};
     }
-    output.file.Reset();
     unconfirmed_.push_back(output.hold);
+    if (IsSpoolFull()) FailWith(parts_.spool->Full());  // it wrote the last of it unobserved
     end_.digests[output.channel] = std::move(*digest);
     return {};
   }
@@ -557,6 +555,7 @@ class NodeSession {
   Conversation talk_;
   const std::string proxy_;
   const Offer offer_;
+  SpoolShare spool_;
   HeldInputs held_;
   bool is_queued_ = false;
   bool is_inside_ = false;
@@ -564,9 +563,7 @@ class NodeSession {
   std::string blamed_;              // the input that is being opened
   node::Program program_;
   UniqueFd program_file_;
-  std::vector<UniqueFd> files_;   // of each channel, kBytes
-  std::uint64_t read_bytes_ = 0;  // offered, of all of them
-  std::uint64_t counted_ = 0;     // in parts_.spooled
+  std::vector<UniqueFd> files_;  // of each channel, kBytes
   runtime::SessionRequest request_;
   std::optional<node::LocalObject> local_;
   std::vector<std::shared_ptr<store::LateFailure>> late_failures_;
