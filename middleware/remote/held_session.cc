@@ -10,6 +10,7 @@
 
 #include "middleware/remote/away_session.h"
 #include "middleware/remote/node_session.h"
+#include "middleware/remote/send_bytes.h"
 #include "middleware/remote/wire_holds.h"
 
 namespace zerocloud::remote {
@@ -19,9 +20,8 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr std::string_view kNvram = "/dev/nvram";
-// What a holder has for storing an object, besides the time for its bytes at the slowest rate.
+// What a holder has for storing an object, besides the time for its bytes.
 constexpr std::chrono::minutes kMostForAPut{10};
-constexpr std::uint64_t kSlowestPut = 64 << 10;  // bytes a second
 
 // The answer to an order about a hold.
 struct Answer {
@@ -64,7 +64,7 @@ Answer AskToPut(peer::SecureConnection& connection, const PutOrder& order, std::
   steady_clock::time_point last_heard = steady_clock::now();
   // Heartbeats are no answer for ever.
   const steady_clock::time_point until =
-      last_heard + patience.silence + kMostForAPut + std::chrono::seconds(size / kSlowestPut);
+      last_heard + kMostForAPut + LongestWay(size, patience.silence);
   while (true) {
     const Result<std::optional<peer::Frame>> received =
         connection.Receive(HeartbeatInterval(patience));
