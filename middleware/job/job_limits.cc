@@ -40,11 +40,12 @@ constexpr auto kDescriptions = std::to_array<LimitDescription>({
     {"default_memory_bytes", &JobLimits::default_memory_bytes,
      "Memory of a session whose group asks for none: stack, program and heap."},
     {"timeout_seconds", &JobLimits::timeout_seconds,
-     "The longest wall-clock time that a group may ask for."},
+     "The longest wall-clock time that a group may ask for.", kMostSessionSeconds},
     {"default_timeout_seconds", &JobLimits::default_timeout_seconds,
-     "Wall-clock time of a session whose group asks for none."},
+     "Wall-clock time of a session whose group asks for none.", kMostSessionSeconds},
     {"cpu_seconds", &JobLimits::cpu_seconds,
-     "Processor time of a session, user and system together, apart from its wall-clock time."},
+     "Processor time of a session, user and system together, apart from its wall-clock time.",
+     kMostSessionSeconds},
     {"resident_bytes", &JobLimits::resident_bytes,
      "Memory of a session that is resident at any time, apart from what its group asks for, which "
      "is address space."},
@@ -57,7 +58,7 @@ constexpr auto kDescriptions = std::to_array<LimitDescription>({
     {"job_spool_bytes", &JobLimits::job_spool_bytes,
      "Bytes of disk that outputs and connections of one job may take until it ends."},
     {"stderr_tail_bytes", &JobLimits::stderr_tail_bytes,
-     "How much of the end of a session's stderr a report shows."},
+     "How much of the end of a session's stderr a report shows.", kMostStderrTailBytes},
 });
 
 }  // namespace

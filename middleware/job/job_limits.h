@@ -11,6 +11,11 @@
 
 namespace zerocloud::job {
 
+// What nodes and their proxies can tell each other (middleware/remote/wire.cc), so that nothing may
+// be configured which no node would take.
+inline constexpr std::uint64_t kMostSessionSeconds = 7ULL * 86'400;
+inline constexpr std::uint64_t kMostStderrTailBytes = 256ULL * 1024;
+
 struct JobLimits {
   std::uint64_t document_bytes = 1024ULL * 1024;
   std::uint64_t document_depth = 16;

@@ -18,9 +18,11 @@ constexpr unsigned kParseFlags =
 class Builder {
  public:
   using Ch = char;
-  explicit Builder(std::uint64_t depth_limit) : depth_limit_(depth_limit) {}
+  Builder(std::uint64_t depth_limit, std::size_t most_values)
+      : depth_limit_(depth_limit), most_values_(most_values) {}
 
   [[nodiscard]] bool is_too_deep() const { return is_too_deep_; }
+  [[nodiscard]] bool is_too_much() const { return values_ > most_values_; }
   JsonValue Take() { return std::move(root_); }
 
   bool Null() { return Add({}); }
@@ -49,6 +51,7 @@ class Builder {
 
  private:
   bool Add(JsonValue value) {
+    if (++values_ > most_values_) return false;
     (open_.empty() ? root_ : open_.back().elements.emplace_back()) = std::move(value);
     return true;
   }
@@ -65,6 +68,8 @@ class Builder {
   }
 
   std::uint64_t depth_limit_;
+  std::size_t most_values_;
+  std::size_t values_ = 0;
   bool is_too_deep_ = false;
   JsonValue root_;
   std::vector<JsonValue> open_;  // the containers around the current value, outermost first
@@ -78,18 +83,23 @@ const JsonValue* JsonValue::Find(std::string_view key) const {
   return &elements[static_cast<std::size_t>(found - keys.begin())];
 }
 
-Result<JsonValue> ParseJson(std::string_view text, const JobLimits& limits) {
+Result<JsonValue> ParseJson(std::string_view text, const JobLimits& limits,
+                            std::size_t most_values) {
   if (text.size() > limits.document_bytes) {
     return OverLimit("the job document has bytes:", "document_bytes", limits.document_bytes,
                      text.size());
   }
-  Builder builder(limits.document_depth);
+  Builder builder(limits.document_depth, most_values);
   rapidjson::MemoryStream stream(text.data(), text.size());
   rapidjson::Reader reader;
   const rapidjson::ParseResult parsed = reader.Parse<kParseFlags>(stream, builder);
   if (builder.is_too_deep()) {
     return OverLimit("the job document is nested too deeply: level", "document_depth",
                      limits.document_depth, limits.document_depth + 1);
+  }
+  if (builder.is_too_much()) {
+    return Fail(ErrorCode::kLimitExceeded,
+                fmt::format("a document of more than {} values", most_values));
   }
   if (parsed.IsError()) {
     return FailAt("", fmt::format("this is not JSON: {} At byte {}.",

@@ -6,7 +6,9 @@
 // values are our own.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -35,8 +37,10 @@ struct JsonValue {
   [[nodiscard]] const JsonValue* Find(std::string_view key) const;
 };
 
-// kInvalid with the byte offset of a syntax error; kLimitExceeded for size and depth.
-Result<JsonValue> ParseJson(std::string_view text, const JobLimits& limits);
+// kInvalid with the byte offset of a syntax error; kLimitExceeded for size, depth, and more than
+// `most_values` values, which each take many times the bytes that they are written with.
+Result<JsonValue> ParseJson(std::string_view text, const JobLimits& limits,
+                            std::size_t most_values = std::numeric_limits<std::size_t>::max());
 
 // One step of a JSON pointer (RFC 6901): "~" and "/" escaped.
 std::string PointerStep(std::string_view pointer, std::string_view key);

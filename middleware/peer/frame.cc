@@ -73,6 +73,28 @@ std::string_view ToString(FrameKind kind) {
   return "unknown";
 }
 
+std::size_t MaxPayloadOf(FrameKind kind) {
+  switch (kind) {
+    case FrameKind::kStarted:
+    case FrameKind::kHeartbeat:
+    case FrameKind::kKeep:
+    case FrameKind::kReady:
+    case FrameKind::kGo:
+      return 0;
+    case FrameKind::kHello:
+    case FrameKind::kAccepted:
+    case FrameKind::kDigest:
+    case FrameKind::kFetch:
+    case FrameKind::kStream:
+    case FrameKind::kCredit:
+      return kMaxShortBytes;
+    case FrameKind::kData:
+      return kMaxDataBytes;
+    default:
+      return kMaxJsonBytes;
+  }
+}
+
 std::string EncodeFrame(FrameKind kind, std::string_view payload) {
   std::string frame;
   frame.reserve(kFrameHeadBytes + payload.size());
@@ -94,6 +116,7 @@ std::string DataPayload(std::uint32_t channel, std::string_view bytes) {
 
 Result<DataView> ReadData(std::string_view payload) {
   if (payload.size() < 4) return Fail(ErrorCode::kInvalid, "a data frame without a channel");
+  if (payload.size() == 4) return Fail(ErrorCode::kInvalid, "a data frame without data");
   return DataView{ReadBig(payload), payload.substr(4)};
 }
 
@@ -115,7 +138,7 @@ Result<std::optional<Frame>> FrameReader::Next() {
                             static_cast<unsigned char>(rest[1]), kProtocolVersion));
   }
   const std::size_t size = ReadBig(rest.substr(4));
-  const std::size_t limit = kind == FrameKind::kData ? kMaxDataBytes : kMaxJsonBytes;
+  const std::size_t limit = MaxPayloadOf(kind);
   if (size > limit) {
     return Fail(
         ErrorCode::kLimitExceeded,

@@ -19,8 +19,10 @@ namespace zerocloud::peer {
 
 inline constexpr std::uint8_t kProtocolVersion = 2;
 inline constexpr std::size_t kFrameHeadBytes = 8;
-inline constexpr std::size_t kMaxJsonBytes = 4 << 20;    // of a payload that is JSON
-inline constexpr std::size_t kMaxDataBytes = 128 << 10;  // of one that is kData
+// Of a payload that is JSON, of one that says only a few things, and of one that is kData.
+inline constexpr std::size_t kMaxJsonBytes = 4 << 20;
+inline constexpr std::size_t kMaxShortBytes = 4 << 10;
+inline constexpr std::size_t kMaxDataBytes = 128 << 10;
 
 enum class FrameKind : std::uint8_t {
   kHello = 1,
@@ -45,6 +47,8 @@ enum class FrameKind : std::uint8_t {
 };
 std::span<const FrameKind> FrameKinds();
 std::string_view ToString(FrameKind kind);  // "hello", "accepted"
+// Bytes of its payload; 0: it has none.
+std::size_t MaxPayloadOf(FrameKind kind);
 
 struct Frame {
   FrameKind kind = FrameKind::kHeartbeat;
@@ -55,7 +59,8 @@ struct Frame {
 std::string EncodeFrame(FrameKind kind, std::string_view payload);
 std::string DataPayload(std::uint32_t channel, std::string_view bytes);
 
-// What a kData payload holds; the bytes are a view of it. kInvalid: too short.
+// What a kData payload holds; the bytes are a view of it. kInvalid: there are none, and such a
+// frame would only look like progress.
 struct DataView {
   std::uint32_t channel = 0;
   std::string_view bytes;

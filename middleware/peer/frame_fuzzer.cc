@@ -21,10 +21,9 @@ std::string ReadAll(std::string_view bytes, std::size_t step) {
     if (!frame) return seen + "?";
     if (frame->has_value()) {
       const peer::Frame& found = **frame;
-      const std::size_t limit =
-          found.kind == peer::FrameKind::kData ? peer::kMaxDataBytes : peer::kMaxJsonBytes;
-      if (found.payload.size() > limit) std::abort();
+      if (found.payload.size() > peer::MaxPayloadOf(found.kind)) std::abort();
       if (const auto data = peer::ReadData(found.payload); data.has_value()) {
+        if (data->bytes.empty()) std::abort();
         if (peer::DataPayload(data->channel, data->bytes) != found.payload) std::abort();
       }
       seen += peer::EncodeFrame(found.kind, found.payload);

@@ -71,7 +71,29 @@ TEST(Frames, ThatPromiseTooMuchAreRefusedBeforeTheyArrive) {
   EXPECT_EQ(Refused(frame).code, ErrorCode::kLimitExceeded);
 }
 
-TEST(Frames, WithoutAChannelAreNoData) { EXPECT_FALSE(ReadData("abc").has_value()); }
+TEST(Frames, WithNothingToSayHaveNoPayload) {
+  for (const FrameKind kind : {FrameKind::kStarted, FrameKind::kHeartbeat, FrameKind::kKeep,
+                               FrameKind::kReady, FrameKind::kGo}) {
+    FrameReader reader;
+    reader.Feed(EncodeFrame(kind, ""));
+    EXPECT_TRUE(reader.Next().has_value()) << ToString(kind);
+    EXPECT_THAT(Refused(EncodeFrame(kind, "{}")).message, HasSubstr("2 bytes; at most 0"));
+  }
+}
+
+TEST(Frames, WithLittleToSayAreShort) {
+  for (const FrameKind kind : {FrameKind::kHello, FrameKind::kAccepted, FrameKind::kDigest,
+                               FrameKind::kFetch, FrameKind::kStream, FrameKind::kCredit}) {
+    const std::string much(kMaxShortBytes + 1, ' ');
+    EXPECT_EQ(Refused(EncodeFrame(kind, much)).code, ErrorCode::kLimitExceeded) << ToString(kind);
+  }
+}
+
+TEST(Frames, WithoutAChannelOrBytesAreNoData) {
+  EXPECT_FALSE(ReadData("abc").has_value());
+  EXPECT_FALSE(ReadData(DataPayload(7, "")).has_value());
+  EXPECT_TRUE(ReadData(DataPayload(7, "x")).has_value());
+}
 
 TEST(Frames, HaveNamesOfTheirOwn) {
   std::set<std::string_view> names;
@@ -99,6 +121,8 @@ TEST(Frames, AreThoseOfTheProtocolsPage) {
             std::string::npos);
   EXPECT_NE(page.find(fmt::format("{} MiB, or {} KiB for `data`", kMaxJsonBytes >> 20U,
                                   kMaxDataBytes >> 10U)),
+            std::string::npos);
+  EXPECT_NE(page.find(fmt::format("{} KiB for those that say little", kMaxShortBytes >> 10U)),
             std::string::npos);
 }
 

@@ -40,14 +40,21 @@ Result<void> Conversation::StayInTouch() {
   }
 }
 
-Result<void> Conversation::Await(peer::FrameKind kind) {
+Result<void> Conversation::Await(peer::FrameKind kind, milliseconds limit) {
+  const steady_clock::time_point until = steady_clock::now() + limit;
   while (true) {
-    const Result<std::optional<peer::Frame>> frame = connection_.Receive(heartbeat_);
+    const auto left = std::chrono::ceil<milliseconds>(until - steady_clock::now());
+    const Result<std::optional<peer::Frame>> frame =
+        connection_.Receive(std::clamp(left, milliseconds(0), heartbeat_));
     if (!frame) return Fail(frame);
     const std::optional<peer::Frame>& next = *frame;
     if (next) last_heard_ = steady_clock::now();
     if (next && next->kind == kind) return {};
     if (next && next->kind != peer::FrameKind::kHeartbeat) return Unexpected(*next);
+    if (steady_clock::now() >= until) {
+      return Fail(ErrorCode::kTimeout,
+                  fmt::format("it has not said {} within {} ms", ToString(kind), limit.count()));
+    }
     if (Result<void> here = HearAndSay(); !here) return here;
   }
 }
@@ -67,9 +74,16 @@ Result<void> Conversation::TakeStream(std::uint32_t channel, std::uint64_t size,
                                       std::optional<Error>& disk) {
   digest::Sha256 sha256;
   std::uint64_t got = 0;
+  const milliseconds limit = LongestWay(size, patience_.silence);
+  const steady_clock::time_point until = steady_clock::now() + limit;
   while (true) {
     Result<std::optional<peer::Frame>> frame = connection_.Receive(patience_.silence);
     if (!frame) return Fail(frame);
+    if (steady_clock::now() > until) {
+      return Fail(ErrorCode::kTimeout,
+                  fmt::format("it has not sent all of a stream of {} bytes within {} ms", size,
+                              limit.count()));
+    }
     const std::optional<peer::Frame>& taken = *frame;
     if (!taken) return Fail(ErrorCode::kTimeout, "it stopped within a stream");
     last_heard_ = steady_clock::now();

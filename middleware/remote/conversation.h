@@ -33,11 +33,12 @@ class Conversation {
 
   // Sends and takes heartbeats; to be called more often than they are sent.
   Result<void> StayInTouch();
-  // The same, until a frame of that kind comes.
-  Result<void> Await(peer::FrameKind kind);
+  // The same, until a frame of that kind comes, for so long at most.
+  Result<void> Await(peer::FrameKind kind, std::chrono::milliseconds limit);
 
   // A stream of data frames and its digest, into `file`; what it is must have been offered. Without
-  // a file (-1), or after an error of its disk, which goes into `disk`, it is read past.
+  // a file (-1), or after an error of its disk, which goes into `disk`, it is read past. It may
+  // take as long as so many bytes may (LongestWay()).
   Result<void> TakeStream(std::uint32_t channel, std::uint64_t size, int file,
                           std::optional<Error>& disk);
   // The first `size` bytes of a file and their digest. An error of its disk goes into `disk`.

@@ -10,6 +10,7 @@
 
 #include "middleware/remote/away_session.h"
 #include "middleware/remote/node_session.h"
+#include "middleware/remote/send_bytes.h"
 #include "middleware/remote/wire_holds.h"
 
 namespace zerocloud::remote {
@@ -19,9 +20,8 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr std::string_view kNvram = "/dev/nvram";
-// What a holder has for storing an object, besides the time for its bytes at the slowest rate.
+// What a holder has for storing an object, besides the time for its bytes.
 constexpr std::chrono::minutes kMostForAPut{10};
-constexpr std::uint64_t kSlowestPut = 64 << 10;  // bytes a second
 
 // The answer to an order about a hold.
 struct Answer {
@@ -38,20 +38,22 @@ Answer Lost(std::string why) {
 }
 
 // Has `ask` talk to the node, on a connection of its own. One that was idle may have been closed
-// long ago: then it is asked once more, which does no harm for any order.
+// long ago: then it is asked once more, on a new one, which does no harm for any order.
 template <typename Ask>
 Answer AskNode(Nodes& nodes, std::size_t node, Ask ask) {
+  bool is_fresh = false;
   while (true) {
-    Nodes::Connection connection = nodes.TakeIdle(node);
-    const bool is_fresh = connection == nullptr;
-    if (is_fresh) {
+    Nodes::Connection connection = is_fresh ? nullptr : nodes.TakeIdle(node);
+    const bool was_idle = connection != nullptr;
+    is_fresh = true;
+    if (!was_idle) {
       Result<Nodes::Connection> made = nodes.Connect(node);
       if (!made) return Lost(made.error().message);
       connection = std::move(*made);
     }
     Answer answer = ask(*connection);
     if (!answer.is_broken) nodes.GiveBack(node, std::move(connection));
-    if (!answer.is_broken || is_fresh) return answer;
+    if (!answer.is_broken || !was_idle) return answer;
   }
 }
 
@@ -62,7 +64,7 @@ Answer AskToPut(peer::SecureConnection& connection, const PutOrder& order, std::
   steady_clock::time_point last_heard = steady_clock::now();
   // Heartbeats are no answer for ever.
   const steady_clock::time_point until =
-      last_heard + patience.silence + kMostForAPut + std::chrono::seconds(size / kSlowestPut);
+      last_heard + kMostForAPut + LongestWay(size, patience.silence);
   while (true) {
     const Result<std::optional<peer::Frame>> received =
         connection.Receive(HeartbeatInterval(patience));

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <latch>
 #include <utility>
 
 #include "middleware/digest/digest.h"
@@ -344,6 +345,42 @@ TEST_F(HostileHolderTest, ThatStoresSomethingElseIsLeft) {
   EXPECT_EQ(store.objects["out/x"], "evil");
   EXPECT_THAT(result.sessions[0].failed_nodes,
               ElementsAre(HasSubstr("it stored another number of bytes")));
+}
+
+TEST_F(HostileHolderTest, ThatNeverAnswersIsAskedTwice) {
+  constexpr int kSessions = 5;
+  std::latch all(kSessions);  // so that each has a connection of its own, which is idle then
+  std::atomic<int> asked = 0;
+  const auto count = [&](const peer::Frame& frame) {
+    asked += frame.kind == FrameKind::kPut ? 1 : 0;
+  };
+  AddScripted(
+      [&](peer::SecureConnection& connection, const Offer& offer) {
+        all.arrive_and_wait();
+        Begin(connection);
+        EndReport end = Success(offer, 0);
+        for (std::string& digest : end.digests) {
+          if (!digest.empty()) digest = digest::Sha256().Hex();
+        }
+        ASSERT_TRUE(connection.Send(FrameKind::kReport, Encode(end)).has_value());
+        // And what comes next, without an answer.
+        while (true) {
+          const auto got = connection.Receive(std::chrono::minutes(1));
+          if (!got) return;
+          const std::optional<peer::Frame>& frame = *got;
+          if (!frame || frame->kind != FrameKind::kPut) continue;
+          return count(*frame);
+        }
+      },
+      [&](peer::SecureConnection&, const peer::Frame& frame) { count(frame); });
+  store.objects["in2/x"] = "";
+  const std::string reads = R"({"name": "stdin", "path": "swift://~/in2/x"})";
+  AddNode();
+  std::string groups = G("m", "cat", reads + R"(, {"name": "stdout", "path": "swift://~/out/x"})");
+  for (int i = 1; i < kSessions; ++i) groups += "," + G("n" + std::to_string(i), "cat", reads);
+  RunWell(groups);
+  EXPECT_TRUE(store.objects.contains("out/x"));
+  EXPECT_EQ(asked, 2);  // on one of those, and on a new one
 }
 
 TEST_F(HostileHolderTest, ThatHoldsWhatWasNotOfferedIsLeft) {

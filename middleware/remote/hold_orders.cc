@@ -35,6 +35,11 @@ Result<void> ServePut(NodeParts& parts, peer::SecureConnection& connection,
   // meanwhile is not stored, or it would replace what is there by now.
   const Result<std::optional<peer::Frame>> next = connection.TryReceive();
   if (!next) return Fail(next);
+  if (const std::optional<peer::Frame>& frame = *next;
+      frame && frame->kind != FrameKind::kHeartbeat) {
+    return Fail(ErrorCode::kInvalid, fmt::format("it sent a {} frame before its put was answered",
+                                                 ToString(frame->kind)));
+  }
   std::future<Result<store::ObjectInfo>> storing;
   try {
     storing = std::async(std::launch::async, [&] { return PutHold(parts.store, order, *hold); });

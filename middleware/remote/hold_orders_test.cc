@@ -3,9 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "middleware/digest/digest.h"
 #include "middleware/remote/hold_transfer.h"
-#include "middleware/remote/testing/cluster_test.h"
+#include "middleware/remote/testing/bare_proxy.h"
 #include "middleware/remote/wire_holds.h"
 
 namespace zerocloud::remote {
@@ -14,45 +13,8 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-using Connection = std::unique_ptr<peer::SecureConnection>;
-
-std::string DigestOf(std::string_view text) {
-  digest::Sha256 sha256;
-  sha256.Add(text);
-  return sha256.Hex();
-}
-
-class HoldOrdersTest : public ClusterTest {
+class HoldOrdersTest : public BareProxyTest {
  protected:
-  HoldOrdersTest() {
-    node_options.log = [this](const std::string& line) {
-      const std::lock_guard lock(log_mutex_);
-      log_.push_back(line);
-    };
-    AddNode();
-  }
-  ~HoldOrdersTest() override { nodes.clear(); }  // which log, before the log
-
-  Connection Connect() {
-    auto made = peer::SecureConnection::Connect(options.nodes[0].host, options.nodes[0].port, *keys,
-                                                options.patience);
-    EXPECT_TRUE(made.has_value());
-    return made ? std::move(*made) : nullptr;
-  }
-  // One that speaks for that proxy.
-  Connection ConnectAs(const std::string& proxy) {
-    Connection connection = Connect();
-    EXPECT_TRUE(connection->Send(FrameKind::kHello, Encode(Hello{.proxy = proxy})).has_value());
-    EXPECT_EQ(Next(*connection).kind, FrameKind::kHello);
-    return connection;
-  }
-  static peer::Frame Next(peer::SecureConnection& connection) {
-    while (true) {
-      auto got = connection.Receive(std::chrono::minutes(1));
-      peer::Frame frame = got.value_or(std::nullopt).value_or(peer::Frame{FrameKind::kStart, {}});
-      if (frame.kind != FrameKind::kHeartbeat) return frame;
-    }
-  }
   static Failure Refusal(peer::SecureConnection& connection, FrameKind kind,
                          const std::string& payload) {
     EXPECT_TRUE(connection.Send(kind, payload).has_value());
@@ -62,39 +24,10 @@ class HoldOrdersTest : public ClusterTest {
   }
   // Runs a session that writes "text" and has it held under that id; up to its report.
   void RunAndHold(peer::SecureConnection& connection, const std::string& id) {
-    constexpr std::string_view kProgram = "a program";
-    constexpr std::string_view kArguments = "[args]\nargs=s say:text\n";
-    Offer offer;
-    offer.session = "s";
-    offer.caller = {.account = "AUTH_me", .user = "me", .token = "t"};
-    offer.sha256 = DigestOf(kProgram);
-    offer.program_size = kProgram.size();
-    offer.timeout = std::chrono::minutes(1);
-    const auto add = [&](const char* alias, Source source, channels::ChannelLimits limits) {
-      OfferedChannel& channel = offer.channels.emplace_back();
-      channel.alias = alias;
-      channel.source = source;
-      channel.limits = limits;
-    };
-    add("/dev/stdin", Source::kNothing, {1, 1, 0, 0});
-    add("/dev/stdout", Source::kHold, {0, 0, 10, 10});
-    offer.channels.back().hold = id;
-    add("/dev/stderr", Source::kStderr, {0, 0, 10, 10});
-    add("/dev/nvram", Source::kBytes, {10, 1000, 0, 0});
-    offer.channels.back().type = channels::AccessType::kRandomBoth;
-    offer.channels.back().size = kArguments.size();
-    ASSERT_TRUE(connection.Send(FrameKind::kStart, Encode(offer)).has_value());
-    const peer::Frame accepted = Next(connection);
-    ASSERT_EQ(accepted.kind, FrameKind::kAccepted) << accepted.payload;
-    const auto send = [&](std::uint32_t channel, std::string_view bytes) {
-      EXPECT_TRUE(connection.Send(FrameKind::kData, peer::DataPayload(channel, bytes)).has_value());
-      const StreamEnd end{channel, bytes.size(), DigestOf(bytes)};
-      EXPECT_TRUE(connection.Send(FrameKind::kDigest, Encode(end)).has_value());
-    };
-    if (ParseAccepted(accepted.payload).value_or(Accepted{}).needs_program) {
-      send(kProgramChannel, kProgram);
-    }
-    send(3, kArguments);
+    Offer offer = MakeOffer("say:text");
+    offer.channels[1].source = Source::kHold;
+    offer.channels[1].hold = id;
+    StartSession(connection, offer);
     ASSERT_EQ(Next(connection).kind, FrameKind::kStarted);
     const peer::Frame report = Next(connection);
     ASSERT_EQ(report.kind, FrameKind::kReport) << report.payload;
@@ -114,20 +47,8 @@ class HoldOrdersTest : public ClusterTest {
             {.account = "AUTH_me", .user = "me", .token = "t"},
             {{"AUTH_me", "out", "o"}, "text/plain", {}}};
   }
-  // What the node logs when it hangs up because of that frame.
-  std::string ComplaintAbout(peer::SecureConnection& connection, FrameKind kind,
-                             const std::string& payload) {
-    EXPECT_TRUE(connection.Send(kind, payload).has_value());
-    Linger(connection);
-    nodes[0]->server.reset();
-    const std::lock_guard lock(log_mutex_);
-    return log_.empty() ? "" : log_.back();
-  }
-
   const std::string proxy_ = NewId();
   const std::string id_ = NewId();
-  std::mutex log_mutex_;
-  std::vector<std::string> log_;  // guarded by log_mutex_
 };
 
 TEST_F(HoldOrdersTest, ItIsGivenToWhoKnowsBothIds) {
@@ -201,6 +122,33 @@ TEST_F(HoldOrdersTest, AProxyThatIsGoneIsForgotten) {
   Connection owner = Hold(proxy_, id_);
   const NodeServer& server = *nodes[0]->server;
   while (server.stats().holds > 0 || server.stats().spool_bytes > 0) std::this_thread::yield();
+}
+
+TEST_F(HoldOrdersTest, NothingIsAskedBeforeTheAnswer) {
+  const Connection owner = Hold(proxy_, id_);
+  {
+    const std::lock_guard lock(store.mutex);  // the first is not answered before
+    for (int i = 0; i < 3; ++i) {
+      ASSERT_TRUE(owner->Send(FrameKind::kPut, Encode(Put(id_))).has_value());
+    }
+  }
+  EXPECT_THAT(LastLog(*owner), HasSubstr("it sent a put frame before its put was answered"));
+}
+
+TEST_F(HoldOrdersTest, HeartbeatsAreNoBytes) {
+  const auto only_say_so = [this](peer::SecureConnection& connection, const peer::Frame&) {
+    while (connection.Send(FrameKind::kHeartbeat, {}) && !scripted.front()->WaitForStop(10)) {
+    }
+  };
+  const ScriptedNode& holder = AddScripted({}, only_say_so);
+  auto made = peer::SecureConnection::Connect(options.nodes[1].host, holder.port(), *keys,
+                                              options.patience);
+  ASSERT_TRUE(made.has_value());
+  const FetchEnd end =
+      FetchHold(**made, {id_, 70'000, DigestOf("")}, -1, std::chrono::milliseconds(200));
+  EXPECT_EQ(end.kind, FetchEnd::Kind::kBroken);
+  EXPECT_EQ(end.error.message, "it has not sent the 70000 bytes that it holds within 1200 ms");
+  made->reset();  // or the holder would go on
 }
 
 TEST_F(HoldOrdersTest, NobodyAsksWithoutAName) {

@@ -46,9 +46,15 @@ FetchEnd FetchHold(peer::SecureConnection& connection, const HeldFacts& held, in
   if (!asked) return Broken(asked.error().message);
   digest::Sha256 sha256;
   std::uint64_t got = 0;
+  const auto limit = LongestWay(held.size, silence);
+  const auto until = std::chrono::steady_clock::now() + limit;
   while (true) {
     const Result<std::optional<peer::Frame>> received = connection.Receive(silence);
     if (!received) return Broken(received.error().message);
+    if (std::chrono::steady_clock::now() > until) {
+      return Broken(fmt::format("it has not sent the {} bytes that it holds within {} ms",
+                                held.size, limit.count()));
+    }
     const std::optional<peer::Frame>& frame = *received;
     if (!frame) return Broken(fmt::format("it has been silent for {} ms", silence.count()));
     switch (frame->kind) {

@@ -34,7 +34,8 @@ struct FetchEnd {
 };
 
 // Asks for it on a connection that carries nothing else and was greeted, and writes it to `file`
-// from offset 0. The holder may be silent for so long.
+// from offset 0. The holder may be silent for so long, and take as long as its bytes may
+// (LongestWay()).
 FetchEnd FetchHold(peer::SecureConnection& connection, const HeldFacts& held, int file,
                    std::chrono::milliseconds silence);
 

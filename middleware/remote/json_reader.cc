@@ -64,11 +64,11 @@ const std::vector<job::JsonValue>& JsonReader::List(std::string_view name, std::
   return member->elements;
 }
 
-Result<job::JsonValue> ParseFrameJson(std::string_view json) {
+Result<job::JsonValue> ParseFrameJson(std::string_view json, std::size_t most_values) {
   job::JobLimits limits;
   limits.document_bytes = peer::kMaxJsonBytes;
   limits.document_depth = 8;
-  return job::ParseJson(json, limits);
+  return job::ParseJson(json, limits, most_values);
 }
 
 }  // namespace zerocloud::remote

@@ -2,6 +2,7 @@
 // Private to this folder.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -41,7 +42,10 @@ class JsonReader {
   std::string why_;
 };
 
-// Parses within the limits of a frame.
-Result<job::JsonValue> ParseFrameJson(std::string_view json);
+// Values of a payload that says only a few things, itself among them.
+inline constexpr std::size_t kFewValues = 64;
+
+// Parses within the limits of a frame, and up to so many values.
+Result<job::JsonValue> ParseFrameJson(std::string_view json, std::size_t most_values = kFewValues);
 
 }  // namespace zerocloud::remote

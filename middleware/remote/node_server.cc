@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -55,8 +56,12 @@ struct NodeServer::State {
   UniqueFd stopping;  // readable: stop
   std::uint16_t port = 0;
   std::mutex mutex;
-  std::map<int, peer::SecureConnection*> open;  // guarded by mutex; null while it shakes hands
-  std::map<int, UniqueFd> shaking;              // guarded by mutex: copies of their sockets
+  struct Shaking {
+    UniqueFd socket;  // a copy of it
+    std::string name;
+  };
+  std::map<int, peer::SecureConnection*> open;  // guarded by mutex; null before and after
+  std::map<int, Shaking> shaking;               // guarded by mutex; the oldest first
   std::map<int, std::thread> threads;           // guarded by mutex, of `open` and `ended`
   std::vector<int> ended;                       // guarded by mutex: threads to join
   int last_id = 0;
@@ -77,9 +82,26 @@ struct NodeServer::State {
         streams(options.patience) {}
 
   void AcceptAll();
+  // Whether there is room for one more; guarded by mutex. A stranger may come at any time, and in
+  // any number, so the oldest that still shakes hands makes room for the next.
+  bool HasRoom(const std::string& name);
+  // Those that were hung up on are there for a moment; no more are taken in until they are gone.
+  bool MustWait() {
+    const std::lock_guard lock(mutex);
+    return open.size() >= options.connections + 2 * MostShaking();
+  }
+  [[nodiscard]] std::size_t MostShaking() const {
+    return std::max<std::size_t>(1, options.connections / 2);
+  }
+  // Those whose other side has the key; guarded by mutex.
+  [[nodiscard]] std::size_t CountProved() const {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(open, [](const auto& item) { return item.second != nullptr; }));
+  }
   void JoinEnded();
   void Serve(int id, UniqueFd socket, const std::string& name);
-  Result<void> Converse(peer::SecureConnection& connection);
+  // `session` is the name of the one that was under way when it failed.
+  Result<void> Converse(peer::SecureConnection& connection, std::optional<std::string>& session);
 };
 
 void NodeServer::State::AcceptAll() {
@@ -93,6 +115,11 @@ void NodeServer::State::AcceptAll() {
     JoinEnded();
     holds.ForgetSilent();
     if (ready <= 0) continue;
+    if (MustWait()) {
+      pollfd stop{stopping.get(), POLLIN, 0};
+      if (::poll(&stop, 1, 10) > 0) return;
+      continue;
+    }
     sockaddr_storage address{};
     socklen_t size = sizeof address;
     void* any = &address;
@@ -107,13 +134,10 @@ void NodeServer::State::AcceptAll() {
     }
     const std::string name = NameOf(address, size);
     const std::lock_guard lock(mutex);
-    if (open.size() >= options.connections) {
-      options.log(fmt::format("refused {}: {} connections are open, the limit", name, open.size()));
-      continue;
-    }
+    if (!HasRoom(name)) continue;
     const int id = ++last_id;
     open[id] = nullptr;
-    shaking[id].Reset(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0));
+    shaking[id] = {UniqueFd(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0)), name};
     try {
       threads[id] = std::thread([this, id, moved = std::move(socket), name]() mutable {
         Serve(id, std::move(moved), name);
@@ -127,22 +151,47 @@ void NodeServer::State::AcceptAll() {
   }
 }
 
+bool NodeServer::State::HasRoom(const std::string& name) {
+  if (CountProved() >= options.connections) {
+    options.log(
+        fmt::format("refused {}: {} connections are open, the limit", name, options.connections));
+    return false;
+  }
+  if (shaking.size() < MostShaking()) return true;
+  const auto oldest = shaking.begin();
+  ::shutdown(oldest->second.socket.get(), SHUT_RDWR);
+  options.log(
+      fmt::format("hung up on {}, which has not shown a key yet: so have {} others, and {} came",
+                  oldest->second.name, shaking.size() - 1, name));
+  shaking.erase(oldest);
+  return true;
+}
+
 void NodeServer::State::Serve(int id, UniqueFd socket, const std::string& name) {
   Result<std::unique_ptr<peer::SecureConnection>> connection =
       peer::SecureConnection::Accept(std::move(socket), keys, options.patience);
   bool is_wanted = false;
+  bool is_full = false;  // others were faster
   {
     const std::lock_guard lock(mutex);
     shaking.erase(id);
-    is_wanted = connection && !is_stopping;
+    is_full = connection && CountProved() >= options.connections;
+    is_wanted = connection && !is_stopping && !is_full;
     if (is_wanted) open[id] = connection->get();
   }
   if (!connection) {
     options.log(fmt::format("refused {}: {}", name, connection.error().message));
+  } else if (is_full) {
+    options.log(
+        fmt::format("refused {}: {} connections are open, the limit", name, options.connections));
   } else if (is_wanted) {
-    const Result<void> conversed = Converse(**connection);
-    // That a proxy hangs up is no news.
-    if (!conversed && conversed.error().code != ErrorCode::kUnavailable) {
+    std::optional<std::string> session;
+    const Result<void> conversed = Converse(**connection, session);
+    // That a proxy hangs up between sessions is no news.
+    if (!conversed && session) {
+      options.log(fmt::format("dropped {} within session {}: {}", name, *session,
+                              conversed.error().message));
+    } else if (!conversed && conversed.error().code != ErrorCode::kUnavailable) {
       options.log(fmt::format("dropped {}: {}", name, conversed.error().message));
     }
   }
@@ -166,7 +215,8 @@ void NodeServer::State::JoinEnded() {
   for (std::thread& thread : joining) thread.join();
 }
 
-Result<void> NodeServer::State::Converse(peer::SecureConnection& connection) {
+Result<void> NodeServer::State::Converse(peer::SecureConnection& connection,
+                                         std::optional<std::string>& session) {
   NodeParts parts{options, store, runner, images, spool, spooled, slots, holds, streams, keys};
   bool is_greeted = false;
   std::string proxy;  // for which the other side speaks
@@ -217,8 +267,10 @@ Result<void> NodeServer::State::Converse(peer::SecureConnection& connection) {
       return Fail(ErrorCode::kInvalid,
                   "it did not say for which proxy something is held or streamed");
     }
+    session = offer->session;
     Result<void> served = ServeSession(parts, connection, proxy, std::move(*offer));
     if (!served) return served;
+    session.reset();
   }
 }
 
@@ -231,7 +283,7 @@ NodeServer::~NodeServer() {
   {
     const std::lock_guard lock(state_->mutex);
     state_->is_stopping = true;
-    for (const auto& [id, socket] : state_->shaking) ::shutdown(socket.get(), SHUT_RDWR);
+    for (const auto& [id, shaking] : state_->shaking) ::shutdown(shaking.socket.get(), SHUT_RDWR);
     for (const auto& [id, connection] : state_->open) {
       if (connection != nullptr) connection->Abort();
     }

@@ -39,6 +39,10 @@ struct NodeOptions {
   bool wants_own_namespaces = false;
   std::string control_groups;
   peer::ConnectionLimits patience;
+  // How long a proxy may leave one of a gang that is ready without its go, and what is held without
+  // its keep, though it says that it is there. No less than what it gives the gang to start
+  // (NodesOptions::opening).
+  std::chrono::milliseconds opening{600'000};
   job::JobLimits limits;  // program_bytes, memory_bytes, timeout_seconds: no offer exceeds them
   std::function<void(const std::string&)> log = [](const std::string&) {};
 };

@@ -1,99 +1,119 @@
-#include "middleware/remote/node_server.h"
-
+// Whom a node lets connect, what it refuses, and what it says when it is left.
+#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
-#include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
-#include "middleware/remote/testing/cluster_test.h"
+#include "middleware/remote/testing/bare_proxy.h"
+#include "middleware/remote/wire_holds.h"
 
 namespace zerocloud::remote {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// What hostile proxies do to a node.
-class NodeServerTest : public ClusterTest {
+class ConnectionsOfANodeTest : public BareProxyTest {
  protected:
-  NodeServerTest() {
-    node_options.log = [this](const std::string& line) {
-      const std::lock_guard lock(log_mutex_);
-      log_.push_back(line);
-    };
-    AddNode();
-    auto made = peer::SecureConnection::Connect(options.nodes[0].host, options.nodes[0].port, *keys,
-                                                options.patience);
-    EXPECT_TRUE(made.has_value());
-    if (made) connection = std::move(*made);
-  }
-  // What the node logs when it hangs up because of that frame.
-  std::string RefusalOf(FrameKind kind, const std::string& payload) {
-    EXPECT_TRUE(connection->Send(kind, payload).has_value());
-    Linger(*connection);
+  std::vector<std::string> StopAndLog() {
     nodes[0]->server.reset();
     const std::lock_guard lock(log_mutex_);
-    return log_.empty() ? "" : log_.back();
-  }
-  FrameKind NextKind() {
-    const auto got = connection->Receive(std::chrono::minutes(1));
-    return got.value_or(std::nullopt).value_or(peer::Frame{}).kind;
-  }
-  void Greet() {
-    ASSERT_TRUE(connection->Send(FrameKind::kHello, Encode(Hello{})).has_value());
-    EXPECT_EQ(NextKind(), FrameKind::kHello);
+    return log_;
   }
 
-  std::unique_ptr<peer::SecureConnection> connection;
-  std::mutex log_mutex_;
-  std::vector<std::string> log_;  // guarded by log_mutex_
+  const std::string proxy_ = NewId();
 };
 
-TEST_F(NodeServerTest, RefusesFramesThatHaveNoPlace) {
-  EXPECT_THAT(RefusalOf(FrameKind::kReport, "{}"), HasSubstr("a report frame where there is none"));
+TEST_F(ConnectionsOfANodeTest, AConnectionThatBreaksWithinASessionIsLogged) {
+  Connection idle = ConnectAs(proxy_);
+  idle.reset();  // that is no news
+  Connection proxy = ConnectAs(proxy_);
+  StartSession(*proxy, MakeOffer("hang"));
+  nodes[0]->runner.WaitForHanging(1);
+  proxy.reset();
+  while (nodes[0]->server->stats().connections > 0) std::this_thread::yield();
+  const std::vector<std::string> log = StopAndLog();
+  ASSERT_EQ(log.size(), 1U);
+  EXPECT_THAT(log[0],
+              testing::ContainsRegex(
+                  "^dropped 127.0.0.1 port [0-9]+ within session s: (it closed|the connection)"));
 }
 
-TEST_F(NodeServerTest, RefusesAnOfferBeforeAGreeting) {
-  EXPECT_THAT(RefusalOf(FrameKind::kStart, "{}"), HasSubstr("a start frame where there is none"));
+// Whoever shows no key.
+UniqueFd Stranger(const NodeAddress& node) {
+  UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(node.port);
+  EXPECT_EQ(::inet_pton(AF_INET, node.host.c_str(), &address.sin_addr), 1);
+  const void* any = &address;
+  EXPECT_EQ(::connect(socket.get(), static_cast<const sockaddr*>(any), sizeof address), 0);
+  return socket;
 }
 
-TEST_F(NodeServerTest, RefusesAnOfferThatIsNone) {
-  Greet();
-  EXPECT_THAT(RefusalOf(FrameKind::kStart, R"({"session": 1})"), HasSubstr("a wrong offer"));
+TEST_F(ConnectionsOfANodeTest, StrangersKeepNobodyOut) {
+  node_options.connections = 4;
+  ReplaceNode();
+  const Connection first = ConnectAs(proxy_);
+  std::vector<UniqueFd> strangers(20);
+  for (UniqueFd& stranger : strangers) stranger = Stranger(options.nodes[0]);
+  std::vector<Connection> proxies(3);
+  for (Connection& proxy : proxies) proxy = ConnectAs(proxy_);
+  // One more with the key is one too many.
+  const auto refused = peer::SecureConnection::Connect(options.nodes[0].host, options.nodes[0].port,
+                                                       *keys, options.patience);
+  EXPECT_FALSE(refused.has_value());
+  StartSession(*first, MakeOffer("say:text"));
+  EXPECT_EQ(Next(*first).kind, FrameKind::kStarted);
+  strangers.clear();
+  EXPECT_THAT(StopAndLog(), Contains(HasSubstr("which has not shown a key yet")));
 }
 
-TEST_F(NodeServerTest, RefusesBytesThatAreNotThoseOffered) {
-  Greet();
-  Offer offer;
-  offer.session = "s";
-  offer.sha256 = std::string(64, 'a');
-  offer.program_size = 5;
-  offer.timeout = std::chrono::seconds(1);
-  for (const char* alias : {"/dev/stdin", "/dev/stdout", "/dev/stderr"}) {
-    auto& channel = offer.channels.emplace_back();
-    channel.alias = alias;
-    channel.limits = {1, 1, 0, 0};
-  }
-  ASSERT_TRUE(connection->Send(FrameKind::kStart, Encode(offer)).has_value());
-  ASSERT_EQ(NextKind(), FrameKind::kAccepted);
-  EXPECT_THAT(RefusalOf(FrameKind::kData, peer::DataPayload(kProgramChannel, "longer")),
+// What hostile proxies do to a node.
+
+TEST_F(ConnectionsOfANodeTest, RefusesFramesThatHaveNoPlace) {
+  const Connection proxy = Connect();
+  EXPECT_THAT(ComplaintAbout(*proxy, FrameKind::kReport, "{}"),
+              HasSubstr("a report frame where there is none"));
+}
+
+TEST_F(ConnectionsOfANodeTest, RefusesAnOfferBeforeAGreeting) {
+  const Connection proxy = Connect();
+  EXPECT_THAT(ComplaintAbout(*proxy, FrameKind::kStart, "{}"),
+              HasSubstr("a start frame where there is none"));
+}
+
+TEST_F(ConnectionsOfANodeTest, RefusesAnOfferThatIsNone) {
+  const Connection proxy = ConnectAs("");
+  EXPECT_THAT(ComplaintAbout(*proxy, FrameKind::kStart, R"({"session": 1})"),
+              HasSubstr("a wrong offer"));
+}
+
+TEST_F(ConnectionsOfANodeTest, RefusesBytesThatAreNotThoseOffered) {
+  const Connection proxy = ConnectAs("");
+  ASSERT_TRUE(proxy->Send(FrameKind::kStart, Encode(MakeOffer("say:x"))).has_value());
+  ASSERT_EQ(Next(*proxy).kind, FrameKind::kAccepted);
+  const std::string longer = peer::DataPayload(kProgramChannel, std::string(kProgram) + "!");
+  EXPECT_THAT(ComplaintAbout(*proxy, FrameKind::kData, longer),
               HasSubstr("more bytes than it had offered"));
   EXPECT_EQ(nodes[0]->runner.loads(), 0);
 }
 
-TEST_F(NodeServerTest, RefusesWhoHasAnotherKeyAndSaysSo) {
+TEST_F(ConnectionsOfANodeTest, RefusesWhoHasAnotherKeyAndSaysSo) {
   peer::KeysOnDisk others;
   const auto other = others.Open(peer::KeysOnDisk::Line("two", "5a"));
   const auto refused = peer::SecureConnection::Connect(options.nodes[0].host, options.nodes[0].port,
                                                        *other, options.patience);
   EXPECT_FALSE(refused.has_value());
-  connection.reset();
-  nodes[0]->server.reset();
-  const std::lock_guard lock(log_mutex_);
-  EXPECT_THAT(log_, ElementsAre(HasSubstr("refused 127.0.0.1 port")));
-  EXPECT_THAT(log_[0], HasSubstr("key \"two\" is not in this machine's key file"));
+  const std::vector<std::string> log = StopAndLog();
+  EXPECT_THAT(log, ElementsAre(HasSubstr("refused 127.0.0.1 port")));
+  EXPECT_THAT(log[0], HasSubstr("key \"two\" is not in this machine's key file"));
 }
 
 }  // namespace

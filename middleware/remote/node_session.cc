@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <future>
 #include <optional>
@@ -22,6 +23,7 @@
 #include "middleware/remote/held_inputs.h"
 #include "middleware/remote/hold_transfer.h"
 #include "middleware/remote/session_streams.h"
+#include "middleware/remote/spool_share.h"
 
 namespace zerocloud::remote {
 namespace {
@@ -51,13 +53,13 @@ class NodeSession {
         talk_(connection, parts.options.patience),
         proxy_(std::move(proxy)),
         offer_(std::move(offer)),
+        spool_(*parts.spool, parts.holds, parts.spooled),
         held_(parts, proxy_),
         streams_(parts.streams, parts.keys, parts.options.patience, proxy_) {}
   ~NodeSession() {
     parts_.holds.Drop(proxy_, unconfirmed_);
     if (is_queued_) parts_.slots.LeaveQueue();
     if (is_inside_) parts_.slots.Leave();
-    parts_.spooled -= counted_;
   }
   NodeSession(const NodeSession&) = delete;
   NodeSession& operator=(const NodeSession&) = delete;
@@ -156,7 +158,10 @@ class NodeSession {
     while (doing.wait_for(talk_.heartbeat() / 8) != std::future_status::ready) {
       if (!here) continue;
       here = talk_.StayInTouch();
-      if (!here) held_.Abort();
+      if (here) continue;
+      is_given_up_ = true;  // before what is under way fails
+      held_.Abort();
+      streams_.Abort();
     }
     doing.get();
     return here;
@@ -165,7 +170,8 @@ class NodeSession {
   // Until all of the gang are as far; then its streams to others are opened.
   Result<void> AwaitGo() {
     if (Result<void> sent = talk_.Send(peer::FrameKind::kReady, {}); !sent) return sent;
-    if (Result<void> gone = talk_.Await(peer::FrameKind::kGo); !gone) return gone;
+    if (Result<void> gone = talk_.Await(peer::FrameKind::kGo, parts_.options.opening); !gone)
+      return gone;
     return DoMeanwhile([this] {
       Result<void> connected = streams_.ConnectWriters(offer_, request_);
       if (!connected) FailWith(connected.error());
@@ -208,8 +214,7 @@ class NodeSession {
   // A file in the spool for so many bytes. After a failure none: what comes is read past.
   Result<UniqueFd> NewFile(std::uint64_t size) {
     if (failure_) return Fail(failure_->error.code, failure_->error.message);
-    read_bytes_ += size;
-    if (IsSpoolFull()) {
+    if (!spool_.Reserve(size)) {
       const Error full = parts_.spool->Full();
       return Fail(full.code, full.message);
     }
@@ -233,7 +238,7 @@ class NodeSession {
     request_.memory_limit = offer_.memory_limit;
     request_.wants_own_namespaces = parts_.options.wants_own_namespaces;
     request_.control_groups = parts_.options.control_groups;
-    for (std::size_t i = 0; i < offer_.channels.size() && !failure_; ++i) {
+    for (std::size_t i = 0; i < offer_.channels.size() && !failure_ && !is_given_up_; ++i) {
       Result<void> opened = OpenChannel(offer_.channels[i], std::move(files_[i]));
       if (!opened) FailWith(opened.error(), blamed_);
     }
@@ -329,7 +334,9 @@ class NodeSession {
     channel.is_immutable = object->is_immutable;
     channel.is_mapped = offered.is_mapped;
     channel.is_asked = object->late_failure != nullptr;
-    if (channel.is_asked) late_failures_.push_back(std::move(object->late_failure));
+    if (channel.is_asked) {
+      late_failures_.push_back({offered.alias, std::move(object->late_failure)});
+    }
     if (offered.is_local_object) {
       local_ = node::LocalObject{offered.alias, offered.path, std::move(object->info)};
     }
@@ -416,9 +423,7 @@ class NodeSession {
   bool HasBrokenStream() {
     streams_.Clear();
     std::optional<Error> broken = streams_.error();
-    if (broken) {
-      FailWith({ErrorCode::kUnavailable, "a stream from or to another node: " + broken->message});
-    }
+    if (broken) FailWith({ErrorCode::kUnavailable, broken->message});
     return broken.has_value();
   }
 
@@ -428,7 +433,8 @@ class NodeSession {
     const runtime::SessionReport& report = end_.report;
     if (report.cause != runtime::Cause::kExited || report.exit_code != 0) return {};
     streams_.EndWriters();
-    while (!failure_ && !HasBrokenStream() && !streams_.is_done()) {
+    // What it does not read any more is not its matter once all is done.
+    while (!failure_ && !streams_.is_done() && !HasBrokenStream()) {
       std::array<pollfd, 2> waiting = {pollfd{talk_.fd(), POLLIN, 0},
                                        pollfd{streams_.fd(), POLLIN, 0}};
       ::poll(waiting.data(), waiting.size(), static_cast<int>(talk_.heartbeat().count()));
@@ -444,21 +450,17 @@ class NodeSession {
     if (!is_open) stderr_.Reset();
   }
 
-  // Counts what this session takes of it by now.
+  // Counts what this session has written by now.
   bool IsSpoolFull() {
-    std::uint64_t bytes = read_bytes_;
+    std::uint64_t bytes = 0;
     for (const Output& output : outputs_) {
       struct stat facts{};
       if (::fstat(output.file.get(), &facts) != 0) continue;
       bytes +=
           static_cast<std::uint64_t>(std::min<std::int64_t>(facts.st_size, facts.st_blocks * 512));
     }
-    parts_.spooled += bytes - counted_;  // may wrap, and comes out right
-    counted_ = bytes;
-    const auto is_full = [this] {
-      return parts_.spooled + parts_.spool->used() > parts_.spool->limit();
-    };
-    return is_full() && !(parts_.holds.MakeRoom() && !is_full());
+    spool_.SetWritten(bytes);
+    return spool_.IsFull();
   }
 
   // Ends that are not the program's doing are failures: of this node, or of an input.
@@ -468,13 +470,11 @@ class NodeSession {
       FailWith({ErrorCode::kUnavailable, "the session could not be set up: " + report.message});
     }
     if (report.cause != runtime::Cause::kChannelIo) return;
-    for (const auto& failure : late_failures_) {
-      std::optional<Error> late = failure->Get();
+    for (const AskedObject& object : late_failures_) {
+      std::optional<Error> late = object.failure->Get();
       if (!late) continue;
       late->message = fmt::format("session {}: {}", offer_.session, late->message);
-      const auto asked =
-          std::ranges::find(offer_.channels, Source::kObject, &OfferedChannel::source);
-      return FailWith(std::move(*late), asked->alias);
+      return FailWith(std::move(*late), object.alias);
     }
     const Error disk = ErrnoError("its disk", report.host_errno);
     if (IsNodesFault(disk.code)) {
@@ -499,17 +499,21 @@ class NodeSession {
       if (!given) return given;
       if (failure_) return talk_.Tell(*failure_);
     }
-    IsSpoolFull();  // what is held now is counted with the holds
     parts_.slots.Leave();
     is_inside_ = false;
     end_.stderr_tail = std::move(stderr_tail_);
     Result<void> sent = talk_.Send(peer::FrameKind::kReport, Encode(end_));
     if (!sent || unconfirmed_.empty()) return sent;
-    if (Result<void> kept = talk_.Await(peer::FrameKind::kKeep); !kept) return kept;
+    if (Result<void> kept = talk_.Await(peer::FrameKind::kKeep, parts_.options.opening); !kept)
+      return kept;
     unconfirmed_.clear();  // else they might be forgotten by both
     return {};
   }
 
+  struct AskedObject {
+    std::string alias;
+    std::shared_ptr<store::LateFailure> failure;
+  };
   struct Output {
     std::uint32_t channel = 0;
     std::string alias;
@@ -535,13 +539,16 @@ class NodeSession {
       FailWith(digest.error());
       return talk_.StayInTouch();
     }
-    Result<void> held = parts_.holds.Add(proxy_, output.hold, std::move(output.file), size);
+    // From now on it is counted with the holds, and not twice: others would be ended for it.
+    UniqueFd file = std::move(output.file);
+    IsSpoolFull();
+    Result<void> held = parts_.holds.Add(proxy_, output.hold, std::move(file), size);
     if (!held) {
       FailWith(held.error());
       return {};
     }
-    output.file.Reset();
     unconfirmed_.push_back(output.hold);
+    if (IsSpoolFull()) FailWith(parts_.spool->Full());  // it wrote the last of it unobserved
     end_.digests[output.channel] = std::move(*digest);
     return {};
   }
@@ -557,19 +564,19 @@ class NodeSession {
   Conversation talk_;
   const std::string proxy_;
   const Offer offer_;
+  SpoolShare spool_;
   HeldInputs held_;
+  std::atomic<bool> is_given_up_ = false;  // nobody waits for what is being done
   bool is_queued_ = false;
   bool is_inside_ = false;
   std::optional<Failure> failure_;  // the first
   std::string blamed_;              // the input that is being opened
   node::Program program_;
   UniqueFd program_file_;
-  std::vector<UniqueFd> files_;   // of each channel, kBytes
-  std::uint64_t read_bytes_ = 0;  // offered, of all of them
-  std::uint64_t counted_ = 0;     // in parts_.spooled
+  std::vector<UniqueFd> files_;  // of each channel, kBytes
   runtime::SessionRequest request_;
   std::optional<node::LocalObject> local_;
-  std::vector<std::shared_ptr<store::LateFailure>> late_failures_;
+  std::vector<AskedObject> late_failures_;
   std::vector<Output> outputs_;
   std::vector<std::string> unconfirmed_;  // holds that the proxy does not count on yet
   UniqueFd stderr_;

@@ -10,8 +10,20 @@
 
 #include "middleware/digest/digest.h"
 #include "middleware/remote/wire.h"
+#include "middleware/remote/wire_values.h"
 
 namespace zerocloud::remote {
+namespace {
+
+constexpr std::uint64_t kSlowest = 64 << 10;  // bytes a second
+
+}  // namespace
+
+std::chrono::milliseconds LongestWay(std::uint64_t size, std::chrono::milliseconds silence) {
+  // Whatever size a stranger names, it is a time that a clock can tell.
+  constexpr std::uint64_t kLongestSeconds = kLongestMs / 1000;
+  return silence + std::chrono::seconds(std::min(size / kSlowest, kLongestSeconds));
+}
 
 ReadAt ReadFileAt(int file, const char* what) {
   return [file, what](std::uint64_t offset, std::span<std::byte> buffer) -> Result<std::size_t> {

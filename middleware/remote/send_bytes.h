@@ -2,6 +2,7 @@
 // them at the end. Private to this folder.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <expected>
@@ -15,6 +16,10 @@ namespace zerocloud::remote {
 
 // Of one data frame, at most.
 inline constexpr std::size_t kPieceBytes = std::size_t{64} << 10;
+
+// How long so many bytes may be on their way, from a side that may be silent for so long: at the
+// slowest rate that is borne. A side that only says that it is there has no longer.
+std::chrono::milliseconds LongestWay(std::uint64_t size, std::chrono::milliseconds silence);
 
 // How many bytes were read at an offset, at least one; or why none.
 using ReadAt =

@@ -55,7 +55,9 @@ Result<UniqueFd> SessionStreams::OpenReader(const OfferedChannel& channel) {
     drains_.push_back(std::move(*copy));
   }
   Streams::Key key{proxy_, channel.stream};
-  Result<void> added = streams_.Add(key, std::move(pipe->write), news_);
+  const std::string name = fmt::format("the stream {} from {}", channel.alias,
+                                       is_writer_here ? "this node" : channel.peer);
+  Result<void> added = streams_.Add(key, name, std::move(pipe->write), news_);
   if (!added) return Fail(added);
   readers_.push_back(std::move(key));
   return std::move(pipe->read);
@@ -65,6 +67,7 @@ Result<void> SessionStreams::ConnectWriters(const Offer& offer, runtime::Session
   for (std::size_t i = 0; i < offer.channels.size(); ++i) {
     const OfferedChannel& channel = offer.channels[i];
     if (channel.source != Source::kWrite) continue;
+    if (is_aborted_) return Fail(ErrorCode::kCancelled, "given up");
     if (channel.peer.empty()) {
       Result<UniqueFd> end = streams_.Take({proxy_, channel.stream});
       if (!end) return Fail(end);
@@ -73,15 +76,15 @@ Result<void> SessionStreams::ConnectWriters(const Offer& offer, runtime::Session
       continue;
     }
     if (Result<void> watched = NeedNews(); !watched) return watched;
+    const std::string name = fmt::format("the stream {} to {}", channel.alias, channel.peer);
     const auto fail = [&](const Error& error) {
-      return Fail(ErrorCode::kUnavailable, fmt::format("the stream {} to {}: {}", channel.alias,
-                                                       channel.peer, error.message));
+      return Fail(ErrorCode::kUnavailable, fmt::format("{}: {}", name, error.message));
     };
     auto connection = ConnectToNode(channel.peer, keys_, proxy_, patience_);
     if (!connection) return fail(connection.error());
     Result<Pipe> pipe = MakePipe();
     if (!pipe) return Fail(pipe);
-    auto outlet = Outlet::Start(std::move(*connection), channel.stream, std::move(pipe->read),
+    auto outlet = Outlet::Start(std::move(*connection), channel.stream, name, std::move(pipe->read),
                                 patience_, news_);
     if (!outlet) return fail(outlet.error());
     outlets_.push_back(std::move(*outlet));

@@ -2,6 +2,7 @@
 // comes and goes meanwhile (streams.h). Private to this folder.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,6 +33,8 @@ class SessionStreams {
   // Opens those that it writes, as all readers are there, and puts the ends into `request`, whose
   // channels are those of the offer. Blocks while it connects.
   Result<void> ConnectWriters(const Offer& offer, runtime::SessionRequest& request);
+  // Has ConnectWriters() fail before its next connection, from any thread.
+  void Abort() { is_aborted_ = true; }
 
   // The session reads no more.
   void ForgetReaders() { streams_.Drain(std::move(drains_)); }
@@ -44,6 +47,7 @@ class SessionStreams {
   void Clear() {
     if (news_ != nullptr) news_->Clear();
   }
+  // A sentence that names the stream and the node at its other end.
   [[nodiscard]] std::optional<Error> error() const {
     return news_ == nullptr ? std::nullopt : news_->error();
   }
@@ -64,6 +68,7 @@ class SessionStreams {
   std::vector<UniqueFd> drains_;   // of streams that sessions of this node write
   std::vector<UniqueFd> writers_;  // copies of the session's ends
   std::vector<std::unique_ptr<Outlet>> outlets_;
+  std::atomic<bool> is_aborted_ = false;
 };
 
 }  // namespace zerocloud::remote

@@ -57,7 +57,8 @@ Result<std::shared_ptr<StreamNews>> StreamNews::Make() {
   return news;
 }
 
-void StreamNews::SetError(Error why, UniqueFd pipe) {
+void StreamNews::SetError(const std::string& name, Error why, UniqueFd pipe) {
+  why.message = fmt::format("{}: {}", name, why.message);
   {
     const std::lock_guard lock(mutex_);
     if (pipe.is_open()) pipes_.push_back(std::move(pipe));
@@ -85,8 +86,10 @@ Streams::~Streams() {
   for (auto& [thread, is_over] : drains_) thread.join();
 }
 
-Result<void> Streams::Add(const Key& key, UniqueFd into, std::shared_ptr<StreamNews> news) {
+Result<void> Streams::Add(const Key& key, std::string name, UniqueFd into,
+                          std::shared_ptr<StreamNews> news) {
   auto inlet = std::make_shared<Inlet>();
+  inlet->name = std::move(name);
   inlet->into = std::move(into);
   inlet->news = std::move(news);
   const std::lock_guard lock(mutex_);
@@ -268,17 +271,17 @@ Result<void> Streams::Serve(peer::SecureConnection& connection, const Key& key) 
   }
   Feeding feeding(connection, std::move(inlet->into), patience_);
   Result<void> fed = feeding.Run();
-  if (!fed) inlet->news->SetError(fed.error(), feeding.TakePipe());
+  if (!fed) inlet->news->SetError(inlet->name, fed.error(), feeding.TakePipe());
   return fed;
 }
 
 Result<std::unique_ptr<Outlet>> Outlet::Start(std::unique_ptr<peer::SecureConnection> connection,
-                                              const std::string& stream, UniqueFd from,
-                                              const peer::ConnectionLimits& patience,
+                                              const std::string& stream, std::string name,
+                                              UniqueFd from, const peer::ConnectionLimits& patience,
                                               std::shared_ptr<StreamNews> news) {
   if (Result<void> set = SetNonblocking(from.get()); !set) return Fail(set);
-  std::unique_ptr<Outlet> outlet(
-      new Outlet(std::move(connection), std::move(from), patience, std::move(news)));
+  std::unique_ptr<Outlet> outlet(new Outlet(std::move(connection), std::move(name), std::move(from),
+                                            patience, std::move(news)));
   outlet->last_heard_ = steady_clock::now();
   Result<void> asked =
       outlet->connection_->Send(peer::FrameKind::kStream, Encode(StreamOrder{stream}));
@@ -295,7 +298,7 @@ Result<std::unique_ptr<Outlet>> Outlet::Start(std::unique_ptr<peer::SecureConnec
   try {
     outlet->thread_ = std::thread([raw = outlet.get()] {
       Result<void> pumped = raw->Pump();
-      if (!pumped) raw->news_->SetError(pumped.error());
+      if (!pumped) return raw->news_->SetError(raw->name_, pumped.error());
       raw->is_done_ = true;
       raw->news_->Signal();
     });

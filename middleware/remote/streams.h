@@ -30,9 +30,9 @@ namespace zerocloud::remote {
 class StreamNews {
  public:
   static Result<std::shared_ptr<StreamNews>> Make();
-  // The first counts. `pipe` stays open as long as this lives: whoever reads from it must not take
-  // what has come for all there is.
-  void SetError(Error why, UniqueFd pipe = UniqueFd());
+  // The first counts; the stream `name` is put before what it says. `pipe` stays open as long as
+  // this lives: whoever reads from it must not take what has come for all there is.
+  void SetError(const std::string& name, Error why, UniqueFd pipe = UniqueFd());
   void Signal();  // one has ended well
   [[nodiscard]] std::optional<Error> error() const;
   [[nodiscard]] int fd() const { return event_.get(); }  // readable: there is news
@@ -55,9 +55,10 @@ class Streams {
   Streams& operator=(const Streams&) = delete;
   ~Streams();  // REQUIRES: no session and no connection is left
 
-  // The end into which a reader's pipe is fed. Trouble goes to that reader. kInvalid: there is one
-  // of that name.
-  Result<void> Add(const Key& key, UniqueFd into, std::shared_ptr<StreamNews> news);
+  // The end into which a reader's pipe is fed. Trouble goes to that reader, who knows it by `name`.
+  // kInvalid: there is one of that key.
+  Result<void> Add(const Key& key, std::string name, UniqueFd into,
+                   std::shared_ptr<StreamNews> news);
   // For a writer on this node. Once; kInvalid: there is none, or it is taken.
   Result<UniqueFd> Take(const Key& key);
   // Its writer has come. The reader learns that there is news.
@@ -72,6 +73,7 @@ class Streams {
 
  private:
   struct Inlet {
+    std::string name;
     UniqueFd into;
     std::shared_ptr<StreamNews> news;
   };
@@ -87,22 +89,25 @@ class Streams {
 // The other side: sends what a session writes into a pipe. A thread of its own.
 class Outlet {
  public:
-  // `connection` has been greeted. Waits until the other side has the stream.
+  // `connection` has been greeted. Waits until the other side has the stream, which the writer
+  // knows by `name`.
   static Result<std::unique_ptr<Outlet>> Start(std::unique_ptr<peer::SecureConnection> connection,
-                                               const std::string& stream, UniqueFd from,
+                                               const std::string& stream, std::string name,
+                                               UniqueFd from,
                                                const peer::ConnectionLimits& patience,
                                                std::shared_ptr<StreamNews> news);
   Outlet(const Outlet&) = delete;
   Outlet& operator=(const Outlet&) = delete;
   ~Outlet();  // ends what is under way
 
-  // All has been sent and taken, or there is trouble.
+  // All has been sent and taken.
   [[nodiscard]] bool is_done() const { return is_done_; }
 
  private:
-  Outlet(std::unique_ptr<peer::SecureConnection> connection, UniqueFd from,
+  Outlet(std::unique_ptr<peer::SecureConnection> connection, std::string name, UniqueFd from,
          const peer::ConnectionLimits& patience, std::shared_ptr<StreamNews> news)
       : connection_(std::move(connection)),
+        name_(std::move(name)),
         from_(std::move(from)),
         patience_(patience),
         news_(std::move(news)) {}
@@ -111,6 +116,7 @@ class Outlet {
   Result<bool> TakeFrames();
 
   const std::unique_ptr<peer::SecureConnection> connection_;
+  const std::string name_;
   UniqueFd from_;
   const peer::ConnectionLimits patience_;
   const std::shared_ptr<StreamNews> news_;

@@ -12,6 +12,15 @@
 namespace zerocloud::remote {
 namespace {
 
+// Values of a channel, those that bytes that are no text take besides among them.
+constexpr std::size_t kOfferedChannelValues = 24;
+constexpr std::size_t kReportedChannelValues = 10;
+constexpr std::size_t kOfferValues = kFewValues + channels::kMaxChannels * kOfferedChannelValues;
+constexpr std::size_t kReportValues = kFewValues + channels::kMaxChannels * kReportedChannelValues;
+
+// A session ends a little later than its limit says.
+constexpr std::uint64_t kLongestReportedUs = 2 * kLongestMs * 1000;
+
 std::uint64_t U(std::int64_t number) { return number < 0 ? 0 : static_cast<std::uint64_t>(number); }
 
 void WriteObject(JsonWriter& json, const OfferedChannel& channel) {
@@ -179,7 +188,7 @@ std::string Encode(const Offer& offer) {
 }
 
 Result<Offer> ParseOffer(std::string_view json) {
-  const Result<job::JsonValue> value = ParseFrameJson(json);
+  const Result<job::JsonValue> value = ParseFrameJson(json, kOfferValues);
   if (!value) return Fail(value);
   JsonReader reader(*value, "offer");
   Offer offer;
@@ -281,7 +290,7 @@ std::string Encode(const EndReport& end) {
 }
 
 Result<EndReport> ParseEndReport(std::string_view json) {
-  const Result<job::JsonValue> value = ParseFrameJson(json);
+  const Result<job::JsonValue> value = ParseFrameJson(json, kReportValues);
   if (!value) return Fail(value);
   JsonReader reader(*value, "report");
   EndReport end;
@@ -302,9 +311,9 @@ Result<EndReport> ParseEndReport(std::string_view json) {
   report.symbol = reader.Text("symbol", kMessageBytes);
   report.host_errno = static_cast<int>(reader.Number("errno", 4095));
   report.message = reader.Text("message", kMessageBytes);
-  report.wall_time = std::chrono::microseconds(reader.Number("wall_us", kLongestMs * 1000));
-  report.user_time = std::chrono::microseconds(reader.Number("user_us", kLongestMs * 1000));
-  report.system_time = std::chrono::microseconds(reader.Number("system_us", kLongestMs * 1000));
+  report.wall_time = std::chrono::microseconds(reader.Number("wall_us", kLongestReportedUs));
+  report.user_time = std::chrono::microseconds(reader.Number("user_us", kLongestReportedUs));
+  report.system_time = std::chrono::microseconds(reader.Number("system_us", kLongestReportedUs));
   report.layers = static_cast<std::uint32_t>(
       reader.Number("layers", std::numeric_limits<std::uint32_t>::max()));
   end.has_objects = reader.Flag("has_objects");
@@ -344,7 +353,7 @@ std::string Encode(const Failure& failure) {
 }
 
 Result<Failure> ParseFailure(std::string_view json) {
-  const Result<job::JsonValue> value = ParseFrameJson(json);
+  const Result<job::JsonValue> value = ParseFrameJson(json, kFewValues + channels::kMaxChannels);
   if (!value) return Fail(value);
   JsonReader reader(*value, "failure");
   Failure failure;

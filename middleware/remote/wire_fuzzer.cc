@@ -1,7 +1,9 @@
-// Any JSON as each kind of payload: what is taken reads the same when it is sent again.
+// Any JSON as each kind of payload: what is taken reads the same when it is sent again. And as a
+// document: it has no more values than it may.
 #include <cstdint>
 #include <cstdlib>
 
+#include "middleware/remote/json_reader.h"
 #include "middleware/remote/wire.h"
 #include "middleware/remote/wire_holds.h"
 #include "middleware/remote/wire_streams.h"
@@ -19,10 +21,21 @@ void Check(std::string_view json, Parse parse) {
   if (!twice || remote::Encode(*twice) != again) std::abort();
 }
 
+// Nested no deeper than the reader takes.
+std::size_t CountValues(const job::JsonValue& value) {
+  std::size_t count = 1;
+  for (const job::JsonValue& element : value.elements) count += CountValues(element);
+  return count;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view json(reinterpret_cast<const char*>(data), size);
+  for (const std::size_t most : {std::size_t{1}, std::size_t{3}, remote::kFewValues}) {
+    const auto document = remote::ParseFrameJson(json, most);
+    if (document && CountValues(*document) > most) std::abort();
+  }
   Check(json, remote::ParseHello);
   Check(json, remote::ParseOffer);
   Check(json, remote::ParseAccepted);

@@ -11,7 +11,7 @@
 namespace zerocloud::remote {
 namespace {
 
-constexpr std::size_t kMostMetadata = 1024;
+constexpr std::size_t kMostMetadata = 1024;  // each is 3 values, or 5 if it is no text
 
 }  // namespace
 
@@ -30,7 +30,7 @@ std::string Encode(const HoldList& list) {
 }
 
 Result<HoldList> ParseHoldList(std::string_view json) {
-  const Result<job::JsonValue> value = ParseFrameJson(json);
+  const Result<job::JsonValue> value = ParseFrameJson(json, kFewValues + kMostIds);
   if (!value) return Fail(value);
   JsonReader reader(*value, "list of holds");
   HoldList list{ReadIds(reader, "holds", kMostIds)};
@@ -66,7 +66,7 @@ std::string Encode(const PutOrder& order) {
 }
 
 Result<PutOrder> ParsePutOrder(std::string_view json) {
-  const Result<job::JsonValue> value = ParseFrameJson(json);
+  const Result<job::JsonValue> value = ParseFrameJson(json, kFewValues + kMostMetadata * 5);
   if (!value) return Fail(value);
   JsonReader reader(*value, "put");
   PutOrder order;

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "channels/channel_parse.h"
+#include "middleware/job/job_limits.h"
+#include "middleware/peer/frame.h"
 #include "middleware/remote/wire_holds.h"
 #include "middleware/remote/wire_streams.h"
 
@@ -240,6 +243,89 @@ TEST(Wire, RefusesWhatIsNone) {
     EXPECT_FALSE(ParsePutOrder(json).has_value()) << json;
     EXPECT_FALSE(ParseStored(json).has_value()) << json;
   }
+}
+
+template <typename T>
+Error ErrorOf(const Result<T>& result) {
+  return result ? Error{} : result.error();
+}
+
+TEST(Wire, RefusesMoreValuesThanAPayloadCanSay) {
+  // Each kind takes what it is sent, with nonsense beside it, but not without end.
+  const auto with = [](std::string json, std::size_t values) {
+    json.pop_back();
+    json += R"(,"x":[0)";
+    for (std::size_t i = 1; i < values; ++i) json += ",0";
+    return json + "]}";
+  };
+  const std::string hello = Encode(Hello{});
+  EXPECT_TRUE(ParseHello(with(hello, 10)).has_value());
+  EXPECT_EQ(ErrorOf(ParseHello(with(hello, 64))),
+            (Error{ErrorCode::kLimitExceeded, "a document of more than 64 values"}));
+  const std::string offer = Encode(Full());
+  EXPECT_TRUE(ParseOffer(with(offer, 1000)).has_value());
+  EXPECT_EQ(ErrorOf(ParseOffer(with(offer, 500'000))).code, ErrorCode::kLimitExceeded);
+  const std::string failure = Encode(Failure{});
+  EXPECT_TRUE(ParseFailure(with(failure, 1000)).has_value());
+  EXPECT_FALSE(ParseFailure(with(failure, 20'000)).has_value());
+  EXPECT_FALSE(ParseHoldList(with(Encode(HoldList{}), 20'000)).has_value());
+  EXPECT_FALSE(ParseEndReport(with(Encode(EndReport{}), 200'000)).has_value());
+}
+
+TEST(Wire, TakesTheLargestOfEachKind) {
+  const std::string bytes = "\xff";  // written as {"hex": "ff"}
+  Offer offer;
+  offer.session = bytes;
+  offer.caller = {.account = bytes, .user = bytes, .token = bytes, .trace = bytes};
+  offer.sha256 = std::string(64, 'b');
+  offer.timeout = std::chrono::milliseconds(1);
+  EndReport end;
+  end.why_not_local = end.stderr_tail = bytes;
+  Failure failure;
+  for (const char* alias : {"/dev/stdin", "/dev/stdout", "/dev/stderr"}) {
+    offer.channels.push_back({.alias = alias, .limits = {1, 1, 0, 0}});
+  }
+  for (std::size_t i = 0; i < channels::kMaxChannels - 3; ++i) {
+    offer.channels.push_back(
+        {.alias = "/dev/in/" + std::to_string(10'000 + i), .limits = {1, 1, 0, 0}});
+  }
+  for (OfferedChannel& channel : offer.channels) {
+    channel.source = Source::kObject;
+    channel.path = {"a", "c", bytes};
+    channel.listed = store::ObjectInfo{
+        .size = 1, .etag = bytes, .content_type = bytes, .last_modified = bytes, .metadata = {}};
+    runtime::ChannelUsage& usage = end.report.channels.emplace_back();
+    usage.alias = channel.alias;
+    end.digests.emplace_back(64, 'd');
+    failure.lost.emplace_back(32, '1');
+  }
+  EXPECT_TRUE(ParseOffer(Encode(offer)).has_value());
+  EXPECT_TRUE(ParseEndReport(Encode(end)).has_value());
+  EXPECT_TRUE(ParseFailure(Encode(failure)).has_value());
+  EXPECT_TRUE(
+      ParseHoldList(Encode(HoldList{std::vector(kMostIds, std::string(32, '1'))})).has_value());
+}
+
+TEST(Wire, CarriesTheLargestLimitsThatMayBeConfigured) {
+  Offer offer = Full();
+  EndReport end;
+  for (const job::LimitDescription& limit : job::DescribeLimits()) {
+    if (limit.name == "timeout_seconds") offer.timeout = std::chrono::seconds(limit.maximum);
+    if (limit.name == "cpu_seconds") offer.cpu_limit = std::chrono::seconds(limit.maximum);
+    if (limit.name == "nvram_bytes") offer.nvram_bytes = limit.maximum;
+    if (limit.name != "stderr_tail_bytes") continue;
+    offer.stderr_tail_bytes = limit.maximum;
+    end.stderr_tail = std::string(limit.maximum, '\x01');  // what JSON writes longest
+  }
+  // A session is seen to end a little later than it should have.
+  end.report.wall_time = offer.timeout + std::chrono::minutes(1);
+  end.report.user_time = offer.cpu_limit + std::chrono::minutes(1);
+  const Result<Offer> parsed = ParseOffer(Encode(offer));
+  ASSERT_TRUE(parsed.has_value()) << parsed.error().message;
+  EXPECT_EQ(parsed->timeout, offer.timeout);
+  const std::string report = Encode(end);
+  EXPECT_LE(report.size(), peer::MaxPayloadOf(peer::FrameKind::kReport) / 2);
+  EXPECT_EQ(ErrorOf(ParseEndReport(report)), Error{});
 }
 
 }  // namespace

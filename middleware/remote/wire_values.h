@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "middleware/job/job_limits.h"
+#include "middleware/peer/frame.h"
 #include "middleware/remote/json_reader.h"
 #include "middleware/remote/json_writer.h"
 #include "middleware/store/object_store.h"
@@ -17,8 +19,11 @@ namespace zerocloud::remote {
 inline constexpr std::size_t kNameBytes = 4096;
 inline constexpr std::size_t kTokenBytes = 64 << 10;
 inline constexpr std::size_t kMessageBytes = 64 << 10;
-inline constexpr std::size_t kTailBytes = 1 << 20;
-inline constexpr std::uint64_t kLongestMs = 7ULL * 86'400 * 1000;
+inline constexpr std::size_t kTailBytes = job::kMostStderrTailBytes;
+inline constexpr std::uint64_t kLongestMs = job::kMostSessionSeconds * 1000;
+// JSON writes a control character with six bytes; the rest of a report has as much again.
+static_assert(6 * kTailBytes <= peer::kMaxJsonBytes / 2);
+static_assert(job::JobLimits{}.nvram_bytes <= kTailBytes);
 
 std::string ReadSha256(JsonReader& reader);  // the member "sha256"
 

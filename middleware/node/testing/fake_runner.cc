@@ -106,6 +106,7 @@ class FakeSession : public RunningSession {
     if (verb == "nvram") return Write("/dev/stdout", Nvram());
     if (verb == "call") return runner_.on_call(), true;
     if (verb == "exit") return report_.exit_code = std::stoi(rest), false;
+    if (verb == "broken") return report_.cause = Cause::kChannelIo, false;
     if (verb == "fault") {
       report_.cause = Cause::kFaulted;
       report_.signal = SIGSEGV;

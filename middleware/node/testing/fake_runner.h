@@ -8,6 +8,7 @@
 //   take:N   reads N bytes from every /dev/in/*
 //   name     writes the session's name and a newline to stdout
 //   nvram    writes /dev/nvram to stdout
+//   broken   ends as if a channel's bytes were not to be had
 //   call     calls Runner::on_call
 //   hang     waits to be killed          exit:N   ends with code N        fault   ends by SIGSEGV
 #pragma once
