@@ -230,6 +230,43 @@ TEST_F(EngineTest, ClientThatGoesAwayStopsItsSessions) {
   EXPECT_TRUE(store.put.empty());
 }
 
+// Before anything runs there may be thousands of questions to the store.
+TEST_F(EngineTest, ClientThatGoesAwayStopsThePreparation) {
+  const std::string listing = G("m", "", R"({"name": "stdin", "path": "swift://~/*/*"})");
+  const std::string programs = GroupOf("p", "a", "") + "," + GroupOf("q", "b", "");
+  const std::string writing = G("w", "", R"({"name": "stdout", "path": "swift://~/out/o"},
+                                            {"name": "output", "path": "swift://~/out2/o"})");
+  store.objects["in2/a"] = "1";
+  store.objects["bin/q"] = "another program";
+  // The containers are listed, then each; a program is opened before rights are asked for.
+  for (const auto& [groups, steps] :
+       {std::pair(listing, 1), std::pair(listing, 2), std::pair(programs, 1), std::pair(writing, 1),
+        std::pair(writing, 2)}) {
+    const int last = store.calls() + steps;
+    std::promise<void> begun;
+    std::promise<void> may_go_on;
+    store.on_call = [&](int number) {
+      if (number != last) return;
+      begun.set_value();
+      may_go_on.get_future().wait();
+    };
+    Start();
+    std::unique_ptr<JobHandle> handle = engine->Submit(Request(groups), [](JobResult) {
+      ADD_FAILURE() << "called after the handle was destroyed";
+    });
+    begun.get_future().wait();
+    handle.reset();
+    // Answered without a question to the store, and after the engine has heard of that.
+    std::promise<void> heard;
+    handle = engine->Submit(Request(G("x", "", R"({"name": "input"})")),
+                            [&](JobResult) { heard.set_value(); });
+    heard.get_future().wait();
+    may_go_on.set_value();
+    engine->WaitUntilIdle();
+    EXPECT_EQ(store.calls(), last) << groups;
+  }
+}
+
 TEST_F(EngineTest, HandleMayBeDestroyedAtAnyMoment) {
   Start();
   for (int i = 0; i < 50; ++i) {

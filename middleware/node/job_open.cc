@@ -378,7 +378,7 @@ Result<std::vector<OpenedSession>> JobRun::Open(const plan::Unit& unit, bool is_
   }
   std::vector<OpenedSession> sessions;
   for (const std::size_t session : unit.sessions) {
-    if (is_stopping) return Fail(ErrorCode::kCancelled, "the job has ended");
+    if (Result<void> wanted = CheckWanted(); !wanted) return Fail(wanted);
     Result<OpenedSession> opened = Opening(*this, unit, session, streams, is_elsewhere).Run();
     if (!opened) return Fail(opened);
     sessions.push_back(std::move(*opened));

@@ -88,6 +88,9 @@ class JobRun {
   Result<std::vector<OpenedSession>> Open(const plan::Unit& unit, bool is_elsewhere);
   Result<void> Keep(std::size_t session, SessionFiles files, const runtime::SessionReport& report);
   Result<void> StoreOutputs();  // several of these may share the work
+  // Whether a step is to go on: kCancelled once the job has failed, or nobody waits for it any
+  // more. Steps ask before each call that blocks.
+  [[nodiscard]] Result<void> CheckWanted() const;
   // The caller, asking for that session.
   [[nodiscard]] store::Caller CallerOf(std::string_view session) const;
   // Adds to the outcomes what became of sessions after their end.
