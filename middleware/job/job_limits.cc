@@ -34,7 +34,7 @@ constexpr auto kDescriptions = std::to_array<LimitDescription>({
     {"metadata_bytes", &JobLimits::metadata_bytes,
      "Bytes of all names and values of a device's meta, as in Swift."},
     {"listed_names", &JobLimits::listed_names,
-     "Names that one container listing may return while a wildcard is expanded."},
+     "Names that all listings of one job may return together while its wildcards are expanded."},
     {"program_bytes", &JobLimits::program_bytes, "Bytes of a program."},
     {"memory_bytes", &JobLimits::memory_bytes, "The most memory that a group may ask for."},
     {"default_memory_bytes", &JobLimits::default_memory_bytes,

@@ -271,7 +271,8 @@ Result<std::vector<store::ListedObject>> CurlObjectStore::List(
     }
     if (reply->status == 204) return listed;
     if (reply->status != 200) return std::unexpected(StatusError(reply->status, what));
-    Result<std::vector<store::ListedObject>> page = ParseListingPage(text);
+    Result<std::vector<store::ListedObject>> page =
+        ParseListingPage(text, limit - listed.size() + 1);
     if (!page.has_value()) return page;
     // The endpoint's page size is its own affair: only an empty page is the end.
     if (page->empty()) return listed;

@@ -299,15 +299,23 @@ TEST_F(CurlObjectStoreTest, AsksTheEndpointWhoMayRunJobs) {
 
 TEST(ListingPage, TakesTheNamesAndNothingElse) {
   EXPECT_THAT(ParseListingPage(R"([{"name": "a", "bytes": 1}, {"subdir": "x/"}, {"hash": "name",
-      "more": {"name": "no"}, "name": "\u00e4"}])")
+      "more": {"name": "no"}, "name": "\u00e4"}])",
+                               10)
                   .value(),
               ElementsAre(Named("a"), Named("\xC3\xA4")));
-  EXPECT_THAT(ParseListingPage("[]").value(), SizeIs(0));
+  EXPECT_THAT(ParseListingPage("[]", 10).value(), SizeIs(0));
   for (const std::string& wrong :
        {std::string(), std::string("{}"), std::string("[1]"), std::string("[\"name\"]"),
         std::string("<html>"), std::string("[{\"name\": \"\xff\"}]"), std::string(100'000, '[')}) {
-    EXPECT_FALSE(ParseListingPage(wrong).has_value()) << wrong.substr(0, 40);
+    EXPECT_FALSE(ParseListingPage(wrong, 10).has_value()) << wrong.substr(0, 40);
   }
+}
+
+TEST(ListingPage, LooksAtNoMoreThanIsWanted) {
+  const std::string page = R"([{"name": "a"}, {"subdir": "b"}, {"name": "c"}, {"name": "d"}, no)";
+  EXPECT_THAT(ParseListingPage(page, 3).value(), ElementsAre(Named("a"), Named("c"), Named("d")));
+  EXPECT_THAT(ParseListingPage(page, 1).value(), ElementsAre(Named("a")));
+  EXPECT_FALSE(ParseListingPage(page, 4).has_value());
 }
 
 TEST_F(CurlObjectStoreTest, AcknowledgesAnObjectBeforeItIsWhole) {
