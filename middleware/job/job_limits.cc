@@ -23,6 +23,8 @@ constexpr auto kDescriptions = std::to_array<LimitDescription>({
      "Channels of one session; each is an open file of its process."},
     {"name_bytes", &JobLimits::name_bytes, "Bytes of a group's name."},
     {"url_bytes", &JobLimits::url_bytes, "Bytes of a swift:// URL in the job document."},
+    {"wildcards", &JobLimits::wildcards,
+     "Stars in one path; for each object that matches, what each stands for is kept."},
     {"args_bytes", &JobLimits::args_bytes, "Bytes of exec.args."},
     {"env_entries", &JobLimits::env_entries, "Variables in exec.env."},
     {"nvram_bytes", &JobLimits::nvram_bytes,
