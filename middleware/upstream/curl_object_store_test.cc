@@ -272,6 +272,38 @@ TEST_F(CurlObjectStoreTest, RefusesDamagedAndOversizedObjects) {
   EXPECT_EQ(objects_->Open(caller_, In("c", "o")).error().code, ErrorCode::kLimitExceeded);
 }
 
+// Endpoints that say a size and send nothing more: whoever waits for a byte waits long.
+TEST_F(CurlObjectStoreTest, RefusesByTheSizeThatIsToldBeforeAnyByte) {
+  server::ScriptedUpstream upstream(3, [](server::RawClient& peer, int connection) {
+    EXPECT_FALSE(server::ReadHead(peer).empty());
+    peer.Send(connection == 2
+                  ? "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+                  : "HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n");
+    peer.ReadAll();  // the connection is given up
+  });
+  const std::string url = "http://127.0.0.1:" + std::to_string(upstream.port());
+  CurlObjectStore objects(*client_, CurlStoreOptions{url, Dir().string(), 1'000'000, 100'000});
+  const auto large = objects.Open(caller_, In("c", "o"));
+  ASSERT_FALSE(large.has_value());
+  EXPECT_EQ(large.error().code, ErrorCode::kLimitExceeded);
+  EXPECT_THAT(large.error().message,
+              HasSubstr("has bytes: 2000000; the limit storage.object_bytes is 1000000"));
+
+  CurlObjectStore roomy(*client_, CurlStoreOptions{url, Dir().string()});
+  std::vector<std::uint64_t> asked;
+  const store::InputHints hints{.may_fetch = [&](std::uint64_t bytes) -> Result<void> {
+    asked.push_back(bytes);
+    if (bytes > 0) return Fail(ErrorCode::kCancelled, "nobody wants it");
+    return {};
+  }};
+  for (int i = 0; i < 2; ++i) {
+    const auto opened = roomy.OpenInput(caller_, In("c", "o"), hints);
+    ASSERT_FALSE(opened.has_value());
+    EXPECT_EQ(opened.error().message, "nobody wants it");
+  }
+  EXPECT_THAT(asked, ElementsAre(2'000'000, 0, 5));  // of the last no size was told
+}
+
 TEST_F(CurlObjectStoreTest, NeverSendsAHeaderWithALineBreak) {
   const UniqueFd file = FileOf("x");
   const auto stored =
