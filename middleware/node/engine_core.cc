@@ -324,6 +324,7 @@ void Engine::Core::Ended(std::uint64_t live_id) {
   runtime::SessionReport report = live.process->Collect();
   const std::unique_ptr<ElsewhereEnd> away = live.process->TakeElsewhere();
   live.process.reset();
+  live.files.fetched.clear();  // gone with the process; what it wrote may take their room
   const JobId id = live.job;
   JobRun& run = *jobs_.at(id).run;
   --run.running;

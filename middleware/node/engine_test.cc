@@ -443,6 +443,47 @@ TEST_F(EngineTest, JobsThatRunAtOnceShareTheMachinesSpool) {
            ErrorCode::kUnavailable, "the machine's spool is full: its limit spool_bytes is 10");
 }
 
+TEST_F(EngineTest, FetchedInputsTakeSpool) {
+  store.remote = {"in"};
+  const std::string reading = R"({"name": "stdin", "path": "swift://~/in/c"})";
+  config.limits.job_spool_bytes = 8;
+  config.spool_bytes = 9;
+  // What the first has read makes room for what the second reads.
+  RunWell(G("a", "say:123", std::string(kStdout) + "," + reading, R"(, "connect": ["b"])") + "," +
+          G("b", "cat", reading));
+  EXPECT_EQ(body, "123");
+  RunBadly(G("a", "hang", reading + R"(, {"name": "input", "path": "swift://~/in/c"})"),
+           ErrorCode::kLimitExceeded,
+           "/0/devices/1: cannot read swift://AUTH_me/in/c for session a: outputs, connections and "
+           "fetched inputs of the job take bytes of spool: 10; the limit job_spool_bytes is 8");
+  EXPECT_EQ(store.fetched, 3) << "the last was refused before it was fetched";
+  const std::unique_ptr<JobHandle> first =
+      engine->Submit(Request(G("a", "hang", reading)), [](JobResult) {});
+  runner.WaitForHanging(1);
+  EXPECT_EQ(engine->stats().spool_bytes, 5U);
+  std::promise<JobResult> promise;
+  const std::unique_ptr<JobHandle> second = engine->Submit(
+      Request(G("b", "", reading)), [&](JobResult r) { promise.set_value(std::move(r)); });
+  const Error full = promise.get_future().get().error.value_or(Error{});
+  EXPECT_EQ(full.code, ErrorCode::kUnavailable);
+  EXPECT_THAT(full.message, HasSubstr("the machine's spool is full"));
+}
+
+TEST_F(EngineTest, WhatIsTooLargeIsNotFetched) {
+  store.remote = {"in", "bin"};
+  config.limits.channel_bytes = 4;
+  RunBadly(G("a", "cat", R"({"name": "stdin", "path": "swift://~/in/c"})"),
+           ErrorCode::kLimitExceeded,
+           "/0/devices/0: cannot read swift://AUTH_me/in/c for session a: its bytes: 5; the limit "
+           "channel_bytes is 4");
+  EXPECT_EQ(store.fetched, 1) << "the program";
+  engine.reset();
+  config.limits.program_bytes = 8;
+  RunBadly(G("a", "cat"), ErrorCode::kLimitExceeded,
+           "/0/exec/path: bytes of the program: 9; the limit program_bytes is 8");
+  EXPECT_EQ(store.fetched, 1);
+}
+
 TEST_F(EngineTest, ResponseLimitIsNamed) {
   config.limits.response_bytes = 10;
   RunBadly(G("a", "say:01234567", kStdout, R"(, "count": 2)"), ErrorCode::kLimitExceeded,

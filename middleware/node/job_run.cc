@@ -120,12 +120,15 @@ Result<void> JobRun::Prepare() {
     const std::string pointer = group.pointer + "/exec/path";
     if (!loaded.contains(group.program)) {
       if (Result<void> wanted = CheckWanted(); !wanted) return wanted;
-      Result<store::OpenedObject> file = store.Open(request.caller, PathOf(group.program));
+      const auto check = [this](std::uint64_t bytes) -> Result<void> {
+        if (bytes <= config.limits.program_bytes) return CheckWanted();
+        return job::OverLimit("bytes of the program:", "program_bytes", config.limits.program_bytes,
+                              bytes);
+      };
+      Result<store::OpenedObject> file =
+          store.OpenInput(request.caller, PathOf(group.program), {.may_fetch = check});
       if (!file) return FailAt(pointer, file.error());
-      if (file->info.size > config.limits.program_bytes) {
-        return job::OverLimit(pointer + ": bytes of the program:", "program_bytes",
-                              config.limits.program_bytes, file->info.size);
-      }
+      if (Result<void> fits = check(file->info.size); !fits) return FailAt(pointer, fits.error());
       Result<Program> program = images.Load(file->file.get(), file->info.size);
       if (!program) {
         return Fail(

@@ -49,6 +49,7 @@ struct SessionFiles {
   bool is_local = true;       // all of them from the stored files
   std::string why_not_local;  // the first that was not, where that was a choice
   std::vector<std::shared_ptr<store::LateFailure>> late_failures;  // of inputs fetched when read
+  std::vector<std::unique_ptr<FetchedBytes>> fetched;              // of inputs, until it has ended
   UniqueFd stderr_pipe;          // read end, non-blocking; not open if stderr is an output
   std::vector<UniqueFd> drains;  // read ends of its incoming streams
   std::map<std::string, std::shared_ptr<HeldBytes>> held;  // of outputs without a file, by alias

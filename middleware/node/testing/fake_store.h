@@ -46,6 +46,21 @@ class FakeStore : public store::ObjectStore {
     }
     return store::OpenedObject{Info(bytes), std::move(file)};
   }
+  // As a store that fetches: objects of these containers. Guarded by mutex.
+  std::set<std::string> remote;
+  int fetched = 0;
+  Result<store::OpenedObject> OpenInput(const store::Caller& caller, const store::ObjectPath& path,
+                                        const store::InputHints& hints) override {
+    {
+      const std::lock_guard lock(mutex);
+      const auto found = objects.find(Key(path));
+      if (remote.contains(path.container) && found != objects.end()) {
+        if (Result<void> may = hints.may_fetch(found->second.size()); !may) return Fail(may);
+        ++fetched;
+      }
+    }
+    return Open(caller, path);
+  }
   Result<std::vector<std::string>> ListContainers(const store::Caller&, const std::string&,
                                                   const std::string& prefix, std::size_t) override {
     Called();
