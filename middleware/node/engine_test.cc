@@ -515,6 +515,15 @@ TEST_F(EngineTest, SessionThatCannotStartFailsTheWholeGang) {
   EXPECT_EQ(result.sessions[2].end, SessionEnd::kNotStarted);
 }
 
+TEST_F(EngineTest, SessionWhoseEndWouldNotBeHeardOfIsEnded) {
+  runner.watched_left = 1;
+  const JobResult result =
+      RunBadly(G("a", "hang", "", R"(, "count": 2, "connect": ["a"])"), ErrorCode::kForbidden,
+               "session a-2 could not start: the engine cannot wait for it (epoll)");
+  EXPECT_EQ(result.sessions[0].end, SessionEnd::kStopped);
+  EXPECT_EQ(result.sessions[1].end, SessionEnd::kNotStarted);
+}
+
 TEST_F(EngineTest, TooManyJobsAreUnavailable) {
   config.jobs = 1;
   Start();
