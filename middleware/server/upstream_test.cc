@@ -1,15 +1,21 @@
 // The connections to upstreams: kept, replaced, limited, shared out.
+#include "middleware/server/upstream.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/asio/co_spawn.hpp>
+#include <exception>
 #include <future>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "middleware/server/testing/deaf_listener.h"
 #include "middleware/server/testing/front.h"
+#include "middleware/server/testing/listening.h"
 
 namespace zerocloud::server {
 namespace {
@@ -213,6 +219,54 @@ TEST_F(UpstreamTest, AnswersThatAllConnectionsAreTaken) {
   EXPECT_EQ(response.status, 503);
   EXPECT_TRUE(response.headers.Has("Retry-After"));
   first.Close();
+}
+
+TEST(Upstream, WakesWhoCanUseThePlaceThatIsFree) {
+  net::io_context io{1};
+  const Listening late = BindToLoopback();
+  const Listening other = ListenOnLoopback(8);
+  UpstreamOptions options{.endpoints = {}, .connect_timeout = 5s, .connections = 1};
+  for (const std::uint16_t port : {late.port, other.port}) {
+    options.endpoints.push_back({.host = "127.0.0.1", .port = port});
+  }
+  Upstream upstream(options, nullptr, 1);
+  using Result = std::optional<Upstream::Connected>;
+  const auto connect = [&](Result& result) {
+    net::co_spawn(io, upstream.Connect(io.get_executor(), 0, false),
+                  [&result](const std::exception_ptr&, Upstream::Connected connected) {
+                    result = std::move(connected);
+                  });
+  };
+  const auto run_until = [&io](const auto& is_done) {
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    while (!is_done() && std::chrono::steady_clock::now() < deadline) {
+      io.restart();
+      io.run_one_for(1ms);
+    }
+    ASSERT_TRUE(is_done());
+  };
+  Result busy;  // at the other one, after it was refused by the late one
+  connect(busy);
+  run_until([&] { return busy.has_value(); });
+  Result refused;  // by the late one too, and waits for the other
+  connect(refused);
+  run_until([&] { return upstream.waiting() == 1; });
+  ASSERT_EQ(::listen(late.socket.get(), 8), 0);
+  Result short_lived;
+  connect(short_lived);
+  run_until([&] { return short_lived.has_value(); });
+  EXPECT_NE(short_lived->lease.wire, nullptr);
+  Result waiting;  // for either
+  connect(waiting);
+  run_until([&] { return upstream.waiting() == 2; });
+  short_lived.reset();
+  run_until([&] { return waiting.has_value(); });
+  EXPECT_FALSE(waiting->is_full);
+  EXPECT_NE(waiting->lease.wire, nullptr);
+  EXPECT_FALSE(refused.has_value());
+  busy.reset();
+  run_until([&] { return refused.has_value(); });
+  EXPECT_NE(refused->lease.wire, nullptr);
 }
 
 TEST_F(UpstreamTest, ChangesItsUpstreamWhileRequestsAreUnderWay) {
