@@ -7,6 +7,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <exception>
 #include <future>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -23,7 +24,18 @@ namespace {
 using ::testing::StartsWith;
 using namespace std::chrono_literals;
 
-using UpstreamTest = ForwardingTest;
+class UpstreamTest : public ForwardingTest {
+ protected:
+  void StartBefore(std::initializer_list<std::uint16_t> upstream_ports,
+                   std::chrono::milliseconds connect_timeout = 5s) {
+    Settings settings;
+    settings.upstream.emplace().connect_timeout = connect_timeout;
+    for (const std::uint16_t port : upstream_ports) {
+      settings.upstream->endpoints.push_back({.host = "127.0.0.1", .port = port});
+    }
+    StartWith(std::move(settings));
+  }
+};
 
 TEST_F(UpstreamTest, KeepsConnectionsAndReplacesThoseThatDied) {
   ScriptedUpstream upstream(2, [](RawClient& peer, int connection) {
@@ -91,12 +103,7 @@ TEST_F(UpstreamTest, UsesUpstreamsInTurnAndLeavesDeadOnesOut) {
   }
   ScriptedUpstream a(1, NamedServer("a"));
   ScriptedUpstream b(1, NamedServer("b"));
-  Settings settings;
-  settings.upstream.emplace();
-  for (const std::uint16_t port : {a.port(), dead_port, b.port()}) {
-    settings.upstream->endpoints.push_back({.host = "127.0.0.1", .port = port});
-  }
-  StartWith(std::move(settings));
+  StartBefore({a.port(), dead_port, b.port()});
   std::map<std::string, int> answers;
   {
     // Two at once, so that neither waits for the other's connection.
@@ -118,13 +125,7 @@ TEST_F(UpstreamTest, UsesUpstreamsInTurnAndLeavesDeadOnesOut) {
 TEST_F(UpstreamTest, GoesOnToTheNextWhenOneIsDown) {
   const DeafListener down;
   ScriptedUpstream up(1, NamedServer("a"));
-  Settings settings;
-  settings.upstream.emplace();
-  settings.upstream->connect_timeout = std::chrono::milliseconds(100);
-  for (const std::uint16_t port : {down.port(), up.port()}) {
-    settings.upstream->endpoints.push_back({.host = "127.0.0.1", .port = port});
-  }
-  StartWith(std::move(settings));
+  StartBefore({down.port(), up.port()}, 100ms);
   {
     RawClient client = Connect();
     for (int i = 0; i < 4; ++i) {
@@ -138,13 +139,7 @@ TEST_F(UpstreamTest, GoesOnToTheNextWhenOneIsDown) {
 TEST_F(UpstreamTest, SaysThatNoneCanBeReachedInTime) {
   const DeafListener down;
   const DeafListener too;
-  Settings settings;
-  settings.upstream.emplace();
-  settings.upstream->connect_timeout = std::chrono::milliseconds(50);
-  for (const std::uint16_t port : {down.port(), too.port()}) {
-    settings.upstream->endpoints.push_back({.host = "127.0.0.1", .port = port});
-  }
-  StartWith(std::move(settings));
+  StartBefore({down.port(), too.port()}, 50ms);
   RawClient client = Connect();
   client.Send("GET / HTTP/1.1\r\n\r\n");
   const RawResponse answer = client.ReadOrEmpty();
