@@ -10,7 +10,6 @@
 #include <initializer_list>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 
@@ -225,11 +224,11 @@ TEST(Upstream, WakesWhoCanUseThePlaceThatIsFree) {
     options.endpoints.push_back({.host = "127.0.0.1", .port = port});
   }
   Upstream upstream(options, nullptr, 1);
-  using Result = std::optional<Upstream::Connected>;
+  using Result = std::unique_ptr<Upstream::Connected>;  // null: not yet
   const auto connect = [&](Result& result) {
     net::co_spawn(io, upstream.Connect(io.get_executor(), 0, false),
                   [&result](const std::exception_ptr&, Upstream::Connected connected) {
-                    result = std::move(connected);
+                    result = std::make_unique<Upstream::Connected>(std::move(connected));
                   });
   };
   const auto run_until = [&io](const auto& is_done) {
@@ -242,25 +241,25 @@ TEST(Upstream, WakesWhoCanUseThePlaceThatIsFree) {
   };
   Result busy;  // at the other one, after it was refused by the late one
   connect(busy);
-  run_until([&] { return busy.has_value(); });
+  run_until([&] { return busy != nullptr; });
   Result refused;  // by the late one too, and waits for the other
   connect(refused);
   run_until([&] { return upstream.waiting() == 1; });
   ASSERT_EQ(::listen(late.socket.get(), 8), 0);
   Result short_lived;
   connect(short_lived);
-  run_until([&] { return short_lived.has_value(); });
+  run_until([&] { return short_lived != nullptr; });
   EXPECT_NE(short_lived->lease.wire, nullptr);
   Result waiting;  // for either
   connect(waiting);
   run_until([&] { return upstream.waiting() == 2; });
   short_lived.reset();
-  run_until([&] { return waiting.has_value(); });
+  run_until([&] { return waiting != nullptr; });
   EXPECT_FALSE(waiting->is_full);
   EXPECT_NE(waiting->lease.wire, nullptr);
-  EXPECT_FALSE(refused.has_value());
+  EXPECT_EQ(refused, nullptr);
   busy.reset();
-  run_until([&] { return refused.has_value(); });
+  run_until([&] { return refused != nullptr; });
   EXPECT_NE(refused->lease.wire, nullptr);
 }
 
