@@ -57,7 +57,8 @@ constexpr auto kDescriptions = std::to_array<LimitDescription>({
     {"response_bytes", &JobLimits::response_bytes,
      "Bytes of all outputs without a path: the response body."},
     {"job_spool_bytes", &JobLimits::job_spool_bytes,
-     "Bytes of disk that outputs and connections of one job may take until it ends, and inputs that "
+     "Bytes of disk that outputs and connections of one job may take until it ends, and inputs "
+     "that "
      "are fetched whole until their sessions end."},
     {"stderr_tail_bytes", &JobLimits::stderr_tail_bytes,
      "How much of the end of a session's stderr a report shows."},
