@@ -198,7 +198,7 @@ std::vector<Option> StorageRows() {
               "Each session gets namespaces that no other session shares, which costs a "
               "little time, and none starts where the host refuses them."),
       ZC_NUMBER(engine, spool_bytes, "bytes", 1 * kMiB, 1000 * kTiB,
-                "Disk that connections and outputs of all jobs may take until the jobs end."),
+                "Disk that connections, outputs and fetched inputs of all jobs may take at once."),
   };
 }
 

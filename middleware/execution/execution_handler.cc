@@ -110,6 +110,7 @@ class ExecutionHandler::JobExchange : public http::Exchange {
     }
     // Outside the lock: it waits for a callback that may be waiting for the lock.
     handle.reset();
+    if (ticket_.has_value()) handler_.workers_.Remove(*ticket_);
   }
 
   Result<void> Write(std::span<const std::byte> chunk) override {
@@ -125,9 +126,8 @@ class ExecutionHandler::JobExchange : public http::Exchange {
 
   void Finish(std::function<void(http::Response)> done) override {
     pending_->done = std::move(done);
-    handler_.workers_.Run([handler = &handler_, pending = pending_, job = std::move(job_)] {
-      Start(*handler, pending, job);
-    });
+    ticket_ = handler_.workers_.Run([handler = &handler_, pending = pending_,
+                                     job = std::move(job_)] { Start(*handler, pending, job); });
   }
 
  private:
@@ -152,6 +152,7 @@ class ExecutionHandler::JobExchange : public http::Exchange {
 
   ExecutionHandler& handler_;
   Job job_;
+  std::optional<node::WorkerPool::Ticket> ticket_;  // of Start()
   std::shared_ptr<Pending> pending_ = std::make_shared<Pending>();
 };
 

@@ -5,7 +5,7 @@
 //
 // A request without X-Zerovm-Execute goes to the inner handler untouched. The caller is authorised
 // and the document read on worker threads, so nothing here blocks a server's thread. Destroying the
-// exchange (the client has gone) ends the job.
+// exchange (the client has gone) ends the job, and takes its document out of the queue.
 #pragma once
 
 #include <functional>
@@ -31,6 +31,8 @@ class ExecutionHandler : public http::Handler {
                    Submit submit, std::size_t threads);
 
   Begun Begin(const http::RequestHead& head) override;
+  // Requests whose document has come and that no thread has begun with.
+  [[nodiscard]] std::size_t waiting() { return workers_.queued(); }
 
  private:
   class JobExchange;

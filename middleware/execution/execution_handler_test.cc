@@ -27,12 +27,18 @@ class InnerHandler : public http::Handler {
   }
 };
 
-// Lets everybody in but the token "bad".
+// Lets everybody in but the token "bad", and "slow" when it may.
 class FakeAuthorizer : public store::Authorizer {
  public:
+  std::promise<void> asked;
+  std::promise<void> may_answer;
   std::expected<store::Caller, http::Response> AuthorizeJob(const http::RequestHead& head,
                                                             const std::string& account) override {
     const std::string token(head.headers.Get("X-Auth-Token").value_or(""));
+    if (token == "slow") {
+      asked.set_value();
+      may_answer.get_future().wait();
+    }
     if (token == "bad") return std::unexpected(http::TextResponse(401, "who are you?"));
     return store::Caller{account, "u", token};
   }
@@ -185,6 +191,22 @@ TEST_F(ExecutionTest, SubmitsJobsAsTheCallerAndAnswersWithTheirResult) {
   EXPECT_EQ(submitted.request.origin.object, (job::ObjectUrl{"AUTH_a", "c d", "o/p"}));
   EXPECT_EQ(submitted.request.spec.groups.size(), 1U);
   submitted.done({});
+  EXPECT_EQ(answer.get().status, 200);
+}
+
+TEST_F(ExecutionTest, ForgetsTheDocumentOfAClientThatLeavesWhileItWaits) {
+  http::RequestHead slow = JobHead();
+  slow.headers.Set("X-Auth-Token", "slow");
+  const auto busy = Begin(slow, kJob);
+  auto answer = Finish(*busy);
+  authorizer_.asked.get_future().wait();
+  auto waiting = Begin(JobHead(), kJob);
+  Finish(*waiting);
+  EXPECT_EQ(handler_.waiting(), 1U);
+  waiting.reset();
+  EXPECT_EQ(handler_.waiting(), 0U);
+  authorizer_.may_answer.set_value();
+  submitted_.get_future().get().done({});
   EXPECT_EQ(answer.get().status, 200);
 }
 

@@ -12,8 +12,7 @@
 
 namespace zerocloud::http {
 
-// Bytes [offset, offset + length) of a file. A server may look for this type by dynamic_cast and
-// send the range with sendfile(2) instead of Read().
+// Bytes [offset, offset + length) of a file.
 class FileBody : public BodySource {
  public:
   FileBody(std::shared_ptr<UniqueFd> file, std::uint64_t offset, std::uint64_t length)
@@ -22,14 +21,10 @@ class FileBody : public BodySource {
   // A file that turns out shorter than promised is an error, never a short body.
   Result<std::size_t> Read(std::span<std::byte> buffer) override;
 
-  [[nodiscard]] int fd() const { return file_->get(); }
-  [[nodiscard]] std::uint64_t offset() const { return offset_; }  // of the next byte to send
-  [[nodiscard]] std::uint64_t length() const { return left_; }    // still to be sent
-
  private:
   std::shared_ptr<UniqueFd> file_;
-  std::uint64_t offset_;
-  std::uint64_t left_;
+  std::uint64_t offset_;  // of the next byte to send
+  std::uint64_t left_;    // still to be sent
 };
 
 // Several ranges of one file, each with a part head, as RFC 9110, 14.6.

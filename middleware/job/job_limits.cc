@@ -23,6 +23,8 @@ constexpr auto kDescriptions = std::to_array<LimitDescription>({
      "Channels of one session; each is an open file of its process."},
     {"name_bytes", &JobLimits::name_bytes, "Bytes of a group's name."},
     {"url_bytes", &JobLimits::url_bytes, "Bytes of a swift:// URL in the job document."},
+    {"wildcards", &JobLimits::wildcards,
+     "Stars in one path; for each object that matches, what each stands for is kept."},
     {"args_bytes", &JobLimits::args_bytes, "Bytes of exec.args."},
     {"env_entries", &JobLimits::env_entries, "Variables in exec.env."},
     {"nvram_bytes", &JobLimits::nvram_bytes,
@@ -34,7 +36,7 @@ constexpr auto kDescriptions = std::to_array<LimitDescription>({
     {"metadata_bytes", &JobLimits::metadata_bytes,
      "Bytes of all names and values of a device's meta, as in Swift."},
     {"listed_names", &JobLimits::listed_names,
-     "Names that one container listing may return while a wildcard is expanded."},
+     "Names that all listings of one job may return together while its wildcards are expanded."},
     {"program_bytes", &JobLimits::program_bytes, "Bytes of a program."},
     {"memory_bytes", &JobLimits::memory_bytes, "The most memory that a group may ask for."},
     {"default_memory_bytes", &JobLimits::default_memory_bytes,
@@ -56,7 +58,9 @@ constexpr auto kDescriptions = std::to_array<LimitDescription>({
     {"response_bytes", &JobLimits::response_bytes,
      "Bytes of all outputs without a path: the response body."},
     {"job_spool_bytes", &JobLimits::job_spool_bytes,
-     "Bytes of disk that outputs and connections of one job may take until it ends."},
+     "Bytes of disk that outputs and connections of one job may take until it ends, and inputs "
+     "that "
+     "are fetched whole until their sessions end."},
     {"stderr_tail_bytes", &JobLimits::stderr_tail_bytes,
      "How much of the end of a session's stderr a report shows.", kMostStderrTailBytes},
 });

@@ -26,6 +26,7 @@ struct JobLimits {
   std::uint64_t channels_per_session = 10'900;
   std::uint64_t name_bytes = 64;
   std::uint64_t url_bytes = 4096;
+  std::uint64_t wildcards = 64;
   std::uint64_t args_bytes = 4096;
   std::uint64_t env_entries = 64;
   std::uint64_t nvram_bytes = 10'240;

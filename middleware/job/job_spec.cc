@@ -356,6 +356,12 @@ class Parser {
     if (const JsonValue* path = value.Find("path")) {
       Result<ObjectUrl> url = Url(path, PointerStep(pointer, "path"));
       if (!url) return Fail(url);
+      const auto stars = static_cast<std::uint64_t>(std::ranges::count(url->container, '*') +
+                                                    std::ranges::count(url->object, '*'));
+      if (stars > limits_.wildcards) {
+        return OverLimit(PointerStep(pointer, "path") + ": wildcards of the path:", "wildcards",
+                         limits_.wildcards, stars);
+      }
       device.path = std::move(*url);
     }
     if (Result<void> done = ParseContentType(value, pointer, device); !done) return Fail(done);

@@ -245,6 +245,15 @@ TEST(ParseJob, NamesEveryLimitItEnforces) {
   limits.url_bytes = 4;
   expect(Group1(""), "the limit url_bytes is 4");
   limits = {};
+  for (const char* device : {"stdin", "stdout"}) {
+    const auto with_stars = [&](std::size_t in_object) {
+      return Group1(R"(, "devices": [{"name": ")" + std::string(device) +
+                    R"(", "path": "swift://~/**/)" + std::string(in_object, '*') + R"("}])");
+    };
+    EXPECT_TRUE(ParseJob(with_stars(62), limits).has_value());
+    expect(with_stars(63),
+           "/0/devices/0/path: wildcards of the path: 65; the limit wildcards is 64");
+  }
   limits.args_bytes = 3;
   expect(R"([{"name": "a", "exec": {"path": "swift://~/c/p", "args": "abcd"}}])",
          "the limit args_bytes is 3");

@@ -50,7 +50,7 @@ Result<std::unique_ptr<Engine>> Engine::Start(EngineConfig config, store::Object
                                           std::move(*spool), std::move(epoll), std::move(wakeup))));
   } catch (const std::system_error& error) {
     return Fail(ErrorCode::kUnavailable,
-                fmt::format("cannot start the threads of the job engine: {}", error.what()));
+                fmt::format("cannot start the job engine: {}", error.what()));
   }
 }
 

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstring>
+#include <system_error>
 
 #include "middleware/node/explain.h"
 #include "middleware/node/stderr_tail.h"
@@ -39,7 +40,9 @@ Engine::Core::Core(EngineConfig config, std::size_t files, store::ObjectStore& s
       wakeup_(std::move(wakeup)),
       scheduler_(config_.slots, files),
       workers_(config_.workers) {
-  Watch(wakeup_.get(), Watched::kWakeup, 0);
+  if (!Watch(wakeup_.get(), Watched::kWakeup, 0)) {
+    throw std::system_error(errno, std::generic_category(), "epoll");
+  }
   thread_ = std::thread([this] { Loop(); });
 }
 
@@ -91,12 +94,12 @@ void Engine::Core::Post(WorkerPool::Task task) {
   [[maybe_unused]] const ssize_t ignored = ::write(wakeup_.get(), &one, sizeof one);
 }
 
-void Engine::Core::Watch(int fd, Watched what, std::uint64_t id) {
+Result<void> Engine::Core::Watch(int fd, Watched what, std::uint64_t id) {
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.u64 = id << 2 | static_cast<std::uint64_t>(what);
-  // Can only fail for lack of memory; a session that is not watched ends at the next wake-up.
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0) return {};
+  return FailErrno("the engine cannot wait for it (epoll)");
 }
 
 void Engine::Core::Forget(int fd) { ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
@@ -298,16 +301,19 @@ Result<void> Engine::Core::StartSession(JobId id, JobRun& run, const plan::Unit&
                          : runner_.Start(std::move(opened.request));
   if (!process) return zerocloud::Fail(process);
   const std::uint64_t live_id = ++last_watch_;
+  // Else nobody would hear of its end. It has hardly begun: it is killed with its object.
+  Result<void> watched = Watch((*process)->pidfd(), Watched::kProcess, live_id);
+  if (watched && opened.files.stderr_pipe.is_open()) {
+    watched = Watch(opened.files.stderr_pipe.get(), Watched::kStderr, live_id);
+    if (!watched) Forget((*process)->pidfd());
+  }
+  if (!watched) return zerocloud::Fail(watched);
   Live& live = live_[live_id];
   live.job = id;
   live.session = opened.session;
   live.process = std::move(*process);
   live.files = std::move(opened.files);
   live.unit = unit;
-  Watch(live.process->pidfd(), Watched::kProcess, live_id);
-  if (live.files.stderr_pipe.is_open()) {
-    Watch(live.files.stderr_pipe.get(), Watched::kStderr, live_id);
-  }
   deadlines_.emplace(live.process->deadline(), live_id);
   ++run.running;
   ++alive_;
@@ -324,13 +330,14 @@ void Engine::Core::Ended(std::uint64_t live_id) {
   runtime::SessionReport report = live.process->Collect();
   const std::unique_ptr<ElsewhereEnd> away = live.process->TakeElsewhere();
   live.process.reset();
+  live.files.fetched.clear();  // gone with the process; what it wrote may take their room
   const JobId id = live.job;
   JobRun& run = *jobs_.at(id).run;
   --run.running;
   --alive_;
   if (away != nullptr && !TakeElsewhere(live, *away)) return;
   scheduler_.Release(run.plan.sessions[live.session]);
-  Drain(id, std::move(live.files.drains));
+  Drain(id, run, std::move(live.files.drains));
 
   const std::uint64_t tail_limit = config_.limits.stderr_tail_bytes;
   SessionOutcome& outcome = run.outcomes[live.session];
@@ -453,12 +460,18 @@ void Engine::Core::Kept(JobId id, std::size_t session, Result<void> result) {
 
 // A writer must not die or wait because its reader has ended first: what it still writes is read
 // and forgotten.
-void Engine::Core::Drain(JobId id, std::vector<UniqueFd> streams) {
+void Engine::Core::Drain(JobId id, JobRun& run, std::vector<UniqueFd> streams) {
   for (UniqueFd& stream : streams) {
     const int flags = ::fcntl(stream.get(), F_GETFL);
     if (flags < 0 || ::fcntl(stream.get(), F_SETFL, flags | O_NONBLOCK) != 0) continue;
     const std::uint64_t drain_id = ++last_watch_;
-    Watch(stream.get(), Watched::kDrain, drain_id);
+    if (Result<void> watched = Watch(stream.get(), Watched::kDrain, drain_id); !watched) {
+      Fail(id, run,
+           {watched.error().code,
+            "a connection whose reader has ended cannot be emptied: " + watched.error().message},
+           std::nullopt);
+      continue;
+    }
     drains_.emplace(drain_id, DrainedStream{id, std::move(stream)});
   }
 }

@@ -94,7 +94,9 @@ class Engine::Core : public std::enable_shared_from_this<Engine::Core> {
   // Starts what waits when other nodes have more slots than before.
   void NoticeSlots();
 
-  void Watch(int fd, Watched what, std::uint64_t id);
+  // Fails for lack of memory, or of watches (fs.epoll.max_user_watches): what is not watched is not
+  // heard of again.
+  Result<void> Watch(int fd, Watched what, std::uint64_t id);
   void Forget(int fd);
 
   void Accept(JobId id, std::shared_ptr<JobRun> run, std::shared_ptr<Completion> completion);
@@ -126,7 +128,7 @@ class Engine::Core : public std::enable_shared_from_this<Engine::Core> {
   // dealt with.
   bool TakeElsewhere(Live& live, ElsewhereEnd& end);
   void Kept(JobId id, std::size_t session, Result<void> result);
-  void Drain(JobId id, std::vector<UniqueFd> streams);
+  void Drain(JobId id, JobRun& run, std::vector<UniqueFd> streams);
   void Fail(JobId id, JobRun& run, Error error, std::optional<std::size_t> session);
   // Takes the job to its next stage if nothing of this one is under way.
   void Advance(JobId id);

@@ -231,6 +231,43 @@ TEST_F(EngineTest, ClientThatGoesAwayStopsItsSessions) {
   EXPECT_TRUE(store.put.empty());
 }
 
+// Before anything runs there may be thousands of questions to the store.
+TEST_F(EngineTest, ClientThatGoesAwayStopsThePreparation) {
+  const std::string listing = G("m", "", R"({"name": "stdin", "path": "swift://~/*/*"})");
+  const std::string programs = GroupOf("p", "a", "") + "," + GroupOf("q", "b", "");
+  const std::string writing = G("w", "", R"({"name": "stdout", "path": "swift://~/out/o"},
+                                            {"name": "output", "path": "swift://~/out2/o"})");
+  store.objects["in2/a"] = "1";
+  store.objects["bin/q"] = "another program";
+  // The containers are listed, then each; a program is opened before rights are asked for.
+  for (const auto& [groups, steps] :
+       {std::pair(listing, 1), std::pair(listing, 2), std::pair(programs, 1), std::pair(writing, 1),
+        std::pair(writing, 2)}) {
+    const int last = store.calls() + steps;
+    std::promise<void> begun;
+    std::promise<void> may_go_on;
+    store.on_call = [&](int number) {
+      if (number != last) return;
+      begun.set_value();
+      may_go_on.get_future().wait();
+    };
+    Start();
+    std::unique_ptr<JobHandle> handle = engine->Submit(Request(groups), [](JobResult) {
+      ADD_FAILURE() << "called after the handle was destroyed";
+    });
+    begun.get_future().wait();
+    handle.reset();
+    // Answered without a question to the store, and after the engine has heard of that.
+    std::promise<void> heard;
+    handle = engine->Submit(Request(G("x", "", R"({"name": "input"})")),
+                            [&](JobResult) { heard.set_value(); });
+    heard.get_future().wait();
+    may_go_on.set_value();
+    engine->WaitUntilIdle();
+    EXPECT_EQ(store.calls(), last) << groups;
+  }
+}
+
 TEST_F(EngineTest, HandleMayBeDestroyedAtAnyMoment) {
   Start();
   for (int i = 0; i < 50; ++i) {
@@ -407,6 +444,47 @@ TEST_F(EngineTest, JobsThatRunAtOnceShareTheMachinesSpool) {
            ErrorCode::kUnavailable, "the machine's spool is full: its limit spool_bytes is 10");
 }
 
+TEST_F(EngineTest, FetchedInputsTakeSpool) {
+  store.remote = {"in"};
+  const std::string reading = R"({"name": "stdin", "path": "swift://~/in/c"})";
+  config.limits.job_spool_bytes = 8;
+  config.spool_bytes = 9;
+  // What the first has read makes room for what the second reads.
+  RunWell(G("a", "say:123", std::string(kStdout) + "," + reading, R"(, "connect": ["b"])") + "," +
+          G("b", "cat", reading));
+  EXPECT_EQ(body, "123");
+  RunBadly(G("a", "hang", reading + R"(, {"name": "input", "path": "swift://~/in/c"})"),
+           ErrorCode::kLimitExceeded,
+           "/0/devices/1: cannot read swift://AUTH_me/in/c for session a: outputs, connections and "
+           "fetched inputs of the job take bytes of spool: 10; the limit job_spool_bytes is 8");
+  EXPECT_EQ(store.fetched, 3) << "the last was refused before it was fetched";
+  const std::unique_ptr<JobHandle> first =
+      engine->Submit(Request(G("a", "hang", reading)), [](JobResult) {});
+  runner.WaitForHanging(1);
+  EXPECT_EQ(engine->stats().spool_bytes, 5U);
+  std::promise<JobResult> promise;
+  const std::unique_ptr<JobHandle> second = engine->Submit(
+      Request(G("b", "", reading)), [&](JobResult r) { promise.set_value(std::move(r)); });
+  const Error full = promise.get_future().get().error.value_or(Error{});
+  EXPECT_EQ(full.code, ErrorCode::kUnavailable);
+  EXPECT_THAT(full.message, HasSubstr("the machine's spool is full"));
+}
+
+TEST_F(EngineTest, WhatIsTooLargeIsNotFetched) {
+  store.remote = {"in", "bin"};
+  config.limits.channel_bytes = 4;
+  RunBadly(G("a", "cat", R"({"name": "stdin", "path": "swift://~/in/c"})"),
+           ErrorCode::kLimitExceeded,
+           "/0/devices/0: cannot read swift://AUTH_me/in/c for session a: its bytes: 5; the limit "
+           "channel_bytes is 4");
+  EXPECT_EQ(store.fetched, 1) << "the program";
+  engine.reset();
+  config.limits.program_bytes = 8;
+  RunBadly(G("a", "cat"), ErrorCode::kLimitExceeded,
+           "/0/exec/path: bytes of the program: 9; the limit program_bytes is 8");
+  EXPECT_EQ(store.fetched, 1);
+}
+
 TEST_F(EngineTest, ResponseLimitIsNamed) {
   config.limits.response_bytes = 10;
   RunBadly(G("a", "say:01234567", kStdout, R"(, "count": 2)"), ErrorCode::kLimitExceeded,
@@ -468,6 +546,15 @@ TEST_F(EngineTest, SessionThatCannotStartFailsTheWholeGang) {
                "session a-3 could not start: out of processes");
   EXPECT_EQ(result.sessions[0].end, SessionEnd::kStopped);
   EXPECT_EQ(result.sessions[2].end, SessionEnd::kNotStarted);
+}
+
+TEST_F(EngineTest, SessionWhoseEndWouldNotBeHeardOfIsEnded) {
+  runner.watched_left = 1;
+  const JobResult result =
+      RunBadly(G("a", "hang", "", R"(, "count": 2, "connect": ["a"])"), ErrorCode::kForbidden,
+               "session a-2 could not start: the engine cannot wait for it (epoll)");
+  EXPECT_EQ(result.sessions[0].end, SessionEnd::kStopped);
+  EXPECT_EQ(result.sessions[1].end, SessionEnd::kNotStarted);
 }
 
 TEST_F(EngineTest, TooManyJobsAreUnavailable) {

@@ -226,20 +226,26 @@ class Opening {
       LetRead(channel);
       return {};
     }
+    SessionFiles& files = opened_.files;
+    FetchedBytes& fetched = *files.fetched.emplace_back(std::make_unique<FetchedBytes>(job_.spool));
+    const auto check = [this](std::uint64_t bytes) -> Result<void> {
+      if (bytes <= limits_.channel_bytes) return job_.CheckWanted();
+      return job::OverLimit("its bytes:", "channel_bytes", limits_.channel_bytes, bytes);
+    };
+    const auto may_fetch = [&](std::uint64_t bytes) -> Result<void> {
+      if (Result<void> fits = check(bytes); !fits) return fits;
+      return fetched.CountTo(bytes);
+    };
     Result<store::OpenedObject> object =
         job_.store.OpenInput(job_.CallerOf(session_.name), path,
                              {.listed = listed != job_.listed.end() ? &listed->second : nullptr,
-                              .is_random = is_input && !is_mapped});
+                              .is_random = is_input && !is_mapped,
+                              .may_fetch = may_fetch});
     if (!object) return fail(object.error());
-    SessionFiles& files = opened_.files;
+    if (Result<void> fits = check(object->info.size); !fits) return fail(fits.error());
     files.has_objects = true;
     files.is_local = files.is_local && object->is_in_place;
     if (files.why_not_local.empty()) files.why_not_local = object->why_not;
-    if (object->info.size > limits_.channel_bytes) {
-      return job::OverLimit(
-          fmt::format("{}: bytes of {}:", binding.declared->pointer, url.ToString()),
-          "channel_bytes", limits_.channel_bytes, object->info.size);
-    }
     SessionChannel& channel =
         Add(std::move(alias), is_input ? AccessType::kRandomBoth : AccessType::kSequentialBoth,
             std::move(object->file));
@@ -378,7 +384,7 @@ Result<std::vector<OpenedSession>> JobRun::Open(const plan::Unit& unit, bool is_
   }
   std::vector<OpenedSession> sessions;
   for (const std::size_t session : unit.sessions) {
-    if (is_stopping) return Fail(ErrorCode::kCancelled, "the job has ended");
+    if (Result<void> wanted = CheckWanted(); !wanted) return Fail(wanted);
     Result<OpenedSession> opened = Opening(*this, unit, session, streams, is_elsewhere).Run();
     if (!opened) return Fail(opened);
     sessions.push_back(std::move(*opened));

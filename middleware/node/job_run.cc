@@ -15,19 +15,20 @@ store::ObjectPath PathOf(const job::ObjectUrl& url) {
   return {url.account, url.container, url.object};
 }
 
-// The caller's view of what is stored.
+// The caller's view of what is stored, as long as the job is wanted.
 class StoreListing : public plan::Listing {
  public:
-  StoreListing(store::ObjectStore& store, const store::Caller& caller)
-      : store_(store), caller_(caller) {}
+  explicit StoreListing(const JobRun& job) : job_(job) {}
   Result<std::vector<std::string>> Containers(const std::string& account, const std::string& prefix,
                                               std::size_t limit) override {
-    return store_.ListContainers(caller_, account, prefix, limit);
+    if (Result<void> wanted = job_.CheckWanted(); !wanted) return Fail(wanted);
+    return job_.store.ListContainers(job_.request.caller, account, prefix, limit);
   }
   Result<std::vector<std::string>> Objects(const std::string& account, const std::string& container,
                                            const std::string& prefix, std::size_t limit) override {
+    if (Result<void> wanted = job_.CheckWanted(); !wanted) return Fail(wanted);
     Result<std::vector<store::ListedObject>> objects =
-        store_.ListObjects(caller_, account, container, prefix, limit);
+        job_.store.ListObjects(job_.request.caller, account, container, prefix, limit);
     if (!objects) return Fail(objects);
     std::vector<std::string> names;
     names.reserve(objects->size());
@@ -51,8 +52,7 @@ class StoreListing : public plan::Listing {
   }
 
  private:
-  store::ObjectStore& store_;
-  const store::Caller& caller_;
+  const JobRun& job_;
   std::map<store::ObjectPath, store::ListedObject> listed_;
 };
 
@@ -101,8 +101,13 @@ std::uint64_t BytesOnDisk(const SessionFiles& files) {
   return bytes;
 }
 
+Result<void> JobRun::CheckWanted() const {
+  if (is_stopping) return Fail(ErrorCode::kCancelled, "the job has ended already");
+  return {};
+}
+
 Result<void> JobRun::Prepare() {
-  StoreListing listing(store, request.caller);
+  StoreListing listing(*this);
   Result<plan::Plan> expanded = plan::Expand(request.spec, request.origin, config.limits, listing);
   if (!expanded) return Fail(expanded);
   plan = std::move(*expanded);
@@ -114,12 +119,16 @@ Result<void> JobRun::Prepare() {
     if (group.program.account.empty()) group.program.account = request.origin.account;
     const std::string pointer = group.pointer + "/exec/path";
     if (!loaded.contains(group.program)) {
-      Result<store::OpenedObject> file = store.Open(request.caller, PathOf(group.program));
+      if (Result<void> wanted = CheckWanted(); !wanted) return wanted;
+      const auto check = [this](std::uint64_t bytes) -> Result<void> {
+        if (bytes <= config.limits.program_bytes) return CheckWanted();
+        return job::OverLimit("bytes of the program:", "program_bytes", config.limits.program_bytes,
+                              bytes);
+      };
+      Result<store::OpenedObject> file =
+          store.OpenInput(request.caller, PathOf(group.program), {.may_fetch = check});
       if (!file) return FailAt(pointer, file.error());
-      if (file->info.size > config.limits.program_bytes) {
-        return job::OverLimit(pointer + ": bytes of the program:", "program_bytes",
-                              config.limits.program_bytes, file->info.size);
-      }
+      if (Result<void> fits = check(file->info.size); !fits) return FailAt(pointer, fits.error());
       Result<Program> program = images.Load(file->file.get(), file->info.size);
       if (!program) {
         return Fail(
@@ -143,6 +152,7 @@ Result<void> JobRun::Prepare() {
     for (const plan::Binding& binding : session.bindings) {
       if (binding.kind != plan::BindingKind::kStored) continue;
       if (!asked.emplace(binding.object.account, binding.object.container).second) continue;
+      if (Result<void> wanted = CheckWanted(); !wanted) return wanted;
       Result<void> may = store.CheckWritable(request.caller, PathOf(binding.object));
       if (!may) return FailAt(binding.declared->pointer + "/path", may.error());
     }
@@ -186,7 +196,7 @@ Result<void> JobRun::StoreOutputs() {
     if (session >= plan.sessions.size()) return {};
     for (KeptOutput& output : kept[session]) {
       if (output.binding->kind != plan::BindingKind::kStored) continue;
-      if (is_stopping) return Fail(ErrorCode::kCancelled, "the job has failed already");
+      if (Result<void> wanted = CheckWanted(); !wanted) return wanted;
       const auto fail = [&](const Error& why) {
         return Fail(why.code, fmt::format("{}/path: cannot store {} of session {}: {}",
                                           output.binding->declared->pointer,

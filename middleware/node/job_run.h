@@ -49,6 +49,7 @@ struct SessionFiles {
   bool is_local = true;       // all of them from the stored files
   std::string why_not_local;  // the first that was not, where that was a choice
   std::vector<std::shared_ptr<store::LateFailure>> late_failures;  // of inputs fetched when read
+  std::vector<std::unique_ptr<FetchedBytes>> fetched;              // of inputs, until it has ended
   UniqueFd stderr_pipe;          // read end, non-blocking; not open if stderr is an output
   std::vector<UniqueFd> drains;  // read ends of its incoming streams
   std::map<std::string, std::shared_ptr<HeldBytes>> held;  // of outputs without a file, by alias
@@ -88,6 +89,9 @@ class JobRun {
   Result<std::vector<OpenedSession>> Open(const plan::Unit& unit, bool is_elsewhere);
   Result<void> Keep(std::size_t session, SessionFiles files, const runtime::SessionReport& report);
   Result<void> StoreOutputs();  // several of these may share the work
+  // Whether a step is to go on: kCancelled once the job has failed, or nobody waits for it any
+  // more. Steps ask before each call that blocks.
+  [[nodiscard]] Result<void> CheckWanted() const;
   // The caller, asking for that session.
   [[nodiscard]] store::Caller CallerOf(std::string_view session) const;
   // Adds to the outcomes what became of sessions after their end.

@@ -78,8 +78,8 @@ std::uint64_t JobSpool::left() const {
 
 Error JobSpool::OverLimit(std::uint64_t wanted) const {
   return {ErrorCode::kLimitExceeded,
-          fmt::format("outputs and connections of the job take bytes of spool: {}; the limit "
-                      "job_spool_bytes is {}",
+          fmt::format("outputs, connections and fetched inputs of the job take bytes of spool: {}; "
+                      "the limit job_spool_bytes is {}",
                       wanted, limit_)};
 }
 
@@ -99,6 +99,11 @@ Result<void> JobSpool::Charge(std::uint64_t size) {
     return std::unexpected(spool_->Full());
   }
   return {};
+}
+
+void JobSpool::GiveBack(std::uint64_t size) {
+  used_ -= size;
+  spool_->used_ -= size;
 }
 
 Result<Piece> JobSpool::Keep(UniqueFd file, std::uint64_t size) {
@@ -128,8 +133,7 @@ Result<Piece> JobSpool::Keep(UniqueFd file, std::uint64_t size) {
     if (kept) kept = Copy(file.get(), 0, pack_.get(), piece.offset, size);
   }
   if (!kept) {
-    used_ -= size;
-    spool_->used_ -= size;
+    GiveBack(size);
     return Fail(kept);
   }
   return piece;
@@ -191,9 +195,15 @@ void JobSpool::Drop(Piece& piece) {
     ::fallocate(pack_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                 static_cast<off_t>(piece.offset), static_cast<off_t>(piece.size));
   }
-  used_ -= piece.size;
-  spool_->used_ -= piece.size;
+  GiveBack(piece.size);
   piece = {};
+}
+
+Result<void> FetchedBytes::CountTo(std::uint64_t bytes) {
+  if (bytes <= counted_) return {};
+  Result<void> charged = spool_->Charge(bytes - counted_);
+  if (charged) counted_ = bytes;
+  return charged;
 }
 
 }  // namespace zerocloud::node

@@ -5,8 +5,9 @@
 // Thousands of sessions leave thousands of small pieces. A piece below kPackedSize is copied into
 // one file per job, so that descriptors are bounded by what runs, not by what has run.
 //
-// Only what was kept is charged. What sessions are still writing is counted by the engine, which
-// looks at their files again and again while they run.
+// Only what was kept is charged, and what a store has copied here for sessions to read. What
+// sessions are still writing is counted by the engine, which looks at their files again and again
+// while they run.
 #pragma once
 
 #include <atomic>
@@ -15,6 +16,7 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "channels/base/result.h"
 #include "channels/base/unique_fd.h"
@@ -90,8 +92,10 @@ class JobSpool {
   void Drop(Piece& piece);
 
  private:
+  friend class FetchedBytes;
   Result<void> Charge(std::uint64_t size);
   Result<void> ChargeJob(std::uint64_t size);
+  void GiveBack(std::uint64_t size);  // what Charge() took
 
   std::shared_ptr<Spool> spool_;
   std::uint64_t limit_;
@@ -100,6 +104,23 @@ class JobSpool {
   std::mutex mutex_;
   UniqueFd pack_;                // guarded by mutex_ until open; then never replaced
   std::uint64_t pack_size_ = 0;  // guarded by mutex_
+};
+
+// Bytes of an input that the store copied to this machine: counted like what was kept, until
+// destroyed, which is when its session has ended. One thread at a time.
+class FetchedBytes {
+ public:
+  explicit FetchedBytes(std::shared_ptr<JobSpool> spool) : spool_(std::move(spool)) {}
+  FetchedBytes(const FetchedBytes&) = delete;
+  FetchedBytes& operator=(const FetchedBytes&) = delete;
+  ~FetchedBytes() { spool_->GiveBack(counted_); }
+
+  // Counts so many, unless it counts more already. Errors as of Keep(); then it counts as before.
+  Result<void> CountTo(std::uint64_t bytes);
+
+ private:
+  std::shared_ptr<JobSpool> spool_;
+  std::uint64_t counted_ = 0;
 };
 
 }  // namespace zerocloud::node

@@ -89,6 +89,24 @@ TEST_F(SpoolTest, AJobGivesEverythingBack) {
   EXPECT_EQ(spool->used(), 0U);
 }
 
+TEST_F(SpoolTest, FetchedBytesCountUntilTheyGo) {
+  const auto job = std::make_shared<JobSpool>(spool, 10);
+  {
+    FetchedBytes fetched(job);
+    EXPECT_TRUE(fetched.CountTo(4).has_value());
+    EXPECT_TRUE(fetched.CountTo(8).has_value());
+    EXPECT_TRUE(fetched.CountTo(2).has_value());
+    EXPECT_EQ(spool->used(), 8U);
+    EXPECT_EQ(job->left(), 2U);
+    EXPECT_EQ(fetched.CountTo(11).error().code, ErrorCode::kLimitExceeded);
+    FetchedBytes other(std::make_shared<JobSpool>(spool, 2'000'000));
+    EXPECT_EQ(other.CountTo(1'000'000).error().code, ErrorCode::kUnavailable);
+    EXPECT_EQ(spool->used(), 8U) << "a refusal counts nothing";
+  }
+  EXPECT_EQ(spool->used(), 0U);
+  EXPECT_EQ(job->used(), 0U);
+}
+
 TEST_F(SpoolTest, AFileShorterThanReportedIsAnError) {
   JobSpool job(spool, 1'000'000);
   EXPECT_FALSE(job.Keep(Written(job, "short"), 100).has_value());

@@ -19,12 +19,26 @@ WorkerPool::~WorkerPool() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-void WorkerPool::Run(Task task) {
+WorkerPool::Ticket WorkerPool::Run(Task task) {
+  Ticket ticket = 0;
   {
     const std::lock_guard lock(mutex_);
-    tasks_.push_back(std::move(task));
+    ticket = ++last_ticket_;
+    tasks_.emplace(ticket, std::move(task));
   }
   has_work_.notify_one();
+  return ticket;
+}
+
+void WorkerPool::Remove(Ticket ticket) {
+  decltype(tasks_)::node_type task;  // destroyed without the lock
+  const std::lock_guard lock(mutex_);
+  task = tasks_.extract(ticket);
+}
+
+std::size_t WorkerPool::queued() {
+  const std::lock_guard lock(mutex_);
+  return tasks_.size();
 }
 
 void WorkerPool::Loop() {
@@ -35,8 +49,7 @@ void WorkerPool::Loop() {
       std::unique_lock lock(mutex_);
       has_work_.wait(lock, [this] { return is_closing_ || !tasks_.empty(); });
       if (tasks_.empty()) return;
-      task = std::move(tasks_.front());
-      tasks_.pop_front();
+      task = std::move(tasks_.extract(tasks_.begin()).mapped());
     }
     task();
   }

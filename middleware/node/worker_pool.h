@@ -2,8 +2,10 @@
 #pragma once
 
 #include <condition_variable>
-#include <deque>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -20,14 +22,21 @@ class WorkerPool {
   // Runs what is queued, then joins.
   ~WorkerPool();
 
-  void Run(Task task);
+  using Ticket = std::uint64_t;
+  // Tasks begin in the order they come. What is returned is for Remove(). Thread-safe, as the next.
+  Ticket Run(Task task);
+  // Destroys the task, with all it holds, unless it has begun.
+  void Remove(Ticket ticket);
+  // Tasks that have not begun.
+  [[nodiscard]] std::size_t queued();
 
  private:
   void Loop();
 
   std::mutex mutex_;
   std::condition_variable has_work_;
-  std::deque<Task> tasks_;
+  Ticket last_ticket_ = 0;
+  std::map<Ticket, Task> tasks_;
   bool is_closing_ = false;
   std::vector<std::thread> threads_;
 };

@@ -104,8 +104,9 @@ class Expansion {
     if (many_containers) {
       const std::string prefix(LiteralPrefix(pattern.container));
       Result<std::vector<std::string>> listed =
-          listing_.Containers(pattern.account, prefix, limits_.listed_names);
+          listing_.Containers(pattern.account, prefix, limits_.listed_names - listed_);
       if (!listed) return FailListing(pointer, pattern.account, listed.error());
+      listed_ += listed->size();
       containers = std::move(*listed);
     }
     std::vector<Match> matches;
@@ -114,12 +115,13 @@ class Expansion {
       if (!stars) continue;
       const std::string prefix(LiteralPrefix(pattern.object));
       Result<std::vector<std::string>> listed =
-          listing_.Objects(pattern.account, container, prefix, limits_.listed_names);
+          listing_.Objects(pattern.account, container, prefix, limits_.listed_names - listed_);
       if (!listed) {
         // Deleted since the containers were listed.
         if (many_containers && listed.error().code == ErrorCode::kNotFound) continue;
         return FailListing(pointer, pattern.account + "/" + container, listed.error());
       }
+      listed_ += listed->size();
       for (std::string& name : *listed) {
         if (name.ends_with('/')) continue;
         std::optional<std::vector<std::string>> more = MatchWildcard(pattern.object, name);
@@ -142,9 +144,14 @@ class Expansion {
     return matches;
   }
 
-  static std::unexpected<Error> FailListing(std::string_view pointer, std::string_view what,
-                                            const Error& error) {
-    return Fail(error.code, fmt::format("{}: cannot list /{}: {}", pointer, what, error.message));
+  [[nodiscard]] std::unexpected<Error> FailListing(std::string_view pointer, std::string_view what,
+                                                   const Error& error) const {
+    std::string sentence = fmt::format("{}: cannot list /{}: {}", pointer, what, error.message);
+    if (error.code == ErrorCode::kLimitExceeded) {
+      sentence += fmt::format("; all listings of a job together: the limit listed_names is {}",
+                              limits_.listed_names);
+    }
+    return Fail(error.code, std::move(sentence));
   }
 
   Result<void> Bind(const Group& group, const Device* wild, const Match* match, std::size_t size,
@@ -364,8 +371,9 @@ class Expansion {
   std::unordered_map<std::string, std::size_t> names_;                    // of sessions -> group
   std::map<ObjectUrl, std::string> outputs_;                              // -> name of the session
   std::map<std::pair<std::string, std::size_t>, std::size_t> companies_;  // tag and number
-  std::vector<std::size_t> component_of_;                                 // of each group
-  std::vector<std::size_t> first_;  // first session of each group, and the end
+  std::uint64_t listed_ = 0;  // names that listings have returned, at most limits_.listed_names
+  std::vector<std::size_t> component_of_;  // of each group
+  std::vector<std::size_t> first_;         // first session of each group, and the end
 };
 
 }  // namespace

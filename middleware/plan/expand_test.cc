@@ -349,7 +349,28 @@ TEST_F(ExpandTest, NamesEveryLimitItEnforces) {
          "the limit channels_per_session is 6");
   limits = {};
   limits.listed_names = 2;
-  expect(G("m", R"({"name": "stdin", "path": "swift://~/raw/*"})"), "too many names");
+  expect(G("m", R"({"name": "stdin", "path": "swift://~/raw/*"})"), "the limit listed_names is 2");
+}
+
+TEST_F(ExpandTest, BoundsAllListingsOfAJobTogether) {
+  const auto reads = [](std::string_view name, std::string_view path) {
+    return G(name, R"({"name": "stdin", "path": "swift://~/)" + std::string(path) + R"("})");
+  };
+  // Three containers and what is in them; then what is listed once more.
+  const std::uint64_t all = 3 + 5 + 2 + 1;
+  limits.listed_names = all;
+  EXPECT_EQ(Good(reads("m", "*/*")).sessions.size(), 7U);
+  listing.calls = 0;
+  const Error groups = Bad(reads("m", "*/*") + "," + reads("n", "us/*") + "," + reads("o", "us/*"));
+  EXPECT_EQ(groups.code, ErrorCode::kLimitExceeded);
+  EXPECT_EQ(groups.message,
+            "/1/devices/0/path: cannot list /AUTH_me/us: too many names; all listings of a job "
+            "together: the limit listed_names is 11");
+  EXPECT_EQ(listing.calls, 5);
+  limits.listed_names = all - 1;
+  const Error containers = Bad(reads("m", "*/*"));
+  EXPECT_NE(containers.message.find("/AUTH_me/us: too many names"), std::string::npos)
+      << containers.message;
 }
 
 TEST_F(ExpandTest, TenThousandMappersAreCheap) {

@@ -25,7 +25,8 @@ struct Origin {
   std::optional<job::ObjectUrl> object;  // of its URL, if it names one
 };
 
-// What is stored, as the caller may see it. Names in byte order.
+// What is stored, as the caller may see it. Names in byte order, at most `limit` of them; more is
+// kLimitExceeded.
 class Listing {
  public:
   virtual ~Listing() = default;

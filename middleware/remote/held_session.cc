@@ -181,6 +181,7 @@ Result<void> HeldSession::RunAgain(std::uint64_t lost_run, const std::string& wh
   if (final_) return std::unexpected(*final_);
   const std::string lost = fmt::format("{}: what it held was lost: {}", nodes_.NameOf(node_), why);
   later_->Lost(lost);
+  nodes_.Note(node_, fmt::format("what it held was lost: {}", why));
   if (lost_on_.size() + 1 >= nodes_.attempts()) {
     final_ = Error{ErrorCode::kUnavailable,
                    fmt::format("what session {} wrote was lost on {} nodes, and nodes.attempts is "

@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <latch>
+#include <mutex>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "middleware/digest/digest.h"
 #include "middleware/remote/testing/cluster_test.h"
@@ -280,6 +283,16 @@ ScriptedNode::Script HoldEvil() {
 
 class HostileHolderTest : public HeldTest {
  protected:
+  HostileHolderTest() {
+    options.log = [this](const std::string& line) {
+      const std::lock_guard lock(log_mutex_);
+      log_.push_back(line);
+    };
+  }
+  ~HostileHolderTest() override {
+    engine.reset();
+    cluster.reset();  // which logs, before the log
+  }
   // Session m runs there, and r reads what it says to hold.
   JobResult RunAfterHolder(const ScriptedNode::Orders& orders) {
     store.objects["in2/x"] = "evil";  // as the honest node will find
@@ -294,8 +307,13 @@ class HostileHolderTest : public HeldTest {
     EXPECT_EQ(result.sessions[0].failed_nodes.size(), 1U);
     EXPECT_EQ(result.sessions[0].node, NameOf(1));
     WaitUntilNothingIsHeld();
+    const std::lock_guard lock(log_mutex_);
+    EXPECT_THAT(log_, Contains(HasSubstr("node " + NameOf(0) + ": what it held was lost: ")));
     return result;
   }
+
+  std::mutex log_mutex_;
+  std::vector<std::string> log_;  // guarded by log_mutex_
 };
 
 TEST_F(HostileHolderTest, ThatSendsOtherBytesIsLeft) {

@@ -340,6 +340,14 @@ void Nodes::GiveBack(std::size_t node, Connection connection) {
   its.idle.push_back({std::move(connection), std::chrono::steady_clock::now()});
 }
 
+void Nodes::Note(std::size_t node, const std::string& what) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(nodes_[node]->noted, what) == what) return;
+  }
+  options_.log(fmt::format("node {}: {}", NameOf(node), what));
+}
+
 void Nodes::MarkDown(std::size_t node, const std::string& why) {
   std::vector<Idle> closing;
   {

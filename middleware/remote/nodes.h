@@ -100,6 +100,8 @@ class Nodes : public node::Elsewhere {
   // Does not wait; the node's keeper tells it.
   void Drop(std::size_t node, std::vector<std::string> holds);
   void Spare(std::size_t node, std::vector<std::string> holds);
+  // Has it logged, unless that was the last that was said of it.
+  void Note(std::size_t node, const std::string& what);
   // It does not answer; it is asked again and again how it does.
   void MarkDown(std::size_t node, const std::string& why);
 
@@ -119,6 +121,7 @@ class Nodes : public node::Elsewhere {
     std::size_t told = 0;              // sessions of everybody, as it said last
     std::size_t sessions = 0;          // of ours
     std::string complaint;             // that was logged last, until it answers again
+    std::string noted;                 // the last of Note()
     std::vector<Idle> idle;            // the oldest first
     std::vector<std::string> dropped;  // holds of which it is to be told
     std::vector<std::string> spared;

@@ -77,9 +77,11 @@ void Upstream::DropIdle(Endpoint& endpoint) {
 
 std::shared_ptr<Upstream::Waiter> Upstream::FreePlace(std::size_t endpoint) {
   --endpoints_[endpoint].taken;
-  if (waiting_.empty()) return nullptr;
-  std::shared_ptr<Waiter> next = std::move(waiting_.front());
-  waiting_.pop_front();
+  const auto found = std::ranges::find_if(
+      waiting_, [endpoint](const auto& waiter) { return !waiter->tried[endpoint]; });
+  if (found == waiting_.end()) return nullptr;
+  std::shared_ptr<Waiter> next = std::move(*found);
+  waiting_.erase(found);
   return next;
 }
 
@@ -174,19 +176,21 @@ Upstream::Connected Upstream::ConnectNow(std::size_t thread) {
 net::awaitable<bool> Upstream::Wait(Executor executor, std::vector<bool> tried,
                                     Clock::time_point deadline) {
   const auto waiter = std::make_shared<Waiter>(
-      executor, std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()));
+      executor, std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()),
+      std::move(tried));
   {
     const std::lock_guard lock(mutex_);
     // One that became free since Take() said no.
     for (std::size_t i = 0; i < endpoints_.size(); ++i) {
-      if (!tried[i] && endpoints_[i].taken < options_.connections) co_return true;
+      if (!waiter->tried[i] && endpoints_[i].taken < options_.connections) co_return true;
     }
     waiting_.push_back(waiter);
   }
   co_await waiter->wake.async_wait(kAwait);
   const std::lock_guard lock(mutex_);
-  std::erase(waiting_, waiter);
-  co_return Clock::now() < deadline;
+  // Who was woken has the place, however late that is: nobody else is told of it.
+  const bool is_woken = std::erase(waiting_, waiter) == 0;
+  co_return is_woken;
 }
 
 net::awaitable<Upstream::Connected> Upstream::Connect(Executor executor, std::size_t thread,

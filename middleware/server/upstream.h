@@ -94,10 +94,11 @@ class Upstream {
   };
   // Somebody who waits for a place. `wake` is used on its executor only.
   struct Waiter {
-    explicit Waiter(const Executor& on, std::chrono::milliseconds limit)
-        : executor(on), wake(on, limit) {}
+    Waiter(const Executor& on, std::chrono::milliseconds limit, std::vector<bool> without)
+        : executor(on), wake(on, limit), tried(std::move(without)) {}
     Executor executor;
     Timer wake;
+    const std::vector<bool> tried;  // endpoints whose place is of no use to it
   };
 
   // The next endpoint with a free place, which is then taken; one that is left out only if there is
@@ -112,7 +113,7 @@ class Upstream {
   // Makes room for a new connection beside the idle ones of other threads.
   void MakeRoom(std::size_t endpoint);
   void GiveBack(std::size_t endpoint);
-  // Under mutex_. Who has waited for it, to be woken without the lock; or null.
+  // Under mutex_. Who has waited longest for it, to be woken without the lock; or null.
   std::shared_ptr<Waiter> FreePlace(std::size_t endpoint);
   static void Wake(std::shared_ptr<Waiter> next);
   // Not kept for too long, and still open.

@@ -1,8 +1,13 @@
 // The connections to upstreams: kept, replaced, limited, shared out.
+#include "middleware/server/upstream.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/asio/co_spawn.hpp>
+#include <exception>
 #include <future>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <string>
@@ -10,6 +15,7 @@
 
 #include "middleware/server/testing/deaf_listener.h"
 #include "middleware/server/testing/front.h"
+#include "middleware/server/testing/listening.h"
 
 namespace zerocloud::server {
 namespace {
@@ -17,7 +23,18 @@ namespace {
 using ::testing::StartsWith;
 using namespace std::chrono_literals;
 
-using UpstreamTest = ForwardingTest;
+class UpstreamTest : public ForwardingTest {
+ protected:
+  void StartBefore(std::initializer_list<std::uint16_t> upstream_ports,
+                   std::chrono::milliseconds connect_timeout = 5s) {
+    Settings settings;
+    settings.upstream.emplace().connect_timeout = connect_timeout;
+    for (const std::uint16_t port : upstream_ports) {
+      settings.upstream->endpoints.push_back({.host = "127.0.0.1", .port = port});
+    }
+    StartWith(std::move(settings));
+  }
+};
 
 TEST_F(UpstreamTest, KeepsConnectionsAndReplacesThoseThatDied) {
   ScriptedUpstream upstream(2, [](RawClient& peer, int connection) {
@@ -85,12 +102,7 @@ TEST_F(UpstreamTest, UsesUpstreamsInTurnAndLeavesDeadOnesOut) {
   }
   ScriptedUpstream a(1, NamedServer("a"));
   ScriptedUpstream b(1, NamedServer("b"));
-  Settings settings;
-  settings.upstream.emplace();
-  for (const std::uint16_t port : {a.port(), dead_port, b.port()}) {
-    settings.upstream->endpoints.push_back({.host = "127.0.0.1", .port = port});
-  }
-  StartWith(std::move(settings));
+  StartBefore({a.port(), dead_port, b.port()});
   std::map<std::string, int> answers;
   {
     // Two at once, so that neither waits for the other's connection.
@@ -112,13 +124,7 @@ TEST_F(UpstreamTest, UsesUpstreamsInTurnAndLeavesDeadOnesOut) {
 TEST_F(UpstreamTest, GoesOnToTheNextWhenOneIsDown) {
   const DeafListener down;
   ScriptedUpstream up(1, NamedServer("a"));
-  Settings settings;
-  settings.upstream.emplace();
-  settings.upstream->connect_timeout = std::chrono::milliseconds(100);
-  for (const std::uint16_t port : {down.port(), up.port()}) {
-    settings.upstream->endpoints.push_back({.host = "127.0.0.1", .port = port});
-  }
-  StartWith(std::move(settings));
+  StartBefore({down.port(), up.port()}, 100ms);
   {
     RawClient client = Connect();
     for (int i = 0; i < 4; ++i) {
@@ -132,13 +138,7 @@ TEST_F(UpstreamTest, GoesOnToTheNextWhenOneIsDown) {
 TEST_F(UpstreamTest, SaysThatNoneCanBeReachedInTime) {
   const DeafListener down;
   const DeafListener too;
-  Settings settings;
-  settings.upstream.emplace();
-  settings.upstream->connect_timeout = std::chrono::milliseconds(50);
-  for (const std::uint16_t port : {down.port(), too.port()}) {
-    settings.upstream->endpoints.push_back({.host = "127.0.0.1", .port = port});
-  }
-  StartWith(std::move(settings));
+  StartBefore({down.port(), too.port()}, 50ms);
   RawClient client = Connect();
   client.Send("GET / HTTP/1.1\r\n\r\n");
   const RawResponse answer = client.ReadOrEmpty();
@@ -213,6 +213,54 @@ TEST_F(UpstreamTest, AnswersThatAllConnectionsAreTaken) {
   EXPECT_EQ(response.status, 503);
   EXPECT_TRUE(response.headers.Has("Retry-After"));
   first.Close();
+}
+
+TEST(Upstream, WakesWhoCanUseThePlaceThatIsFree) {
+  net::io_context io{1};
+  const Listening late = BindToLoopback();
+  const Listening other = ListenOnLoopback(8);
+  UpstreamOptions options{.endpoints = {}, .connect_timeout = 5s, .connections = 1};
+  for (const std::uint16_t port : {late.port, other.port}) {
+    options.endpoints.push_back({.host = "127.0.0.1", .port = port});
+  }
+  Upstream upstream(options, nullptr, 1);
+  using Result = std::unique_ptr<Upstream::Connected>;  // null: not yet
+  const auto connect = [&](Result& result) {
+    net::co_spawn(io, upstream.Connect(io.get_executor(), 0, false),
+                  [&result](const std::exception_ptr&, Upstream::Connected connected) {
+                    result = std::make_unique<Upstream::Connected>(std::move(connected));
+                  });
+  };
+  const auto run_until = [&io](const auto& is_done) {
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    while (!is_done() && std::chrono::steady_clock::now() < deadline) {
+      io.restart();
+      io.run_one_for(1ms);
+    }
+    ASSERT_TRUE(is_done());
+  };
+  Result busy;  // at the other one, after it was refused by the late one
+  connect(busy);
+  run_until([&] { return busy != nullptr; });
+  Result refused;  // by the late one too, and waits for the other
+  connect(refused);
+  run_until([&] { return upstream.waiting() == 1; });
+  ASSERT_EQ(::listen(late.socket.get(), 8), 0);
+  Result short_lived;
+  connect(short_lived);
+  run_until([&] { return short_lived != nullptr; });
+  EXPECT_NE(short_lived->lease.wire, nullptr);
+  Result waiting;  // for either
+  connect(waiting);
+  run_until([&] { return upstream.waiting() == 2; });
+  short_lived.reset();
+  run_until([&] { return waiting != nullptr; });
+  EXPECT_FALSE(waiting->is_full);
+  EXPECT_NE(waiting->lease.wire, nullptr);
+  EXPECT_EQ(refused, nullptr);
+  busy.reset();
+  run_until([&] { return refused != nullptr; });
+  EXPECT_NE(refused->lease.wire, nullptr);
 }
 
 TEST_F(UpstreamTest, ChangesItsUpstreamWhileRequestsAreUnderWay) {

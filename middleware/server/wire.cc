@@ -251,7 +251,7 @@ net::awaitable<error_code> Wire::WritePlain(std::span<const net::const_buffer> p
   Pieces rest{};
   std::ranges::copy(pieces.first(std::min(pieces.size(), kMaxPieces)), rest.begin());
   error_code now;
-  if (tls_ == nullptr && WriteNow(rest, now)) co_return now;
+  if (WriteNow(rest, now)) co_return now;
   writes_at_once_ = 0;
   while (net::buffer_size(rest) > 0) {
     SetDeadline(write_deadline_, limit);
@@ -296,20 +296,41 @@ net::awaitable<error_code> Wire::Feed(Limit limit) {
 
 net::awaitable<error_code> Wire::Flush(Limit limit) {
   BIO* out = SSL_get_wbio(tls_.get());
-  // Whoever is writing takes these bytes, too.
   if (is_flushing_) co_return error_code();
   is_flushing_ = true;
+  flush_limit_ = limit;
   error_code result;
   while (!result && BIO_pending(out) > 0) {
     cipher_out_.resize(kCipherBytes);
     const int count = BIO_read(out, cipher_out_.data(), static_cast<int>(cipher_out_.size()));
     if (count <= 0) break;
-    const std::array<net::const_buffer, 1> piece = {
-        net::const_buffer(cipher_out_.data(), static_cast<std::size_t>(count))};
-    result = co_await WritePlain(piece, limit);
+    net::const_buffer rest(cipher_out_.data(), static_cast<std::size_t>(count));
+    while (!result && rest.size() > 0) {
+      SetDeadline(write_deadline_, flush_limit_);
+      const auto [error, sent] = co_await socket_.async_write_some(rest, kAwait);
+      write_deadline_ = Clock::time_point::max();
+      result = Told(error);
+      rest += sent;
+    }
   }
   is_flushing_ = false;
+  if (flush_waiter_.has_value()) {
+    net::post(executor(), [waiter = std::move(*flush_waiter_), result]() mutable {
+      std::move(waiter)(result);
+    });
+    flush_waiter_.reset();
+  }
   co_return result;
+}
+
+net::awaitable<error_code> Wire::AwaitFlush(Limit limit) {
+  if (limit < flush_limit_) {
+    flush_limit_ = limit;
+    SetDeadline(write_deadline_, limit);
+  }
+  const auto [error] = co_await net::async_initiate<decltype(kAwait), void(error_code)>(
+      [this](auto handler) { flush_waiter_.emplace(std::move(handler)); }, kAwait);
+  co_return error;
 }
 
 bool Wire::TakePlain(net::mutable_buffer space, Moved& moved) {
@@ -330,7 +351,7 @@ net::awaitable<Wire::Moved> Wire::ReadTls(net::mutable_buffer space, Limit limit
   for (;;) {
     Moved moved;
     if (TakePlain(space, moved) || moved.error) co_return moved;
-    // TLS 1.3 may owe the peer a message of its own, such as new keys.
+    // TLS may owe the peer a message of its own: new keys, or that it gets no new handshake.
     const error_code sent = co_await Flush(limit);
     if (sent) co_return Moved{sent, 0};
     const error_code fed = co_await Feed(limit);
@@ -346,6 +367,8 @@ net::awaitable<error_code> Wire::WriteTls(std::span<const net::const_buffer> pie
     // Into a memory buffer that grows: all or nothing.
     if (SSL_write_ex(tls_.get(), piece.data(), piece.size(), &count) != 1) co_return TlsFailure();
   }
+  // What a read has begun to send may fail, or wait long: what was written here with it.
+  if (is_flushing_) co_return co_await AwaitFlush(limit);
   co_return co_await Flush(limit);
 }
 

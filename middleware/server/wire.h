@@ -124,8 +124,11 @@ class Wire : public std::enable_shared_from_this<Wire> {
                 std::size_t count);
   // What OpenSSL has of the plain text now. False, `error` clear: it needs more of the peer.
   bool TakePlain(net::mutable_buffer space, Moved& moved);
-  // Bytes that OpenSSL wants sent. Only one writer at a time may do that.
+  // Sends what OpenSSL wants sent. Where a write is at it, that takes these bytes, too, and this
+  // does not wait for it: the peer may take nothing before it has been read from.
   net::awaitable<boost::system::error_code> Flush(Limit limit);
+  // Until a Flush that is under way, which a read has begun, has sent all there is.
+  net::awaitable<boost::system::error_code> AwaitFlush(Limit limit);
   // Reads ciphertext for OpenSSL.
   net::awaitable<boost::system::error_code> Feed(Limit limit);
   net::awaitable<Moved> ReadTls(net::mutable_buffer space, Limit limit);
@@ -157,6 +160,8 @@ class Wire : public std::enable_shared_from_this<Wire> {
 
   SslSession tls_;
   bool is_flushing_ = false;
+  Limit flush_limit_{};  // of the flush under way: the lowest of those who wait for it
+  std::optional<net::any_completion_handler<void(boost::system::error_code)>> flush_waiter_;
   std::vector<char> cipher_in_;
   std::vector<char> cipher_out_;
 };

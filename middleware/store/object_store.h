@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -102,12 +103,19 @@ std::string JobTrace(std::string_view trans_id);
 // characters.
 std::string SessionTrace(std::string_view job_trace, std::string_view session);
 
-// How a session will read an object.
+// Whether so many bytes of an object, in all, may be copied to this machine. An error ends the
+// opening and is what it returns. Called on any thread while the opening lasts; does not block.
+using MayFetch = std::function<Result<void>(std::uint64_t bytes)>;
+
+// How an object will be read.
 struct InputHints {
   // What a listing said of it that this caller got, or null. A store may take that as the caller's
   // right to read it, and then opens just the version that was listed.
   const ListedObject* listed = nullptr;
   bool is_random = false;  // here and there, perhaps little of it
+  // Asked by a store that copies the object here before it is opened: with the size of the whole as
+  // soon as that is known, before any byte, and again as they come. Null: all may be copied.
+  MayFetch may_fetch = {};
 };
 
 class ObjectStore {
@@ -116,7 +124,8 @@ class ObjectStore {
 
   virtual Result<ObjectInfo> Head(const Caller& caller, const ObjectPath& path) = 0;
   virtual Result<OpenedObject> Open(const Caller& caller, const ObjectPath& path) = 0;
-  // The same for a session's input. Only this one may give a socket instead of a file.
+  // The same for whoever can say how it will be read. Where that is at random, this may give a
+  // socket instead of a file.
   virtual Result<OpenedObject> OpenInput(const Caller& caller, const ObjectPath& path,
                                          const InputHints& hints);
 

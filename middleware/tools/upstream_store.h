@@ -15,8 +15,13 @@
 
 namespace zerocloud::tools {
 
+// What [proxy] says of the jobs' own requests, with the origins of zerocloud.upstream in its order;
+// what is no option stays as ClientOptions has it. kInvalid: one of those URLs is none, or there is
+// no URL; the sentence names the option.
 Result<upstream::ClientOptions> ClientOptionsOf(const config::Config& config);
 
+// A client with those options, which is the caller's. Errors as above, and kInternal or
+// kUnavailable where the system gives no descriptors for it.
 Result<std::unique_ptr<upstream::HttpClient>> StartClient(const config::Config& config);
 
 // Members are destroyed from the end.

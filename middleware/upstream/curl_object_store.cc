@@ -62,10 +62,15 @@ Error StatusError(int status, const std::string& what) {
           told};
 }
 
-std::unexpected<Error> FailTooLarge(const store::ObjectPath& path, std::uint64_t limit) {
-  return Fail(
-      ErrorCode::kLimitExceeded,
-      fmt::format("object {} is larger than storage.object_bytes, {}", path.ToString(), limit));
+std::unexpected<Error> FailTooLarge(const store::ObjectPath& path, std::uint64_t size,
+                                    std::uint64_t limit) {
+  return Fail(ErrorCode::kLimitExceeded,
+              fmt::format("object {} has bytes: {}; the limit storage.object_bytes is {}",
+                          path.ToString(), size, limit));
+}
+
+std::uint64_t SizeOf(const http::Headers& headers) {
+  return http::ParseNumber(headers.Get("Content-Length").value_or("")).value_or(0);
 }
 
 std::string Unquoted(std::string_view etag) {
@@ -82,7 +87,7 @@ bool IsSegmented(const http::Headers& headers) {
 
 store::ObjectInfo InfoOf(const http::Headers& headers) {
   store::ObjectInfo info;
-  info.size = http::ParseNumber(headers.Get("Content-Length").value_or("")).value_or(0);
+  info.size = SizeOf(headers);
   info.etag = Unquoted(headers.Get("ETag").value_or(""));
   info.content_type = headers.Get("Content-Type").value_or("application/octet-stream");
   info.last_modified = headers.Get("X-Timestamp").value_or("");
@@ -190,19 +195,33 @@ Result<store::ObjectInfo> CurlObjectStore::Head(const store::Caller& caller,
 
 Result<store::OpenedObject> CurlObjectStore::Open(const store::Caller& caller,
                                                   const store::ObjectPath& path) {
+  return Fetch(caller, path, {});
+}
+
+Result<store::OpenedObject> CurlObjectStore::Fetch(const store::Caller& caller,
+                                                   const store::ObjectPath& path,
+                                                   const store::MayFetch& may_fetch) {
   store::OpenedObject opened;
   opened.file.Reset(::open(options_.spool_directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
   if (!opened.file.is_open()) {
     return FailErrno("cannot make a file in the spool directory " + options_.spool_directory);
   }
+  const auto check = [&](std::uint64_t bytes) -> Result<void> {
+    if (bytes > options_.object_bytes) return FailTooLarge(path, bytes, options_.object_bytes);
+    return may_fetch ? may_fetch(bytes) : Result<void>();
+  };
+  std::uint64_t told = 0;
   std::uint64_t size = 0;
   digest::Md5 md5;
   ClientRequest request = RequestAs(caller, "GET", UrlOf(path));
+  // Before the body: what is too much is not sent at all.
+  request.on_head = [&](const http::Headers& headers) -> Result<void> {
+    told = SizeOf(headers);
+    return check(told);
+  };
   request.on_body = [&](std::span<const std::byte> bytes) -> Result<void> {
     size += bytes.size();
-    if (size > options_.object_bytes) {
-      return FailTooLarge(path, options_.object_bytes);
-    }
+    if (Result<void> fits = check(std::max(size, told)); !fits.has_value()) return fits;
     md5.Add(bytes);
     return WriteAll(opened.file.get(), bytes);
   };
@@ -227,11 +246,15 @@ Result<store::OpenedObject> CurlObjectStore::Open(const store::Caller& caller,
 Result<store::OpenedObject> CurlObjectStore::OpenInput(const store::Caller& caller,
                                                        const store::ObjectPath& path,
                                                        const store::InputHints& hints) {
-  if (!hints.is_random) return Open(caller, path);
+  if (!hints.is_random) return Fetch(caller, path, hints.may_fetch);
   Result<store::ObjectInfo> info = Head(caller, path);
   if (!info.has_value()) return Fail(info);
-  if (info->size < options_.asked_from_bytes || info->etag.empty()) return Open(caller, path);
-  if (info->size > options_.object_bytes) return FailTooLarge(path, options_.object_bytes);
+  if (info->size < options_.asked_from_bytes || info->etag.empty()) {
+    return Fetch(caller, path, hints.may_fetch);
+  }
+  if (info->size > options_.object_bytes) {
+    return FailTooLarge(path, info->size, options_.object_bytes);
+  }
   const auto fetch = [&client = client_, caller, url = UrlOf(path), info = *info,
                       what = "object " + path.ToString()](std::uint64_t offset, std::uint64_t size,
                                                           const RangeServer::Take& take) {
@@ -271,7 +294,8 @@ Result<std::vector<store::ListedObject>> CurlObjectStore::List(
     }
     if (reply->status == 204) return listed;
     if (reply->status != 200) return std::unexpected(StatusError(reply->status, what));
-    Result<std::vector<store::ListedObject>> page = ParseListingPage(text);
+    Result<std::vector<store::ListedObject>> page =
+        ParseListingPage(text, limit - listed.size() + 1);
     if (!page.has_value()) return page;
     // The endpoint's page size is its own affair: only an empty page is the end.
     if (page->empty()) return listed;

@@ -60,6 +60,8 @@ class CurlObjectStore : public store::ObjectStore {
 
  private:
   [[nodiscard]] std::string UrlOf(const store::ObjectPath& path) const;
+  Result<store::OpenedObject> Fetch(const store::Caller& caller, const store::ObjectPath& path,
+                                    const store::MayFetch& may_fetch);
   Result<std::vector<store::ListedObject>> List(const store::Caller& caller, const std::string& url,
                                                 const std::string& what, const std::string& prefix,
                                                 std::size_t limit, std::string* policy = nullptr);

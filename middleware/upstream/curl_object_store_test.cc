@@ -272,6 +272,38 @@ TEST_F(CurlObjectStoreTest, RefusesDamagedAndOversizedObjects) {
   EXPECT_EQ(objects_->Open(caller_, In("c", "o")).error().code, ErrorCode::kLimitExceeded);
 }
 
+// Endpoints that say a size and send nothing more: whoever waits for a byte waits long.
+TEST_F(CurlObjectStoreTest, RefusesByTheSizeThatIsToldBeforeAnyByte) {
+  server::ScriptedUpstream upstream(3, [](server::RawClient& peer, int connection) {
+    EXPECT_FALSE(server::ReadHead(peer).empty());
+    peer.Send(connection == 2
+                  ? "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+                  : "HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n");
+    peer.ReadAll();  // the connection is given up
+  });
+  const std::string url = "http://127.0.0.1:" + std::to_string(upstream.port());
+  CurlObjectStore objects(*client_, CurlStoreOptions{url, Dir().string(), 1'000'000, 100'000});
+  const auto large = objects.Open(caller_, In("c", "o"));
+  ASSERT_FALSE(large.has_value());
+  EXPECT_EQ(large.error().code, ErrorCode::kLimitExceeded);
+  EXPECT_THAT(large.error().message,
+              HasSubstr("has bytes: 2000000; the limit storage.object_bytes is 1000000"));
+
+  CurlObjectStore roomy(*client_, CurlStoreOptions{url, Dir().string()});
+  std::vector<std::uint64_t> asked;
+  const store::InputHints hints{.may_fetch = [&](std::uint64_t bytes) -> Result<void> {
+    asked.push_back(bytes);
+    if (bytes > 0) return Fail(ErrorCode::kCancelled, "nobody wants it");
+    return {};
+  }};
+  for (int i = 0; i < 2; ++i) {
+    const auto opened = roomy.OpenInput(caller_, In("c", "o"), hints);
+    ASSERT_FALSE(opened.has_value());
+    EXPECT_EQ(opened.error().message, "nobody wants it");
+  }
+  EXPECT_THAT(asked, ElementsAre(2'000'000, 0, 5));  // of the last no size was told
+}
+
 TEST_F(CurlObjectStoreTest, NeverSendsAHeaderWithALineBreak) {
   const UniqueFd file = FileOf("x");
   const auto stored =
@@ -299,15 +331,23 @@ TEST_F(CurlObjectStoreTest, AsksTheEndpointWhoMayRunJobs) {
 
 TEST(ListingPage, TakesTheNamesAndNothingElse) {
   EXPECT_THAT(ParseListingPage(R"([{"name": "a", "bytes": 1}, {"subdir": "x/"}, {"hash": "name",
-      "more": {"name": "no"}, "name": "\u00e4"}])")
+      "more": {"name": "no"}, "name": "\u00e4"}])",
+                               10)
                   .value(),
               ElementsAre(Named("a"), Named("\xC3\xA4")));
-  EXPECT_THAT(ParseListingPage("[]").value(), SizeIs(0));
+  EXPECT_THAT(ParseListingPage("[]", 10).value(), SizeIs(0));
   for (const std::string& wrong :
        {std::string(), std::string("{}"), std::string("[1]"), std::string("[\"name\"]"),
         std::string("<html>"), std::string("[{\"name\": \"\xff\"}]"), std::string(100'000, '[')}) {
-    EXPECT_FALSE(ParseListingPage(wrong).has_value()) << wrong.substr(0, 40);
+    EXPECT_FALSE(ParseListingPage(wrong, 10).has_value()) << wrong.substr(0, 40);
   }
+}
+
+TEST(ListingPage, LooksAtNoMoreThanIsWanted) {
+  const std::string page = R"([{"name": "a"}, {"subdir": "b"}, {"name": "c"}, {"name": "d"}, no)";
+  EXPECT_THAT(ParseListingPage(page, 3).value(), ElementsAre(Named("a"), Named("c"), Named("d")));
+  EXPECT_THAT(ParseListingPage(page, 1).value(), ElementsAre(Named("a")));
+  EXPECT_FALSE(ParseListingPage(page, 4).has_value());
 }
 
 TEST_F(CurlObjectStoreTest, AcknowledgesAnObjectBeforeItIsWhole) {

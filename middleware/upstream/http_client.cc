@@ -44,11 +44,18 @@ struct Transfer {
   curl_socket_t socket = CURL_SOCKET_BAD;  // the last that curl waited for
   ClientReply reply;
   std::size_t head_bytes = 0;  // with interim answers and trailers
+  bool has_head = false;       // on_head was told; trailers may follow
   std::uint64_t ignored = 0;   // bytes of a body that nobody wants
   std::uint64_t uploaded = 0;
-  std::optional<Error> objection;  // what on_body said
+  std::optional<Error> objection;  // what on_head or on_body said
   std::promise<CURLcode> ended;
 };
+
+long StatusOf(const Transfer& transfer) {
+  long status = 0;
+  curl_easy_getinfo(transfer.easy.get(), CURLINFO_RESPONSE_CODE, &status);
+  return status;
+}
 
 std::size_t OnHeader(char* bytes, std::size_t size, std::size_t count, void* user) {
   auto& transfer = *static_cast<Transfer*>(user);
@@ -69,6 +76,14 @@ std::size_t OnHeader(char* bytes, std::size_t size, std::size_t count, void* use
     reply.headers.Add(line.substr(0, colon), http::Trim(value));
   } else {
     http::AckNow(transfer.socket);  // the empty line: the body may come alone
+    if (transfer.request->on_head && !transfer.has_head && StatusOf(transfer) / 100 == 2) {
+      transfer.has_head = true;
+      const Result<void> taken = transfer.request->on_head(reply.headers);
+      if (!taken.has_value()) {
+        transfer.objection = taken.error();
+        return 0;
+      }
+    }
   }
   return size * count;
 }
@@ -77,9 +92,7 @@ std::size_t OnBody(char* bytes, std::size_t size, std::size_t count, void* user)
   auto& transfer = *static_cast<Transfer*>(user);
   const std::size_t length = size * count;
   http::AckNow(transfer.socket);
-  long status = 0;
-  curl_easy_getinfo(transfer.easy.get(), CURLINFO_RESPONSE_CODE, &status);
-  if (!transfer.request->on_body || status / 100 != 2) {
+  if (!transfer.request->on_body || StatusOf(transfer) / 100 != 2) {
     transfer.ignored += length;
     if (transfer.ignored <= kMaxIgnoredBytes) return length;
     transfer.objection =
@@ -431,9 +444,7 @@ Result<ClientReply> HttpClient::State::SendTo(std::string url, const ClientReque
   curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &connected_after);
   is_reached = connected_after > 0;
   if (code != CURLE_OK) return std::unexpected(ErrorOf(transfer, code));
-  long status = 0;
-  curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-  transfer.reply.status = static_cast<int>(status);
+  transfer.reply.status = static_cast<int>(StatusOf(transfer));
   return std::move(transfer.reply);
 }
 

@@ -34,6 +34,9 @@ struct ClientRequest {
   // The body: bytes [0, upload_size) of a file that stays the caller's. -1: none.
   int upload_file = -1;
   std::uint64_t upload_size = 0;
+  // Told the fields of a 2xx answer before its body, on the client's thread. An error ends the
+  // transfer and is what Send() returns. Null: nobody asks.
+  std::function<Result<void>(const http::Headers&)> on_head = {};
   // Takes the bytes of a 2xx body, in order, on the client's thread. An error ends the transfer and
   // is what Send() returns. Null: the body is thrown away.
   std::function<Result<void>(std::span<const std::byte>)> on_body;

@@ -15,6 +15,8 @@ class EntryCollector {
  public:
   using Ch = char;
 
+  explicit EntryCollector(std::size_t most) : most_(most) {}
+
   std::vector<store::ListedObject> entries;
 
   bool Null() { return Skip(); }
@@ -57,8 +59,9 @@ class EntryCollector {
   bool EndArray(rapidjson::SizeType) { return Close(); }
   bool EndObject(rapidjson::SizeType) {
     if (depth_ == 2 && has_name_) entries.push_back(std::move(entry_));
-    return Close();
+    return Close() && !is_full();
   }
+  [[nodiscard]] bool is_full() const { return entries.size() >= most_; }
 
  private:
   static constexpr int kMaxDepth = 16;
@@ -81,6 +84,7 @@ class EntryCollector {
     return depth_ >= 2;
   }
 
+  const std::size_t most_;
   int depth_ = 0;
   std::string key_;  // whose value comes next, of an entry
   store::ListedObject entry_;
@@ -89,13 +93,13 @@ class EntryCollector {
 
 }  // namespace
 
-Result<std::vector<store::ListedObject>> ParseListingPage(std::string_view json) {
-  EntryCollector collector;
+Result<std::vector<store::ListedObject>> ParseListingPage(std::string_view json, std::size_t most) {
+  EntryCollector collector(most);
   rapidjson::MemoryStream stream(json.data(), json.size());
   rapidjson::Reader reader;
   const rapidjson::ParseResult parsed = reader.Parse < rapidjson::kParseIterativeFlag |
                                         rapidjson::kParseValidateEncodingFlag > (stream, collector);
-  if (parsed.IsError()) {
+  if (parsed.IsError() && !collector.is_full()) {
     return Fail(ErrorCode::kUnavailable, "the upstream's listing is not what Swift sends: byte " +
                                              std::to_string(parsed.Offset()));
   }

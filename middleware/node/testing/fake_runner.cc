@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <array>
@@ -21,7 +22,8 @@ class FakeSession : public RunningSession {
       : runner_(runner),
         request_(std::move(request)),
         deadline_(std::chrono::steady_clock::now() + request_.timeout),
-        ended_(::eventfd(0, EFD_CLOEXEC)),
+        ended_(runner.watched_left-- > 0 ? ::eventfd(0, EFD_CLOEXEC)
+                                         : ::memfd_create("unwatchable", MFD_CLOEXEC)),
         killed_(::eventfd(0, EFD_CLOEXEC)) {
     ++runner_.starts_;
     const int alive = ++runner_.alive_;

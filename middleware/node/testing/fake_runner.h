@@ -27,9 +27,10 @@ namespace zerocloud::node {
 
 class FakeRunner : public Runner {
  public:
-  std::function<void()> on_call;           // set before any job
-  std::optional<Error> load_error;         // of programs
-  std::atomic<int> starts_left = 1 << 30;  // then Start fails
+  std::function<void()> on_call;            // set before any job
+  std::optional<Error> load_error;          // of programs
+  std::atomic<int> starts_left = 1 << 30;   // then Start fails
+  std::atomic<int> watched_left = 1 << 30;  // of sessions after these epoll takes no pidfd
 
   Result<std::shared_ptr<const loader::Image>> Load(std::span<const std::byte> program) override;
   Result<std::unique_ptr<RunningSession>> Start(runtime::SessionRequest request) override;

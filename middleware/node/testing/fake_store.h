@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -22,6 +23,10 @@ class FakeStore : public store::ObjectStore {
   std::set<std::string> read_only;              // containers
   std::set<std::string> unstorable;             // objects whose Put fails
   std::mutex mutex;                             // over all of the above
+  // Called at the start of each call but Head and Put, with the number of them so far. Set before
+  // any job.
+  std::function<void(int)> on_call;
+  [[nodiscard]] int calls() const { return calls_; }
 
   Result<store::ObjectInfo> Head(const store::Caller&, const store::ObjectPath& path) override {
     const std::lock_guard lock(mutex);
@@ -30,6 +35,7 @@ class FakeStore : public store::ObjectStore {
     return Info(found->second);
   }
   Result<store::OpenedObject> Open(const store::Caller&, const store::ObjectPath& path) override {
+    Called();
     const std::lock_guard lock(mutex);
     const auto found = objects.find(Key(path));
     if (found == objects.end()) return Fail(ErrorCode::kNotFound, "no such object");
@@ -40,8 +46,24 @@ class FakeStore : public store::ObjectStore {
     }
     return store::OpenedObject{Info(bytes), std::move(file)};
   }
+  // As a store that fetches: objects of these containers. Guarded by mutex.
+  std::set<std::string> remote;
+  int fetched = 0;
+  Result<store::OpenedObject> OpenInput(const store::Caller& caller, const store::ObjectPath& path,
+                                        const store::InputHints& hints) override {
+    {
+      const std::lock_guard lock(mutex);
+      const auto found = objects.find(Key(path));
+      if (remote.contains(path.container) && found != objects.end()) {
+        if (Result<void> may = hints.may_fetch(found->second.size()); !may) return Fail(may);
+        ++fetched;
+      }
+    }
+    return Open(caller, path);
+  }
   Result<std::vector<std::string>> ListContainers(const store::Caller&, const std::string&,
                                                   const std::string& prefix, std::size_t) override {
+    Called();
     const std::lock_guard lock(mutex);
     std::set<std::string> names;
     for (const auto& [key, bytes] : objects) {
@@ -54,6 +76,7 @@ class FakeStore : public store::ObjectStore {
                                                        const std::string& container,
                                                        const std::string& prefix,
                                                        std::size_t) override {
+    Called();
     const std::lock_guard lock(mutex);
     std::vector<store::ListedObject> listed;
     std::string start = container;
@@ -65,6 +88,7 @@ class FakeStore : public store::ObjectStore {
     return listed;
   }
   Result<void> CheckWritable(const store::Caller&, const store::ObjectPath& path) override {
+    Called();
     const std::lock_guard lock(mutex);
     if (read_only.contains(path.container)) return Fail(ErrorCode::kForbidden, "you may not write");
     return {};
@@ -93,6 +117,11 @@ class FakeStore : public store::ObjectStore {
     info.content_type = "text/x-fake";
     return info;
   }
+  void Called() {
+    const int number = ++calls_;
+    if (on_call) on_call(number);
+  }
+  std::atomic<int> calls_ = 0;
 };
 
 }  // namespace zerocloud::node

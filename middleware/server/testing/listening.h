@@ -16,7 +16,8 @@ struct Listening {
   std::uint16_t port = 0;
 };
 
-inline Listening ListenOnLoopback(int backlog) {
+// Connections to it are refused until somebody listens there.
+inline Listening BindToLoopback() {
   Listening listening;
   listening.socket.Reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
@@ -26,9 +27,14 @@ inline Listening ListenOnLoopback(int backlog) {
   void* where = &address;
   const int fd = listening.socket.get();
   EXPECT_EQ(::bind(fd, static_cast<sockaddr*>(where), size), 0);
-  EXPECT_EQ(::listen(fd, backlog), 0);
   EXPECT_EQ(::getsockname(fd, static_cast<sockaddr*>(where), &size), 0);
   listening.port = ntohs(address.sin_port);
+  return listening;
+}
+
+inline Listening ListenOnLoopback(int backlog) {
+  Listening listening = BindToLoopback();
+  EXPECT_EQ(::listen(listening.socket.get(), backlog), 0);
   return listening;
 }
 
