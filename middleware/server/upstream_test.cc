@@ -135,6 +135,42 @@ TEST_F(UpstreamTest, GoesOnToTheNextWhenOneIsDown) {
   front_.reset();
 }
 
+// The same once for each connection, so that none is kept.
+ScriptedUpstream::Script NamedOnce(std::string name) {
+  return [name = std::move(name)](RawClient& peer, int) {
+    if (ReadHead(peer).empty()) return;
+    peer.Send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\n" + name);
+  };
+}
+
+TEST_F(UpstreamTest, LeavesOneOutForAWhileAndThenUsesItAgain) {
+  constexpr std::size_t kMost = 10'000;
+  for (const std::chrono::seconds left_out : {std::chrono::seconds(1h), 0s}) {
+    Listening listener = BindToLoopback();
+    ScriptedUpstream up(kMost, NamedOnce("a"));
+    Settings settings;
+    settings.upstream.emplace().left_out_for = left_out;
+    settings.upstream->endpoints = {{.host = "127.0.0.1", .port = listener.port},
+                                    {.host = "127.0.0.1", .port = up.port()}};
+    StartWith(std::move(settings));
+    RawClient client = Connect();
+    const auto ask = [&client] {
+      client.Send("GET / HTTP/1.1\r\n\r\n");
+      return client.ReadOrEmpty().body;
+    };
+    EXPECT_EQ(ask() + ask(), "aa");
+    ASSERT_EQ(::listen(listener.socket.get(), 8), 0);
+    ScriptedUpstream back(std::move(listener), 1, NamedOnce("b"));
+    const bool is_used = left_out == 0s;
+    std::string answers;
+    // Its clock may be some milliseconds late.
+    while (answers.size() < (is_used ? kMost : 10) && !answers.contains('b')) answers += ask();
+    EXPECT_EQ(answers.contains('b'), is_used) << answers;
+    client.Close();
+    front_.reset();
+  }
+}
+
 TEST_F(UpstreamTest, SaysThatNoneCanBeReachedInTime) {
   const DeafListener down;
   const DeafListener too;

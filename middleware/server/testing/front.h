@@ -28,7 +28,10 @@ class ScriptedUpstream {
  public:
   using Script = std::function<void(RawClient&, int connection)>;
 
-  ScriptedUpstream(int connections, Script script) : listener_(ListenOnLoopback(8)) {
+  ScriptedUpstream(int connections, Script script)
+      : ScriptedUpstream(ListenOnLoopback(8), connections, std::move(script)) {}
+  ScriptedUpstream(Listening listener, int connections, Script script)
+      : listener_(std::move(listener)) {
     thread_ = std::thread([this, connections, script = std::move(script)] {
       for (int i = 0; i < connections; ++i) {
         RawClient peer(UniqueFd(::accept4(listener_.socket.get(), nullptr, nullptr, SOCK_CLOEXEC)));
