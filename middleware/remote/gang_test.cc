@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <future>
 #include <latch>
 #include <mutex>
 #include <string>
@@ -374,7 +375,8 @@ TEST_F(HostileGangTest, MoreThanWasGrantedEndsTheSession) {
 }
 
 TEST_F(HostileGangTest, AStreamIsGivenOnceAndInTheProxysNameOnly) {
-  RunWith([this](peer::SecureConnection& connection, const Offer& offer) {
+  std::promise<void> has_asked;
+  RunWith([&, this](peer::SecureConnection& connection, const Offer& offer) {
     Accept(connection);
     EXPECT_TRUE(connection.Send(FrameKind::kReady, {}).has_value());
     AwaitGo(connection);
@@ -392,7 +394,9 @@ TEST_F(HostileGangTest, AStreamIsGivenOnceAndInTheProxysNameOnly) {
     EXPECT_TRUE(refused(cluster->proxy(), NewId()));
     EXPECT_FALSE(refused(cluster->proxy(), StreamTo(offer)));
     EXPECT_TRUE(refused(cluster->proxy(), StreamTo(offer)));
+    has_asked.set_value();
   });
+  has_asked.get_future().wait();  // it needs the cluster until then
   AwaitLog("it asked for a stream that does not wait here");
 }
 
