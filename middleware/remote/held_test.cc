@@ -284,14 +284,16 @@ ScriptedNode::Script HoldEvil() {
 class HostileHolderTest : public HeldTest {
  protected:
   HostileHolderTest() {
-    options.log = [this](const std::string& line) {
+    options.log = node_options.log = [this](const std::string& line) {
       const std::lock_guard lock(log_mutex_);
       log_.push_back(line);
     };
   }
   ~HostileHolderTest() override {
     engine.reset();
-    cluster.reset();  // which logs, before the log
+    cluster.reset();
+    scripted.clear();
+    nodes.clear();  // all that log, before the log
   }
   // Session m runs there, and r reads what it says to hold.
   JobResult RunAfterHolder(const ScriptedNode::Orders& orders) {
@@ -309,6 +311,8 @@ class HostileHolderTest : public HeldTest {
     WaitUntilNothingIsHeld();
     const std::lock_guard lock(log_mutex_);
     EXPECT_THAT(log_, Contains(HasSubstr("node " + NameOf(0) + ": what it held was lost: ")));
+    // Who refused it says so, too.
+    EXPECT_THAT(log_, Contains(HasSubstr("session r misses what nodes held for it: " + NameOf(0))));
     return result;
   }
 

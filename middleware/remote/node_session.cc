@@ -242,8 +242,16 @@ class NodeSession {
       Result<void> opened = OpenChannel(offer_.channels[i], std::move(files_[i]));
       if (!opened) FailWith(opened.error(), blamed_);
     }
-    if (!failure_) failure_ = held_.failure();
+    if (!failure_) TellOfLost();
     if (!failure_) WriteNvram();
+  }
+
+  // Other nodes may have sent something else, or nothing.
+  void TellOfLost() {
+    failure_ = held_.failure();
+    if (!failure_) return;
+    parts_.options.log(fmt::format("session {} misses what nodes held for it: {}", offer_.session,
+                                   failure_->error.message));
   }
 
   Result<void> OpenChannel(const OfferedChannel& offered, UniqueFd bytes) {
